@@ -1,0 +1,59 @@
+"""What goes into the pipeline and what comes out of it: frames, boxes, poses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera image. `image` is H x W x 3 uint8 BGR, `stamp` nanoseconds since the epoch of its source."""
+
+    image: npt.NDArray[np.uint8]
+    stamp: int
+    frame_id: str = ""
+    name: str = ""  # the source's own name of it (a file name, a PoseTrack image path), where it has one
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """N person boxes of one frame: `xywh` N x 4 float32 (left, top, width, height; image pixels), `scores` N in 0..1.
+
+    `ids` are track ids given from outside (N int64), or None where the pipeline is to track by itself.
+    """
+
+    xywh: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    ids: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.xywh)
+
+
+@dataclass(frozen=True)
+class Pose:
+    """One tracked person in one frame.
+
+    box: 4 float32 (left, top, width, height; image pixels); keypoints: K x 3 float32 (x, y in image pixels, score
+    0..1) in skeleton order; spread: K x 3 float32, the heatmap's covariance (xx, xy, yy) in image pixels squared;
+    score: mean joint score x box score.
+    """
+
+    track_id: int
+    box: npt.NDArray[np.float32]
+    box_score: float
+    keypoints: npt.NDArray[np.float32]
+    spread: npt.NDArray[np.float32]
+    score: float
+
+
+@dataclass(frozen=True)
+class FramePoses:
+    """The poses of one keyframe, with the stage times (seconds) that were spent on the call that made them."""
+
+    frame: Frame
+    poses: list[Pose]
+    timings: dict[str, float] = field(default_factory=dict)

@@ -1,0 +1,63 @@
+"""Plots of a run's CSV log: losses and validation accuracy against steps, as one PNG beside the log."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import Callback
+
+Series = dict[str, list[tuple[int, float]]]
+
+
+def read_log(path: Path) -> Series:
+    """metrics.csv of Lightning's CSVLogger -> (step, value) pairs by column; empty cells are left out."""
+    series: Series = defaultdict(list)
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            for name, value in row.items():
+                if value and name not in ("step", "epoch"):
+                    series[name].append((int(row["step"]), float(value)))
+    return series
+
+
+def plot_curves(series: Series, path: Path, title: str) -> None:
+    """Draw training losses (logarithmic) and validation PCKh by joint group into a PNG."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (losses, accuracy) = pyplot.subplots(1, 2, figsize=(12, 4.5), constrained_layout=True)
+    for name, points in sorted(series.items()):
+        if name.startswith("train/") and any(value > 0 for _, value in points):
+            losses.plot(*zip(*points, strict=True), label=name.removeprefix("train/"), linewidth=1)
+        elif name.startswith("val/pckh_"):
+            group = name.removeprefix("val/pckh_")
+            style: dict[str, Any] = {"linewidth": 2.5, "color": "black"} if group == "all" else {"linewidth": 1}
+            accuracy.plot(*zip(*points, strict=True), label=f"{group} {points[-1][1]:.1f}", marker=".", **style)
+    losses.set(yscale="log", xlabel="step", title="training losses")
+    accuracy.set(ylim=(0, 100), xlabel="step", title="validation PCKh@0.5 (%), boxes from the truth")
+    for axes in (losses, accuracy):
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize=8, ncols=2)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+class Curves(Callback):
+    """Redraws `curves.png` in the run's folder after every validation."""
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Plot what the CSV log holds so far."""
+        for logger in trainer.loggers:
+            log = Path(logger.log_dir or "") / "metrics.csv"
+            if not trainer.sanity_checking and isinstance(logger, lightning.pytorch.loggers.CSVLogger):
+                logger.save()
+                if log.exists():
+                    plot_curves(read_log(log), log.parent / "curves.png", f"{type(module).__name__}, {log.parent}")

@@ -1,0 +1,83 @@
+"""Losses: heatmaps (SDTC equation 14), masked reconstruction (15), their sum (16), and the heatmap targets.
+
+All norms are means over what counts (labelled joints, hidden tokens), not sums, so that lambda means the same at every
+image size; joints that are not labelled have weight 0, as in the family's public code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from training.models.mlsme import cells_hidden
+from training.models.sdtc import SDTCOutput
+
+
+def gaussian_heatmaps(
+    points: Tensor, heatmap_size: tuple[int, int], image_size: tuple[int, int], sigma: float = 2.0
+) -> Tensor:
+    """Targets with real-valued centres (unbiased, UDP): points ... x 2 (crop pixels) -> ... x h x w, maximum 1.
+
+    heatmap_size and image_size are (height, width); sigma is in heatmap cells.
+    """
+    (h, w), (height, width) = heatmap_size, image_size
+    x = points[..., 0, None] * ((w - 1) / (width - 1)) - torch.arange(w, device=points.device)
+    y = points[..., 1, None] * ((h - 1) / (height - 1)) - torch.arange(h, device=points.device)
+    gx, gy = (torch.exp(-d * d / (2 * sigma * sigma)) for d in (x, y))
+    return gy.unsqueeze(-1) * gx.unsqueeze(-2)
+
+
+def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Equation 14: mean squared error over labelled joints; heatmaps B x K x h x w, weight B x K."""
+    error = ((predicted - target) ** 2).mean(dim=(2, 3))
+    return (error * weight).sum() / weight.sum().clamp_min(1.0)
+
+
+def context_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
+    """Equation 15, first term without lambda: mean absolute error over hidden tokens.
+
+    predicted, target B x T x L x D, hidden B x T x L x 1. The target is normalised token by token, so that its scale
+    does not depend on the backbone.
+    """
+    target = F.layer_norm(target, target.shape[-1:])
+    error = (predicted - target).abs().mean(dim=-1, keepdim=True)
+    return (error * hidden).sum() / hidden.sum().clamp_min(1)
+
+
+def masked_pose_loss(predicted: Tensor, target: Tensor, weight: Tensor, hidden: Tensor) -> Tensor:
+    """Equation 15, second term: mean squared error over the heatmap cells of hidden tokens.
+
+    predicted, target B x T x K x h x w, weight B x T x K, hidden B x T x 1 x h x w.
+    """
+    counts = hidden * weight[..., None, None]
+    return (((predicted - target) ** 2) * counts).sum() / counts.sum().clamp_min(1.0)
+
+
+@dataclass
+class Losses:
+    """Equation 16 and its parts, scalars."""
+
+    total: Tensor
+    heatmap: Tensor
+    context: Tensor
+    pose: Tensor
+
+
+def sdtc_loss(output: SDTCOutput, points: Tensor, weight: Tensor, image_size: tuple[int, int], lam: float) -> Losses:
+    """Equation 16. points B x T x K x 2 (crop pixels), weight B x T x K; the keyframe is the middle frame."""
+    h, w = output.heatmaps.shape[-2:]
+    middle = points.shape[1] // 2
+    targets = gaussian_heatmaps(points, (h, w), image_size)
+    heatmap = heatmap_loss(output.heatmaps.float(), targets[:, middle], weight[:, middle])
+    rec = output.reconstruction
+    if rec is None or output.context is None or output.hidden is None:
+        zero = heatmap.new_zeros(())
+        return Losses(heatmap, heatmap, zero, zero)
+    context = context_loss(rec.context.float(), output.context.float(), output.hidden)
+    rows = h // 4  # heatmaps are four times the token grid
+    cells = cells_hidden(output.hidden, (rows, w // 4))
+    pose = masked_pose_loss(rec.poses.float(), targets, weight, cells)
+    return Losses(heatmap + lam * context + pose, heatmap, context, pose)

@@ -1,0 +1,1 @@
+"""The networks, one module an equation group: backbones, embeddings, MLSME, SMML, head, SDTC."""

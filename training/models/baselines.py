@@ -1,0 +1,57 @@
+"""Baselines of the tables: the single-frame network (ViTPose: backbone and head, no other frame)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+
+from sdtc_ros.skeleton import skeleton_by_name
+from training.models.head import HeatmapHead
+from training.models.sdtc import SDTCOutput, normalise
+from training.models.vit import ViT, ViTConfig
+
+
+@dataclass(frozen=True)
+class SingleFrameConfig:
+    """Backbone and head of a network that sees the keyframe alone; delta is 0."""
+
+    backbone: ViTConfig = field(default_factory=ViTConfig)
+    skeleton: str = "posetrack"
+    head_width: int = 256
+
+    @property
+    def delta(self) -> int:
+        """Always 0: no neighbours."""
+        return 0
+
+    @property
+    def heatmap_size(self) -> tuple[int, int]:
+        """Rows and columns of a heatmap: four times the token grid."""
+        rows, columns = self.backbone.grid
+        return 4 * rows, 4 * columns
+
+
+class SingleFrame(nn.Module):
+    """ViTPose with its classic head; trained whole."""
+
+    def __init__(self, config: SingleFrameConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.skeleton = skeleton_by_name(config.skeleton)
+        self.backbone = ViT(config.backbone)
+        self.head = HeatmapHead(config.backbone.dim, config.head_width, len(self.skeleton))
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """uint8 BGR crops N x H x W x 3 -> tokens N x L x D."""
+        return self.backbone(normalise(crops))
+
+    def estimate(self, tokens: Tensor) -> Tensor:
+        """Window tokens B x T x L x D -> heatmaps B x K x h x w of the middle frame."""
+        keyframe = tokens[:, tokens.shape[1] // 2]
+        return self.head(keyframe.transpose(1, 2).unflatten(2, self.config.backbone.grid))
+
+    def forward(self, crops: Tensor) -> SDTCOutput:
+        """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput with heatmaps only."""
+        keyframe = crops[:, crops.shape[1] // 2]
+        return SDTCOutput(self.estimate(self.encode(keyframe).unsqueeze(1)))

@@ -1,0 +1,132 @@
+"""SDTC (Feng & Chen, "Learning Semantical Dynamics and SpatioTemporal Collaboration for Human Pose Estimation in
+Video"): backbone -> embeddings -> MLSME -> SMML -> heatmaps.
+
+The network is in two halves that meet in the cache: `encode` sees one frame (backbone and projection), `estimate` sees
+the tokens of a window. Training runs both and the motion decoder on top.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from sdtc_ros.skeleton import skeleton_by_name
+from training.models.embedding import Projection, SpaceTimeEmbedding
+from training.models.head import HeatmapHead
+from training.models.mlsme import MLSME, MLSMEConfig, Motion, MotionDecoder, Reconstruction
+from training.models.smml import SMML, SMMLConfig
+from training.models.vit import ViT, ViTConfig
+
+MEAN = (0.485, 0.456, 0.406)  # ImageNet, RGB, of pixels / 255: what every ViTPose checkpoint was trained with
+STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class SDTCConfig:
+    """Every size and part of the network; the defaults are SDTC-B.
+
+    decode_from: what the motion decoder reads. "hybrid" is the paper's sentence (R^P_fm, equation 4's output);
+    "frame" reads the frame-level encoder's output, which lets the reconstruction train that encoder too.
+    """
+
+    backbone: ViTConfig = field(default_factory=ViTConfig)
+    skeleton: str = "posetrack"
+    delta: int = 2
+    channels: int = 256
+    head_width: int = 96
+    spatial_encoding: bool = True
+    temporal_encoding: bool = True
+    freeze_backbone: bool = True
+    decode_from: Literal["hybrid", "frame"] = "hybrid"
+    mlsme: MLSMEConfig = field(default_factory=MLSMEConfig)
+    smml: SMMLConfig = field(default_factory=SMMLConfig)
+
+    @property
+    def frames(self) -> int:
+        """Frames in a window, 2 * delta + 1."""
+        return 2 * self.delta + 1
+
+    @property
+    def heatmap_size(self) -> tuple[int, int]:
+        """Rows and columns of a heatmap: four times the token grid."""
+        rows, columns = self.backbone.grid
+        return 4 * rows, 4 * columns
+
+
+@dataclass
+class SDTCOutput:
+    """heatmaps B x K x h x w of the keyframe; the rest in training with masks only (else None).
+
+    context B x T x L x D is the frozen backbone's feature, the reconstruction's target; hidden B x T x L x 1 bool.
+    """
+
+    heatmaps: Tensor
+    reconstruction: Reconstruction | None = None
+    context: Tensor | None = None
+    hidden: Tensor | None = None
+
+
+def normalise(crops: Tensor) -> Tensor:
+    """uint8 BGR crops N x H x W x 3 -> float32 RGB N x 3 x H x W, ImageNet mean and deviation."""
+    rgb = crops.flip(-1).permute(0, 3, 1, 2).float() / 255.0
+    mean, std = (torch.tensor(v, device=crops.device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return (rgb - mean) / std
+
+
+class SDTC(nn.Module):
+    """The whole network; `forward` trains, `encode` and `estimate` are what is exported."""
+
+    def __init__(self, config: SDTCConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.skeleton = skeleton_by_name(config.skeleton)
+        joints, grid, frames, channels = len(self.skeleton), config.backbone.grid, config.frames, config.channels
+        self.backbone = ViT(config.backbone)
+        self.projection = Projection(config.backbone.dim, channels)
+        self.embedding = SpaceTimeEmbedding(frames, grid, channels, config.spatial_encoding, config.temporal_encoding)
+        self.mlsme = MLSME(channels, config.mlsme)
+        self.decoder = MotionDecoder(channels, config.mlsme.heads, config.backbone.dim, joints, grid)
+        self.smml = SMML(frames, channels, grid, config.smml)
+        self.head = HeatmapHead(channels, config.head_width, joints)
+        if config.freeze_backbone:
+            self.backbone.requires_grad_(False)
+
+    def train(self, mode: bool = True) -> SDTC:
+        """A frozen backbone stays in eval mode, so that its normalisation and drop path do not move."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.backbone.eval()
+        return self
+
+    def features(self, crops: Tensor) -> Tensor:
+        """Backbone only: uint8 crops N x H x W x 3 -> N x L x D."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
+            return self.backbone(normalise(crops))
+
+    def encode(self, crops: Tensor) -> Tensor:
+        """uint8 BGR crops N x H x W x 3 -> tokens N x L x C: what streaming keeps."""
+        return self.projection(self.features(crops))
+
+    def estimate(self, tokens: Tensor) -> Tensor:
+        """Window tokens B x T x L x C -> the keyframe's heatmaps B x K x h x w."""
+        embedded, motion = self._motion(tokens)
+        return self.head(self.smml(embedded, motion.motion))
+
+    def forward(self, crops: Tensor) -> SDTCOutput:
+        """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput."""
+        batch, frames = crops.shape[:2]
+        context = self.features(crops.flatten(0, 1)).unflatten(0, (batch, frames))
+        embedded, motion = self._motion(self.projection(context))
+        heatmaps = self.head(self.smml(embedded, motion.motion))
+        if motion.hybrid is None:
+            return SDTCOutput(heatmaps)
+        read = motion.hybrid if self.config.decode_from == "hybrid" else motion.frame
+        return SDTCOutput(heatmaps, self.decoder(read), context.detach(), motion.hidden)
+
+    def _motion(self, tokens: Tensor) -> tuple[Tensor, Motion]:
+        position = self.embedding()
+        embedded = tokens + position  # R_t of section 3.1
+        return embedded, self.mlsme(embedded, position)

@@ -1,0 +1,175 @@
+"""Plain Vision Transformer backbone, as in ViTPose (Xu et al., arXiv:2204.12484): one image -> one token grid.
+
+Parameter names are those of the official checkpoints (patch_embed.proj, blocks.0.attn.qkv, last_norm), so these load
+by name. ViTPose's patch convolution has padding 2, and its class-token row of the position embedding is added to
+every token: here that row is folded in when weights are loaded, and `pos_embed` has one row a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Sizes of a backbone. `image_size` is (height, width) in pixels; both are multiples of `patch`.
+
+    stem: "patch" is ViTPose's single convolution; "conv" is a stack of stride-2 3x3 convolutions (Xiao et al., "Early
+    Convolutions Help Transformers See Better"), which learns from scratch much sooner and is meant for tiny models.
+    """
+
+    image_size: tuple[int, int] = (256, 192)
+    patch: int = 16
+    padding: int = 2
+    dim: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_ratio: float = 4.0
+    drop_path: float = 0.0
+    stem: Literal["patch", "conv"] = "patch"
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens."""
+        return self.image_size[0] // self.patch, self.image_size[1] // self.patch
+
+
+VIT_SIZES = {
+    "vit-s": ViTConfig(dim=384, depth=12, heads=12),
+    "vit-b": ViTConfig(dim=768, depth=12, heads=12),
+    "vit-l": ViTConfig(dim=1024, depth=24, heads=16),
+    "vit-h": ViTConfig(dim=1280, depth=32, heads=16),
+}
+
+
+class PatchEmbed(nn.Module):
+    """ViTPose's embedding: one convolution of stride `patch`."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, config.dim, config.patch, stride=config.patch, padding=config.padding)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image B x 3 x H x W -> B x L x C."""
+        return self.proj(image).flatten(2).transpose(1, 2)
+
+
+class ConvStem(nn.Module):
+    """Stride-2 convolutions down to the token grid, then a 1x1 projection."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        steps = config.patch.bit_length() - 1
+        widths = [3] + [max(16, config.dim >> (steps - i)) for i in range(1, steps + 1)]
+        layers: list[nn.Module] = []
+        for wide_in, wide_out in zip(widths, widths[1:], strict=False):
+            layers += [
+                nn.Conv2d(wide_in, wide_out, 3, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(wide_out),
+                nn.ReLU(inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], config.dim, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image B x 3 x H x W -> B x L x C."""
+        return self.layers(image).flatten(2).transpose(1, 2)
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention over axis -2, with one fused projection for query, key and value."""
+
+    def __init__(self, dim: int, heads: int) -> None:
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"width {dim} is not a multiple of the number of heads {heads}")
+        self.heads = heads
+        self.qkv = nn.Linear(dim, 3 * dim)
+        self.proj = nn.Linear(dim, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x B x L x C -> B x L x C."""
+        batch, length, dim = x.shape
+        qkv = self.qkv(x).reshape(batch, length, 3, self.heads, dim // self.heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each B x heads x L x C/heads
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(mixed.transpose(1, 2).reshape(batch, length, dim))
+
+
+class Mlp(nn.Module):
+    """Two linear layers with a GELU between them."""
+
+    def __init__(self, dim: int, hidden: int, out: int | None = None) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(dim, hidden)
+        self.fc2 = nn.Linear(hidden, out or dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x ... x dim -> ... x out."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class DropPath(nn.Module):
+    """Drops a residual branch for a whole sample with probability `rate` in training (stochastic depth)."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x B x ... -> same shape."""
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = torch.rand(x.shape[0], *[1] * (x.dim() - 1), device=x.device) < keep
+        return x * mask / keep
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, config: ViTConfig, drop_path: float) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(config.dim, eps=1e-6)
+        self.attn = SelfAttention(config.dim, config.heads)
+        self.norm2 = nn.LayerNorm(config.dim, eps=1e-6)
+        self.mlp = Mlp(config.dim, int(config.dim * config.mlp_ratio))
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x B x L x C -> B x L x C."""
+        x = x + self.drop_path(self.attn(self.norm1(x)))
+        return x + self.drop_path(self.mlp(self.norm2(x)))
+
+
+class ViT(nn.Module):
+    """Backbone: B x 3 x H x W normalised RGB -> B x L x C tokens in row-major grid order."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.patch_embed = PatchEmbed(config) if config.stem == "patch" else ConvStem(config)
+        rows, columns = config.grid
+        self.pos_embed = nn.Parameter(torch.zeros(1, rows * columns, config.dim))
+        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
+        self.last_norm = nn.LayerNorm(config.dim, eps=1e-6)
+        self.apply(_init_weights)
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """image B x 3 x H x W (normalised RGB) -> B x L x C."""
+        x = self.patch_embed(image) + self.pos_embed
+        for block in self.blocks:
+            x = block(x)
+        return self.last_norm(x)
+
+
+def _init_weights(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,143 @@
+"""The Lightning modules: one training step, one validation measure, one optimiser for every network."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import lightning
+import numpy as np
+import torch
+from torch import Tensor
+
+from sdtc_ros.decode import decode_heatmaps
+from training.checkpoint import KEY, Network, describe, load_backbone
+from training.losses import Losses, sdtc_loss
+from training.models.baselines import SingleFrame, SingleFrameConfig
+from training.models.sdtc import SDTC, SDTCConfig
+
+PCKH = 0.5  # a joint is right within half of poseval's head size
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with a linear warm-up, then "cosine" to zero at the last step or "steps": x `factor` at each milestone.
+
+    Milestones are steps. The SDTC paper: 5e-4, x 0.1 at epochs 20 and 40 of 50.
+    """
+
+    lr: float = 5e-4
+    weight_decay: float = 0.05
+    warmup_steps: int = 500
+    schedule: Literal["cosine", "steps"] = "cosine"
+    milestones: tuple[int, ...] = ()
+    factor: float = 0.1
+    clip_norm: float = 1.0
+
+    def scale(self, step: int, last: int) -> float:
+        """Learning rate at a step as a multiple of `lr`."""
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if self.schedule == "steps":
+            return float(self.factor ** sum(step >= m for m in self.milestones))
+        progress = (step - self.warmup_steps) / max(1, last - self.warmup_steps)
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
+
+
+class PoseTraining(lightning.LightningModule):
+    """What all networks share; subclasses build `self.network`. Logs losses and PCKh by joint group."""
+
+    network: Network
+
+    def __init__(self, optimiser: OptimiserConfig, lam: float) -> None:
+        super().__init__()
+        self.optimiser, self.lam = optimiser, lam
+        self._right: list[np.ndarray] = []
+        self._kinds: list[np.ndarray] = []
+
+    def losses(self, batch: dict[str, Tensor]) -> Losses:
+        """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
+        output = self.network(batch["crops"])
+        image_size = self.network.config.backbone.image_size
+        return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam)
+
+    def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
+        """One step; logs each part of the loss."""
+        losses = self.losses(batch)
+        self.log("train/loss", losses.total, prog_bar=True)
+        parts = {"train/heatmap": losses.heatmap, "train/context": losses.context, "train/pose": losses.pose}
+        self.log_dict(parts)
+        return losses.total
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """Loss and, joint by joint, whether the decoded point lies within half a head size of the truth."""
+        heatmaps = self.network(batch["crops"]).heatmaps.float()
+        middle = batch["points"].shape[1] // 2
+        height, width = self.network.config.backbone.image_size
+        keypoints, _ = decode_heatmaps(heatmaps.cpu().numpy(), (width, height))
+        truth, weight = (batch[key][:, middle].cpu().numpy() for key in ("points", "weight"))
+        distance = np.linalg.norm(keypoints[..., :2] - truth, axis=-1)
+        right = (distance <= PCKH * batch["head_size"].cpu().numpy()[:, None]).astype(float)
+        self._right.append(np.where(weight > 0, right, np.nan))
+        self._kinds.append(np.stack([batch["hidden"].cpu().numpy(), batch["blurred"].cpu().numpy()]))
+
+    def on_validation_epoch_end(self) -> None:
+        """Log PCKh: over all joints, by group, and over hidden and blurred joints apart."""
+        right = np.concatenate(self._right)
+        hidden, blurred = np.concatenate(self._kinds, axis=1)
+        self._right, self._kinds = [], []
+        groups = {name: right[:, list(joints)] for name, joints in self.network.skeleton.groups}
+        groups |= {"all": right, "hidden": right[hidden], "blurred": right[blurred]}
+        for name, values in groups.items():
+            if not np.all(np.isnan(values)):
+                self.log(f"val/pckh_{name.lower()}", 100 * float(np.nanmean(values)), prog_bar=name == "all")
+
+    def configure_optimizers(self) -> Any:
+        """AdamW; norms, biases and embeddings without weight decay."""
+        decayed, plain = [], []
+        for parameter in self.network.parameters():
+            if parameter.requires_grad:
+                (decayed if parameter.dim() > 1 else plain).append(parameter)
+        o = self.optimiser
+        groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        optimiser = torch.optim.AdamW(groups, lr=o.lr)
+        last = int(self.trainer.estimated_stepping_batches)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: o.scale(step, last))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
+        """Clip by the gradient's norm."""
+        self.clip_gradients(optimizer, gradient_clip_val=self.optimiser.clip_norm, gradient_clip_algorithm="norm")
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the network's kind and config beside its weights."""
+        checkpoint[KEY] = describe(self.network)
+
+
+class SDTCTraining(PoseTraining):
+    """SDTC on windows; `backbone_checkpoint` is where the frozen backbone comes from."""
+
+    def __init__(
+        self,
+        config: SDTCConfig = SDTCConfig(),
+        optimiser: OptimiserConfig = OptimiserConfig(),
+        lam: float = 0.01,
+        backbone_checkpoint: str | None = None,
+    ) -> None:
+        super().__init__(optimiser, lam)
+        self.network = SDTC(config)
+        if backbone_checkpoint is not None:
+            load_backbone(self.network, backbone_checkpoint)
+
+
+class SingleFrameTraining(PoseTraining):
+    """The single-frame baseline, which also gives SDTC its backbone where no ViTPose weights are at hand."""
+
+    def __init__(
+        self,
+        config: SingleFrameConfig = SingleFrameConfig(),
+        optimiser: OptimiserConfig = OptimiserConfig(),
+    ) -> None:
+        super().__init__(optimiser, lam=0.0)
+        self.network = SingleFrame(config)
