@@ -35,7 +35,7 @@ def describe(network: Network) -> dict[str, Any]:
 
 
 def config_from_dict(cls: type[T], values: dict[str, Any]) -> T:
-    """Nested plain data -> nested dataclass; lists become tuples where the field is one. Unknown keys raise TypeError."""
+    """Nested plain data -> nested dataclass, lists -> tuples where the field is one; TypeError for unknown keys."""
     hints = typing.get_type_hints(cls)
     given = {}
     for name, value in values.items():

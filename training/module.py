@@ -95,7 +95,8 @@ class PoseTraining(lightning.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW; norms, biases and embeddings without weight decay."""
-        decayed, plain = [], []
+        decayed: list[Tensor] = []
+        plain: list[Tensor] = []
         for parameter in self.network.parameters():
             if parameter.requires_grad:
                 (decayed if parameter.dim() > 1 else plain).append(parameter)

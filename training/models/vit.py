@@ -155,7 +155,7 @@ class ViT(nn.Module):
         self.patch_embed = PatchEmbed(config) if config.stem == "patch" else ConvStem(config)
         rows, columns = config.grid
         self.pos_embed = nn.Parameter(torch.zeros(1, rows * columns, config.dim))
-        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        rates = [config.drop_path * i / max(1, config.depth - 1) for i in range(config.depth)]
         self.blocks = nn.ModuleList(Block(config, rate) for rate in rates)
         self.last_norm = nn.LayerNorm(config.dim, eps=1e-6)
         self.apply(_init_weights)

@@ -1,0 +1,1 @@
+"""Export: a checkpoint becomes a model bundle, and a bundle an engine."""

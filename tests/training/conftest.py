@@ -1,0 +1,31 @@
+"""Small networks for the tests of training/ and export/."""
+
+import pytest
+import torch
+
+from training.models.mlsme import MLSMEConfig
+from training.models.sdtc import SDTC, SDTCConfig
+from training.models.vit import ViTConfig
+
+SMALL_VIT = ViTConfig(image_size=(64, 48), patch=16, dim=32, depth=2, heads=2)
+SMALL = SDTCConfig(backbone=SMALL_VIT, channels=16, head_width=8, mlsme=MLSMEConfig(heads=2))
+
+
+@pytest.fixture
+def small_config() -> SDTCConfig:
+    return SMALL
+
+
+@pytest.fixture
+def small_sdtc() -> SDTC:
+    torch.manual_seed(0)
+    network = SDTC(SMALL)
+    with torch.no_grad():  # the head starts near zero; give it something to say
+        network.head.final.weight.normal_(0, 0.1)
+    return network
+
+
+@pytest.fixture
+def small_windows() -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (2, 5, 64, 48, 3), dtype=torch.uint8, generator=generator)

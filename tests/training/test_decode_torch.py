@@ -1,0 +1,36 @@
+"""The decoder of the exported graph against the NumPy definition."""
+
+import numpy as np
+import torch
+
+from sdtc_ros.decode import decode_heatmaps, encode_heatmaps
+from training.models.decode import Decode
+
+
+def compare(heatmaps):
+    expected = decode_heatmaps(heatmaps, (192, 256))
+    got = Decode((64, 48), (256, 192))(torch.from_numpy(heatmaps))
+    for ours, theirs in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs, rtol=1e-5, atol=2e-3)
+
+
+def test_clean_gaussians_everywhere_edges_included():
+    points = np.random.default_rng(0).uniform((0, 0), (191, 255), (40, 15, 2)).astype(np.float32)
+    compare(encode_heatmaps(points, (192, 256), (48, 64)))
+
+
+def test_noisy_and_doubled_peaks():
+    random = np.random.default_rng(1)
+    points = random.uniform((0, 0), (191, 255), (2, 40, 15, 2)).astype(np.float32)
+    one, other = (encode_heatmaps(p, (192, 256), (48, 64)) for p in points)
+    noise = random.normal(0, 0.02, one.shape).astype(np.float32)
+    compare(one + 0.6 * other + noise)
+
+
+def test_silent_heatmaps_do_not_break_it():
+    for value in (0.0, -0.3):
+        heatmaps = np.full((1, 15, 64, 48), value, np.float32)
+        keypoints, spread = Decode((64, 48), (256, 192))(torch.from_numpy(heatmaps))
+        assert torch.isfinite(keypoints).all()
+        assert torch.isfinite(spread).all()
+        assert (keypoints[..., 2] == 0).all()

@@ -1,0 +1,54 @@
+"""Equations 14-16: hand-made values, and what must not count."""
+
+import torch
+
+from sdtc_ros.decode import encode_heatmaps
+from training.losses import context_loss, gaussian_heatmaps, heatmap_loss, masked_pose_loss, sdtc_loss
+from training.models.mlsme import Reconstruction
+from training.models.sdtc import SDTCOutput
+
+
+def test_targets_are_those_that_the_decoder_inverts():
+    points = torch.rand(3, 15, 2) * torch.tensor([191.0, 255.0])
+    ours = gaussian_heatmaps(points, (64, 48), (256, 192))
+    assert torch.allclose(ours, torch.from_numpy(encode_heatmaps(points.numpy(), (192, 256), (48, 64))), atol=1e-5)
+
+
+def test_unlabelled_joints_do_not_count():
+    predicted, target = torch.zeros(1, 2, 4, 4), torch.zeros(1, 2, 4, 4)
+    target[0, 0], target[0, 1] = 1.0, 7.0
+    assert heatmap_loss(predicted, target, torch.tensor([[1.0, 0.0]])) == 1.0
+    assert heatmap_loss(predicted, target, torch.zeros(1, 2)) == 0.0
+
+
+def test_context_counts_hidden_tokens_only_and_is_free_of_scale():
+    target, hidden = torch.randn(1, 2, 3, 8), torch.zeros(1, 2, 3, 1, dtype=torch.bool)
+    hidden[0, 1, 2] = True
+    predicted = torch.nn.functional.layer_norm(target, (8,))
+    predicted[0, 0] += 100.0
+    assert context_loss(predicted, target, hidden) < 1e-5
+    assert torch.allclose(context_loss(predicted, 5 * target, hidden), torch.zeros(()), atol=1e-4)
+    predicted[0, 1, 2] += 0.5
+    assert torch.allclose(context_loss(predicted, target, hidden), torch.tensor(0.5), atol=1e-4)
+
+
+def test_poses_count_hidden_cells_of_labelled_joints_only():
+    predicted, target = torch.zeros(1, 1, 2, 4, 4), torch.ones(1, 1, 2, 4, 4)
+    hidden = torch.zeros(1, 1, 1, 4, 4, dtype=torch.bool)
+    hidden[..., 0, 0] = True
+    target[0, 0, 0, 0, 0] = 3.0
+    assert masked_pose_loss(predicted, target, torch.tensor([[[1.0, 0.0]]]), hidden) == 9.0
+
+
+def test_total_is_equation_16():
+    output = SDTCOutput(
+        heatmaps=torch.rand(2, 15, 16, 12),
+        reconstruction=Reconstruction(torch.randn(2, 5, 12, 8), torch.rand(2, 5, 15, 16, 12)),
+        context=torch.randn(2, 5, 12, 8),
+        hidden=torch.rand(2, 5, 12, 1) < 0.5,
+    )
+    points, weight = torch.rand(2, 5, 15, 2) * 40, torch.ones(2, 5, 15)
+    for lam in (0.01, 1.0):
+        losses = sdtc_loss(output, points, weight, (64, 48), lam)
+        assert torch.allclose(losses.total, losses.heatmap + lam * losses.context + losses.pose)
+        assert min(losses.heatmap, losses.context, losses.pose) > 0

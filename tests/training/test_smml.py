@@ -1,0 +1,72 @@
+"""Equations 6-13 against their formulas written out with explicit indices."""
+
+import torch
+
+from training.models.smml import SMCA, SMML, AdaptiveFusion, FrameAggregation, SelfFeatureRefinement, SMMLConfig
+
+C, H, W = 6, 4, 3
+
+
+def test_aggregation_concatenates_frames_and_keeps_places():
+    layer = FrameAggregation(2, C, (H, W))
+    x = torch.randn(1, 2, H * W, C)
+    out = layer(x)
+    place = torch.cat([x[0, 0, 5], x[0, 1, 5]])  # row 1, column 2
+    assert torch.allclose(out[0, :, 1, 2], layer.conv.weight[:, :, 0, 0] @ place + layer.conv.bias, atol=1e-5)
+
+
+def test_refinement_is_equations_6_to_8():
+    layer, x = SelfFeatureRefinement(C), torch.randn(1, C, H, W)
+    r = x[0].reshape(C, -1)
+    o = torch.stack([torch.softmax(r[:, p], dim=0) for p in range(H * W)], dim=1)  # over channels
+    context = torch.einsum("cp,dp->cd", r, o)
+    relation = torch.softmax(torch.einsum("cp,cd->pd", r, context), dim=1)
+    refined = torch.einsum("pd,cd->cp", relation, context).reshape(1, C, H, W)
+    assert torch.allclose(layer(x), layer.conv(refined), atol=1e-5)
+
+
+def test_smca_is_equation_9():
+    layer = SMCA(C).eval()
+    s, g = torch.randn(1, C, H, W), torch.randn(1, C, H, W)
+    q, k, v = (conv(x)[0].reshape(C, -1).T for conv, x in ((layer.query, s), (layer.key, g), (layer.value, g)))
+    attention = torch.softmax(q @ k.T / C**0.5, dim=1) @ v
+    assert torch.allclose(layer(s, g), layer.phi(s + attention.T.reshape(1, C, H, W)), atol=1e-5)
+
+
+def test_smca_is_not_symmetric_and_has_a_weight_set_each_way():
+    layer = SMCA(C).eval()
+    a, b = torch.randn(1, C, H, W), torch.randn(1, C, H, W)
+    assert not torch.allclose(layer(a, b), layer(b, a))
+    smml = SMML(2, C, (H, W), SMMLConfig())
+    assert smml.to_spatial is not smml.to_motion
+    assert not torch.equal(smml.to_spatial.query.weight, smml.to_motion.query.weight)
+
+
+def test_propagation_goes_both_ways_from_the_refined_pair():
+    smml = SMML(2, C, (H, W), SMMLConfig()).eval()
+    calls = {}
+    smml.to_spatial.register_forward_hook(lambda m, inputs, out: calls.__setitem__("spatial", inputs))
+    smml.to_motion.register_forward_hook(lambda m, inputs, out: calls.__setitem__("motion", inputs))
+    smml(torch.randn(1, 2, H * W, C), torch.randn(1, 2, H * W, C))
+    source, guidance = calls["spatial"]
+    assert torch.equal(calls["motion"][0], guidance)
+    assert torch.equal(calls["motion"][1], source)  # not the already updated one
+
+
+def test_fusion_weighs_each_stream_pixel_by_pixel():
+    layer = AdaptiveFusion(C).eval()
+    s, m = torch.randn(1, C, H, W), torch.randn(1, C, H, W)
+    mixed = layer.mix(torch.cat([s, m], 1))
+    expected = torch.sigmoid(layer.fc_spatial(mixed)) * layer.conv_spatial(s)
+    expected = expected + torch.sigmoid(layer.fc_motion(mixed)) * layer.conv_motion(m)
+    assert torch.allclose(layer(s, m), expected, atol=1e-6)
+
+
+def test_parts_can_be_left_out():
+    window = torch.randn(2, 2, H * W, C)
+    sizes = []
+    for parts in ((False, False, False), (True, False, False), (True, True, False), (True, True, True)):
+        smml = SMML(2, C, (H, W), SMMLConfig(*parts[:1], propagation=parts[1], fusion=parts[2]))
+        assert smml(window, window).shape == (2, C, H, W)
+        sizes.append(sum(p.numel() for p in smml.parameters()))
+    assert sizes == sorted(set(sizes))

@@ -1,0 +1,61 @@
+"""Equations 2 and 3: who may influence whom."""
+
+import pytest
+import torch
+
+from training.models.spacetime import (
+    DividedAttention,
+    JointAttention,
+    MotionEncoder,
+    SpatialAttention,
+    TemporalAttention,
+)
+
+T, L, C = 5, 12, 16
+
+
+def influence(module: torch.nn.Module, frame: int, place: int) -> torch.Tensor:
+    """T x L bool: whose input moves the output at (frame, place)."""
+    x = torch.randn(1, T, L, C, requires_grad=True)
+    module(x)[0, frame, place].square().sum().backward()
+    return x.grad[0].abs().sum(dim=-1) > 0
+
+
+def test_joint_attention_mixes_everything():
+    assert influence(JointAttention(C, 2, 4.0), 2, 3).all()
+
+
+def test_temporal_attention_mixes_one_place_across_frames():
+    expected = torch.zeros(T, L, dtype=torch.bool)
+    expected[:, 3] = True
+    assert torch.equal(influence(TemporalAttention(C, 2), 2, 3), expected)
+
+
+def test_spatial_attention_mixes_one_frame():
+    expected = torch.zeros(T, L, dtype=torch.bool)
+    expected[2] = True
+    assert torch.equal(influence(SpatialAttention(C, 2), 2, 3), expected)
+
+
+def test_divided_attention_reaches_everything_in_two_steps():
+    assert influence(DividedAttention(C, 2, 4.0), 2, 3).all()
+
+
+@pytest.mark.parametrize("layer", [TemporalAttention, SpatialAttention])
+def test_attention_is_residual(layer):
+    module = layer(C, 2)
+    torch.nn.init.zeros_(module.attention.proj.weight)
+    torch.nn.init.zeros_(module.attention.proj.bias)
+    x = torch.randn(2, T, L, C)
+    assert torch.equal(module(x), x)
+
+
+def test_divided_attention_is_ffn_of_spatial_of_temporal():
+    module, x = DividedAttention(C, 2, 4.0), torch.randn(2, T, L, C)
+    y = module.spatial(module.temporal(x))
+    assert torch.allclose(module(x), y + module.ffn(module.norm(y)))
+
+
+def test_motion_encoder_has_the_blocks_it_was_asked_for():
+    encoder = MotionEncoder(C, 2, 4.0, joint_blocks=2, divided_blocks=3)
+    assert [type(b) for b in encoder.blocks] == [JointAttention] * 2 + [DividedAttention] * 3

@@ -1,0 +1,117 @@
+"""What the networks cost: trainable parameters and multiply-adds, part by part.
+
+`python -m training.cost [--model sdtc-b] [--delta 2] [--json FILE]`. Multiply-adds are counted by torch's own counter
+on a model without memory (meta device): matrix products, convolutions and attention products; norms, activations and
+softmax are left out, as the papers do. A window is 2 * delta + 1 encoder passes and one temporal pass; streaming keeps
+the tokens and pays one of each.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from training.models.sdtc import SDTC, SDTCConfig
+from training.models.vit import VIT_SIZES
+
+MODELS = {f"sdtc-{size[-1]}": SDTCConfig(backbone=config) for size, config in VIT_SIZES.items()}
+BUDGET = {"trainable_params": 10.4e6, "window_macs": 95e9, "streaming_macs": 24e9}  # of sdtc-b at delta 2
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """One part: parameters, those of them that train, and multiply-adds in a window and in a streaming step."""
+
+    part: str
+    params: int
+    trainable: int
+    window_macs: int
+    streaming_macs: int
+
+
+def count_macs(module: nn.Module, *inputs: Tensor) -> int:
+    """Multiply-adds of one forward pass."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module(*inputs)
+    return counter.get_total_flops() // 2
+
+
+def sdtc_costs(config: SDTCConfig) -> list[Cost]:
+    """Cost of every part of SDTC in eval mode, plus the decoder, which exists in training only (0 multiply-adds)."""
+    with torch.device("meta"):
+        network = SDTC(config).eval()
+        height, width = config.backbone.image_size
+        rows, columns = config.backbone.grid
+        frames, channels = config.frames, config.channels
+        image = torch.empty(1, 3, height, width)
+        tokens = torch.empty(1, rows * columns, config.backbone.dim)
+        window = torch.empty(1, frames, rows * columns, channels)
+        position = torch.empty(frames, rows * columns, channels)
+        feature = torch.empty(1, channels, rows, columns)
+        macs = {
+            "backbone": (count_macs(network.backbone, image), True),
+            "projection": (count_macs(network.projection, tokens), True),
+            "embedding": (0, False),
+            "mlsme": (count_macs(network.mlsme, window, position), False),
+            "smml": (count_macs(network.smml, window, window), False),
+            "head": (count_macs(network.head, feature), False),
+            "decoder": (0, False),
+        }
+    costs = []
+    for part, (once, per_frame) in macs.items():
+        parameters = list(network.get_submodule(part).parameters())
+        trainable = sum(p.numel() for p in parameters if p.requires_grad)
+        name = "decoder (training only)" if part == "decoder" else part
+        total = sum(p.numel() for p in parameters)
+        costs.append(Cost(name, total, trainable, once * (frames if per_frame else 1), once))
+    return costs
+
+
+def totals(costs: list[Cost]) -> dict[str, int]:
+    """Sums by JSON key."""
+    return {
+        "params": sum(c.params for c in costs),
+        "trainable_params": sum(c.trainable for c in costs),
+        "window_macs": sum(c.window_macs for c in costs),
+        "streaming_macs": sum(c.streaming_macs for c in costs),
+    }
+
+
+def table(name: str, costs: list[Cost]) -> str:
+    """The parts and their sum as a Markdown table."""
+    sums = totals(costs)
+    total = Cost("total", sums["params"], sums["trainable_params"], sums["window_macs"], sums["streaming_macs"])
+    lines = [f"| {name} | params M | trainable M | window GMAC | streaming GMAC |", "|---|--:|--:|--:|--:|"]
+    for c in [*costs, total]:
+        millions = f"{c.params / 1e6:.2f} | {c.trainable / 1e6:.2f}"
+        lines.append(f"| {c.part} | {millions} | {c.window_macs / 1e9:.2f} | {c.streaming_macs / 1e9:.2f} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; with --json also write the figures."""
+    parser = argparse.ArgumentParser(prog="python -m training.cost", description="What a network costs, part by part.")
+    parser.add_argument("--model", choices=sorted(MODELS), default="sdtc-b")
+    parser.add_argument("--delta", type=int, default=2, help="temporal span: a window has 2 * delta + 1 frames")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    args = parser.parse_args(arguments)
+    if args.delta < 0:
+        parser.error("--delta must be 0 or more")
+    costs = sdtc_costs(dataclasses.replace(MODELS[args.model], delta=args.delta))
+    print(table(f"{args.model}, delta {args.delta}", costs))
+    if args.json:
+        parts = [dataclasses.asdict(c) for c in costs]
+        content = {"model": args.model, "delta": args.delta, **totals(costs), "parts": parts}
+        args.json.write_text(json.dumps(content, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
