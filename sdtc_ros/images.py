@@ -113,12 +113,19 @@ def compressed_to_bgr(data: Any, fmt: str) -> Image:
     if "compresseddepth" in words or not any(name in words for name in ("jpeg", "jpg", "png")):
         raise UnknownEncodingError(f"compressed image format '{fmt}' is not known; known are jpeg and png")
     flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
-    whole = flat.size > 0 and not _jpeg_is_cut(flat)
-    # a camera's JPEG is shown as its sensor saw it: an EXIF rotation would contradict the camera's calibration
+    return picture_to_bgr(flat, f"compressed image ('{fmt}')")
+
+
+def picture_to_bgr(data: Image, what: str) -> Image:
+    """The content of an image file (N uint8) as H x W x 3 uint8 BGR, `what` names it in the error.
+
+    Raises InputError for data that does not decode or a JPEG that is cut short.
+    """
+    # pixels as the sensor saw them: an EXIF rotation would contradict the camera's calibration and the annotations
     flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(flat, flags) if whole else None
+    image = cv2.imdecode(data, flags) if data.size and not _jpeg_is_cut(data) else None
     if image is None:
-        raise InputError(f"compressed image ('{fmt}', {flat.size} bytes) does not decode")
+        raise InputError(f"{what} of {data.size} bytes does not decode")
     return np.asarray(image, np.uint8)
 
 
