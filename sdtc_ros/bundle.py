@@ -1,0 +1,198 @@
+"""The model bundle: a folder of `model.json`, `encoder.onnx` and `temporal.onnx`, read, checked and written.
+
+`model.json` says what the graphs cannot: skeleton, crop size, delta, the shapes of a crop's tokens, the SHA-256 of
+every file, where the weights come from and how well they do. Nothing of a bundle is used before its hashes agree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdtc_ros.errors import BundleError
+from sdtc_ros.skeleton import Skeleton, skeleton_by_name
+
+FORMAT = 1
+MANIFEST = "model.json"
+ENCODER, TEMPORAL = "encoder.onnx", "temporal.onnx"
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "name": str, "skeleton": str, "input_size": list, "delta": int, "channel_order": str, "mean": list, "std": list,
+    "decode": str, "tokens": dict, "files": dict,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked bundle.
+
+    input_size: a crop's (width, height) in pixels; delta: the window is 2 * delta + 1 frames; tokens: per-crop shape
+    of every named tensor that the encoder gives; training, accuracy, parity: what `model.json` tells of itself.
+    """
+
+    folder: Path
+    name: str
+    skeleton: Skeleton
+    input_size: tuple[int, int]
+    delta: int
+    tokens: Mapping[str, tuple[int, ...]]
+    files: Mapping[str, str]
+    training: Mapping[str, Any]
+    accuracy: Mapping[str, Any]
+    parity: Mapping[str, Any]
+
+    @property
+    def encoder(self) -> Path:
+        """The graph crops N x H x W x 3 uint8 -> tokens."""
+        return self.folder / ENCODER
+
+    @property
+    def temporal(self) -> Path:
+        """The graph tokens of windows -> keypoints and spread."""
+        return self.folder / TEMPORAL
+
+    @property
+    def bundle_hash(self) -> str:
+        """SHA-256 (hex) of what the poses depend on: the files and their contract, not the prose beside them."""
+        contract = {
+            "files": dict(self.files), "skeleton": self.skeleton.name, "input_size": list(self.input_size),
+            "delta": self.delta, "tokens": {name: list(shape) for name, shape in self.tokens.items()},
+        }  # fmt: skip
+        return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()
+
+
+def default_bundle() -> Path:
+    """The small bundle that the package ships with."""
+    return Path(__file__).parent / "models" / "sdtc-tiny"
+
+
+def load_bundle(path: str | Path) -> Bundle:
+    """Read and check the bundle in folder `path`; raises BundleError with one sentence for whatever is wrong."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise BundleError(f"model bundle '{folder}' is not a folder; give the folder that holds {MANIFEST}")
+    manifest = _read_manifest(folder)
+    _check_files(folder, manifest["files"])
+    return Bundle(
+        folder=folder,
+        name=manifest["name"],
+        skeleton=_skeleton(folder, manifest["skeleton"]),
+        input_size=(manifest["input_size"][0], manifest["input_size"][1]),
+        delta=manifest["delta"],
+        tokens={name: tuple(shape) for name, shape in manifest["tokens"].items()},
+        files=dict(manifest["files"]),
+        training=manifest.get("training", {}),
+        accuracy=manifest.get("accuracy", {}),
+        parity=manifest.get("parity", {}),
+    )
+
+
+def write_manifest(
+    folder: str | Path,
+    *,
+    name: str,
+    skeleton: str,
+    input_size: tuple[int, int],
+    delta: int,
+    tokens: Mapping[str, tuple[int, ...]],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    training: Mapping[str, Any] | None = None,
+    accuracy: Mapping[str, Any] | None = None,
+    parity: Mapping[str, Any] | None = None,
+) -> Bundle:
+    """Write `model.json` for the graphs already in `folder` (with their `.onnx.data`, if any) and load the bundle.
+
+    mean and std are informative (normalisation is part of encoder.onnx). Raises BundleError where a graph is missing.
+    """
+    folder = Path(folder)
+    files = {path.name: file_hash(path) for path in sorted(folder.glob("*.onnx*")) if path.is_file()}
+    manifest = {
+        "format": FORMAT, "name": name, "skeleton": skeleton, "input_size": list(input_size), "delta": delta,
+        "channel_order": "bgr", "mean": list(mean), "std": list(std), "decode": "udp-dark",
+        "tokens": {key: list(shape) for key, shape in tokens.items()}, "files": files,
+        "training": dict(training or {}), "accuracy": dict(accuracy or {}), "parity": dict(parity or {}),
+    }  # fmt: skip
+    _check_manifest(folder, manifest)
+    partial = folder / (MANIFEST + ".part")
+    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder / MANIFEST)  # at no moment is half a manifest on disk
+    return load_bundle(folder)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BundleError(f"'{folder}' is not a model bundle: it holds no {MANIFEST}") from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"'{path}' cannot be read ({error}); export or copy the bundle again") from None
+    if not isinstance(manifest, dict):
+        raise BundleError(f"'{path}' is no JSON object; export or copy the bundle again")
+    _check_manifest(folder, manifest)
+    return manifest
+
+
+def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Raise BundleError at the first key that is missing or of the wrong form."""
+    path = folder / MANIFEST
+    version = manifest.get("format")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise BundleError(f"'{path}' has no valid format version; export the bundle again")
+    if version > FORMAT:
+        raise BundleError(f"'{path}' is of format {version}, newer than {FORMAT}: install a newer sdtc_ros to use it")
+    for key, kind in _TYPES.items():
+        if key not in manifest:
+            raise BundleError(f"'{path}' lacks the key '{key}'; export the bundle again")
+        if not isinstance(manifest[key], kind) or isinstance(manifest[key], bool):
+            raise BundleError(f"'{path}': '{key}' has a value of the wrong type; export the bundle again")
+    checks = {
+        "input_size": len(manifest["input_size"]) == 2 and _positive(manifest["input_size"], at_least=2),
+        "delta": manifest["delta"] >= 0,
+        "channel_order": manifest["channel_order"] == "bgr",
+        "decode": manifest["decode"] == "udp-dark",
+        "tokens": bool(manifest["tokens"])
+        and all(isinstance(shape, list) and _positive(shape) for shape in manifest["tokens"].values()),
+        "files": all(isinstance(digest, str) and Path(name).name == name for name, digest in manifest["files"].items()),
+    }
+    for key, good in checks.items():
+        if not good:
+            raise BundleError(f"'{path}': '{key}' has the value {manifest[key]!r}, which this version cannot use")
+    for name in (ENCODER, TEMPORAL):
+        if name not in manifest["files"]:
+            raise BundleError(f"'{path}' lists no {name} among its files; export the bundle again")
+
+
+def _check_files(folder: Path, files: Mapping[str, str]) -> None:
+    for name, digest in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"model bundle '{folder}' lacks its file {name}; export or copy the bundle again")
+        if file_hash(path) != digest:
+            raise BundleError(
+                f"'{path}' is not the file that {MANIFEST} describes (its SHA-256 differs); copy the bundle again"
+            )
+
+
+def _skeleton(folder: Path, name: str) -> Skeleton:
+    try:
+        return skeleton_by_name(name)
+    except BundleError as error:
+        raise BundleError(f"model bundle '{folder}': {error}") from None
+
+
+def _positive(numbers: list[Any], at_least: int = 1) -> bool:
+    return all(isinstance(n, int) and not isinstance(n, bool) and n >= at_least for n in numbers)

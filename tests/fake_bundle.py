@@ -1,0 +1,76 @@
+"""A bundle whose network is arithmetic: its poses say which frames, in which crops, entered the window.
+
+Encoder: average-pools every crop to a 2 x 2 grid of its colours, tokens 4 x 3. Temporal graph: joint k of the pose is
+(blue, green) of the window's frame k % T, averaged over the crop, and red / 255 as its score; the spread is constant.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from sdtc_ros.bundle import Bundle, write_manifest
+from sdtc_ros.skeleton import POSETRACK
+
+SPREAD = (4.0, 1.0, 9.0)
+
+
+def make_bundle(folder: Path, delta: int = 2, size: tuple[int, int] = (24, 32), skeleton: str = "posetrack") -> Bundle:
+    """Write the bundle to `folder` (made where it is missing) and load it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(folder / "encoder.onnx", *_encoder(size))
+    _save(folder / "temporal.onnx", *_temporal(2 * delta + 1, len(POSETRACK)))
+    return write_manifest(
+        folder, name="fake", skeleton=skeleton, input_size=size, delta=delta, tokens={"tokens": (4, 3)},
+        mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
+    )  # fmt: skip
+
+
+def _encoder(size: tuple[int, int]):  # noqa: ANN202
+    width, height = size
+    nodes = [
+        helper.make_node("Cast", ["crops"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["real"], ["planes"], perm=[0, 3, 1, 2]),
+        helper.make_node(
+            "AveragePool", ["planes"], ["grid"], kernel_shape=[height // 2, width // 2],
+            strides=[height // 2, width // 2],
+        ),
+        helper.make_node("Reshape", ["grid", "flat"], ["rows"]),
+        helper.make_node("Transpose", ["rows"], ["tokens"], perm=[0, 2, 1]),
+    ]  # fmt: skip
+    inputs = [helper.make_tensor_value_info("crops", TensorProto.UINT8, ["n", height, width, 3])]
+    outputs = [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["n", 4, 3])]
+    return nodes, inputs, outputs, {"flat": np.array([0, 3, 4], np.int64)}
+
+
+def _temporal(frames: int, joints: int):  # noqa: ANN202
+    nodes = [
+        helper.make_node("ReduceMean", ["tokens", "axis"], ["colours"], keepdims=0),
+        helper.make_node("Gather", ["colours", "frame_of_joint"], ["chosen"], axis=1),
+        helper.make_node("Mul", ["chosen", "scale"], ["keypoints"]),
+        helper.make_node("Mul", ["chosen", "zero"], ["nothing"]),
+        helper.make_node("Add", ["nothing", "spread_values"], ["spread"]),
+    ]
+    inputs = [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["n", frames, 4, 3])]
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", joints, 3]) for name in ("keypoints", "spread")
+    ]
+    constants = {
+        "axis": np.array([2], np.int64),
+        "frame_of_joint": (np.arange(joints) % frames).astype(np.int64),
+        "scale": np.array([1, 1, 1 / 255], np.float32),
+        "zero": np.zeros(1, np.float32),
+        "spread_values": np.array(SPREAD, np.float32),
+    }
+    return nodes, inputs, outputs, constants
+
+
+def _save(path: Path, nodes: list, inputs: list, outputs: list, constants: dict[str, np.ndarray]) -> None:
+    initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, path.stem, inputs, outputs, initializers)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
