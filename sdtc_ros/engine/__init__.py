@@ -1,0 +1,32 @@
+"""What the pipeline asks of an inference engine; one runtime a file behind it.
+
+An engine keeps a crop's tokens where it computes (host or device memory) and hands out opaque handles to them.
+A handle lives as long as someone holds it: dropping the last reference frees its tokens, there is no release call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Handle = Any  # opaque: only the engine that made it looks inside
+FloatArray = npt.NDArray[np.float32]
+
+
+class Engine(Protocol):
+    """Encodes crops one by one into tokens, and estimates poses from windows of them."""
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> list[Handle]:
+        """Tokens of N crops (N x H x W x 3 uint8 BGR, which may be overwritten afterwards), one handle a crop."""
+        ...
+
+    def estimate(self, windows: Sequence[Sequence[Handle]]) -> tuple[FloatArray, FloatArray]:
+        """Poses of N windows of 2 * delta + 1 handles each, in time order; a handle may occur more than once.
+
+        Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and spread N x K x 3 float32
+        (covariance xx, xy, yy in crop pixels squared).
+        """
+        ...
