@@ -1,0 +1,74 @@
+"""`python -m sdtc_ros evaluate`: accuracy of predicted poses against an annotated data set."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.evaluate import PROTOCOLS, Protocol, Result, evaluate, protocol_by_name
+from sdtc_ros.hieve import read_hieve_folder
+from sdtc_ros.posetrack import read_folder
+from sdtc_ros.sequence import Sequence
+
+HELP = "compare predicted poses with annotated ones: AP, precision, recall, MOTA"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    parser.add_argument("--truth", type=Path, required=True, metavar="DIR", help="annotations, one file a sequence")
+    parser.add_argument(
+        "--predictions", type=Path, required=True, metavar="DIR", help="predictions, files named as the truth's"
+    )
+    parser.add_argument("--protocol", choices=list(PROTOCOLS), default="posetrack18", help="default: %(default)s")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
+    parser.add_argument(
+        "--ties",
+        choices=["stable", "poseval"],
+        default="stable",
+        help="order of joints with equal scores: that of the files (default), or as the official program leaves it, "
+        "which depends on the machine and on the order in which the folder lists its files",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the table and write the JSON; raises SdtcError for input that cannot be used."""
+    if args.json is not None and not args.json.absolute().parent.is_dir():
+        raise InputError(f"{args.json} cannot be written: the folder {args.json.absolute().parent} does not exist")
+    protocol = protocol_by_name(args.protocol)
+    ordered = args.ties == "stable"
+    result = evaluate(
+        _read_truth(args.truth, protocol, ordered),
+        _read_predictions(args.predictions, protocol, ordered),
+        protocol,
+        args.ties,
+    )
+    for warning in result.warnings:
+        print(f"sdtc_ros: warning: {warning}", file=sys.stderr)
+    print(result.table())
+    if args.json is not None:
+        write_json(result, args.json)
+    return 0
+
+
+def _read_truth(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequence]:
+    if protocol.name == "hieve":
+        return read_hieve_folder(folder)
+    return read_folder(folder, protocol.skeleton, ordered)
+
+
+def _read_predictions(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequence]:
+    return read_folder(folder, protocol.skeleton, ordered)
+
+
+def write_json(result: Result, path: Path) -> None:
+    """Write the result's figures; the file appears whole or not at all. Raises InputError if it cannot be written."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

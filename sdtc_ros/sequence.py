@@ -1,0 +1,60 @@
+"""Annotated or predicted video sequences in plain dataclasses, whatever file format they came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.skeleton import POSETRACK, Skeleton
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass
+class Person:
+    """One person in one frame, truth or prediction; coordinates are image pixels.
+
+    keypoints: K x 3 float64 (x, y, visibility flag as the file has it) in skeleton order; a joint that is not there
+    is (0, 0, 0). joint_scores: K float64, NaN where the file gives none (None: it gives none at all).
+    box, head_box: 4 float64 (left, top, width, height). flags: named K-long boolean masks over the joints
+    ("hidden", "blurred"), where the data set knows them. action: what HiEve says the person does.
+    """
+
+    keypoints: Array
+    track_id: int | None = None
+    box: Array | None = None
+    head_box: Array | None = None
+    score: float | None = None
+    joint_scores: Array | None = None
+    flags: dict[str, Mask] = field(default_factory=dict)
+    action: str = ""
+
+    @property
+    def annotated(self) -> Mask:
+        """K booleans: which joints are there (poseval's rule: all but (0, 0, flag 0))."""
+        return np.any(self.keypoints != 0, axis=1)
+
+
+@dataclass
+class SequenceFrame:
+    """One image of a sequence: `name` is its path as the file has it, `ignore` polygons M x 2 float64 (pixels)."""
+
+    name: str
+    id: int
+    labelled: bool
+    people: list[Person] = field(default_factory=list)
+    ignore: list[Array] = field(default_factory=list)
+
+
+@dataclass
+class Sequence:
+    """A video: `name` pairs truth with predictions (the file's stem), `path` is the file or folder it was read from."""
+
+    name: str
+    frames: list[SequenceFrame]
+    skeleton: Skeleton = POSETRACK
+    path: Path | None = None
