@@ -1,0 +1,119 @@
+"""Boxes of successive frames -> track ids, by ByteTrack (Zhang et al., ECCV 2022; the `trackers` library).
+
+The library works in seconds when it is told the frames' stamps, so any frame rate will do. Two things are added:
+ids are never used twice (not after `restart` either), and with `confirm` = 1 a person has an id from the first frame
+on, where the library gives one from the second on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.poses import Boxes
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class TrackingConfig:
+    """Settings of the tracker.
+
+    new_score: boxes scored from here on may start a track, weaker ones only continue one; min_iou: smallest overlap
+    of a box with where its track was expected; confirm: successive detections until a track counts; lost_seconds: how
+    long a lost track may be found again; frame_rate: the rate (frames a second) in which the motion model counts.
+    """
+
+    new_score: float = 0.3
+    min_iou: float = 0.1
+    confirm: int = 1
+    lost_seconds: float = 1.0
+    frame_rate: float = 30.0
+
+
+class Tracker:
+    """Gives boxes their track ids, and says where the tracked people should be in a frame without boxes."""
+
+    def __init__(self, config: TrackingConfig | None = None) -> None:
+        """Nothing is imported before the first box comes: the library takes a second or two."""
+        self._config = config or TrackingConfig()
+        self._next_id = 1
+        self.restart()
+
+    def restart(self) -> None:
+        """Forget all people (a gap, a new scene); ids go on counting."""
+        self._tracker: Any = None
+        self._first_id, self._first_stamp, self._seconds = self._next_id, 0, 0.0
+        self._last = Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+        self._last_stamp = 0
+        self._speed = np.zeros((0, 4), np.float32)  # of `_last`, in pixels a second
+
+    def update(self, boxes: Boxes, stamp: int) -> Boxes:
+        """The boxes that belong to a track, with ids; boxes that have ids keep them all.
+
+        boxes: as detected in the frame of `stamp` (nanoseconds, later than the last one's).
+        """
+        tracked = self._associate(boxes, stamp) if boxes.ids is None else boxes
+        assert tracked.ids is not None and self._last.ids is not None
+        speed = np.zeros((len(tracked), 4), np.float32)
+        _, here, there = np.intersect1d(tracked.ids, self._last.ids, assume_unique=True, return_indices=True)
+        seconds = (stamp - self._last_stamp) * 1e-9
+        if seconds > 0:
+            speed[here] = (tracked.xywh[here] - self._last.xywh[there]) / seconds
+        self._last, self._last_stamp, self._speed = tracked, stamp, speed
+        return tracked
+
+    def predict(self, stamp: int) -> Boxes:
+        """The people of the last update, moved on at constant speed to `stamp` (nanoseconds)."""
+        seconds = (stamp - self._last_stamp) * 1e-9
+        xywh = self._last.xywh + self._speed * np.float32(seconds)
+        # a size that was shrinking must not shrink to nothing
+        xywh[:, 2:] = np.maximum(xywh[:, 2:], self._last.xywh[:, 2:] / 2)
+        return Boxes(xywh, self._last.scores, self._last.ids)
+
+    def _associate(self, boxes: Boxes, stamp: int) -> Boxes:
+        import supervision as sv
+
+        if self._tracker is None:
+            self._tracker, self._first_stamp, self._seconds = self._new_tracker(), stamp, -1.0
+        # two frames of one stamp are a microsecond apart: the library refuses equal times
+        self._seconds = max((stamp - self._first_stamp) * 1e-9, self._seconds + 1e-6)
+        xyxy = np.concatenate([boxes.xywh[:, :2], boxes.xywh[:, :2] + boxes.xywh[:, 2:]], axis=1)
+        found = self._tracker.update(
+            sv.Detections(xyxy=xyxy, confidence=boxes.scores, data={"index": np.arange(len(boxes))}),
+            timestamp=self._seconds,
+        )
+        ids = np.full(len(boxes), -1, np.int64)
+        if len(found):
+            ids[np.asarray(found.data["index"])] = found.tracker_id
+        if self._config.confirm <= 1:
+            self._name_newborn(xyxy, ids)
+        kept = np.flatnonzero(ids >= 0)
+        ids = ids[kept] + self._first_id
+        self._next_id = max(self._next_id, int(ids.max(initial=-1)) + 1)
+        return Boxes(boxes.xywh[kept], boxes.scores[kept], ids)
+
+    def _name_newborn(self, xyxy: FloatArray, ids: npt.NDArray[np.int64]) -> None:
+        """Give the tracks that were born in this update their id at once, and write it to `ids`."""
+        for track in self._tracker.tracks:
+            if track.tracker_id < 0:
+                distance = np.abs(xyxy - track.get_state_bbox()).sum(axis=1)
+                track.tracker_id = self._next_id - self._first_id
+                self._next_id += 1
+                ids[np.where(ids < 0, distance, np.inf).argmin()] = track.tracker_id
+
+    def _new_tracker(self) -> Any:
+        from trackers import ByteTrackTracker
+
+        config = self._config
+        return ByteTrackTracker(
+            lost_track_buffer=round(config.lost_seconds * 30),  # the library counts it in 30ths of a second
+            frame_rate=config.frame_rate,
+            track_activation_threshold=config.new_score,
+            high_conf_det_threshold=config.new_score,
+            minimum_consecutive_frames=config.confirm,
+            minimum_iou_threshold=config.min_iou,
+        )

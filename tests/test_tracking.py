@@ -1,0 +1,90 @@
+"""Track ids: stable, unique, there from the first frame, at any frame rate."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sdtc_ros.poses import Boxes
+from sdtc_ros.tracking import Tracker, TrackingConfig
+
+
+def walkers(number: int, rate: float) -> Boxes:
+    """Three people; two walk towards each other in lanes apart, one stands."""
+    seconds = number / rate
+    xywh = [[50 + 60 * seconds, 40, 40, 100], [450 - 60 * seconds, 160, 45, 110], [300, 300, 40, 100]]
+    order = np.random.default_rng(number).permutation(3)
+    return Boxes(np.array(xywh, np.float32)[order], np.array([0.9, 0.8, 0.7], np.float32)[order])
+
+
+@pytest.mark.parametrize("rate", [5.0, 10.0, 30.0, 120.0])
+def test_ids_stay_with_their_people_from_the_first_frame(rate: float) -> None:
+    tracker = Tracker()
+    for number in range(60):
+        boxes = walkers(number, rate)
+        tracked = tracker.update(boxes, round(number / rate * 1e9))
+        assert tracked.ids is not None and tracked.ids.dtype == np.int64 and len(tracked) == 3
+        by_id = dict(zip(tracked.ids.tolist(), tracked.scores.tolist(), strict=True))
+        if number == 0:
+            names = by_id
+        assert by_id == names  # each person's score is its own here
+        np.testing.assert_array_equal(np.sort(tracked.xywh, axis=0), np.sort(boxes.xywh, axis=0))
+    assert sorted(names) == [1, 2, 3]
+
+
+def test_a_short_loss_keeps_the_id_and_a_long_one_does_not() -> None:
+    tracker = Tracker(TrackingConfig(lost_seconds=1.0))
+    box, nobody = walkers(0, 10), Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    times = [0.0, 0.1, 0.2, 0.3, 0.9, 1.0]
+    ids = [tracker.update(nobody if 0.25 < t < 0.8 else box, round(t * 1e9)).ids for t in times]
+    assert sorted(ids[4].tolist()) == sorted(ids[0].tolist()) == [1, 2, 3]
+    late = tracker.update(nobody, 3_000_000_000)
+    assert len(late) == 0
+    assert sorted(tracker.update(box, 3_100_000_000).ids.tolist()) == [4, 5, 6]
+
+
+def test_ids_are_never_used_twice_over_restarts() -> None:
+    for confirm in (1, 2):
+        tracker = Tracker(TrackingConfig(confirm=confirm))
+        seen: set[int] = set()
+        for _ in range(3):
+            tracker.restart()
+            new: set[int] = set()
+            for number in range(4):  # stamps start again each time: a restart is what makes that right
+                new |= set(tracker.update(walkers(number, 10), number * 100_000_000).ids.tolist())
+            assert len(new) == 3 and not new & seen
+            seen |= new
+
+
+def test_confirm_two_wants_two_frames_and_weak_boxes_start_nothing() -> None:
+    tracker = Tracker(TrackingConfig(confirm=2))
+    assert len(tracker.update(walkers(0, 10), 0)) == 0
+    assert len(tracker.update(walkers(1, 10), 100_000_000)) == 3
+    weak = Boxes(np.array([[10, 10, 40, 80]], np.float32), np.array([0.25], np.float32))
+    tracker = Tracker()
+    assert [len(tracker.update(weak, n * 100_000_000)) for n in range(3)] == [0, 0, 0]
+    strong = Boxes(weak.xywh, np.array([0.8], np.float32))
+    assert [len(tracker.update(b, n * 100_000_000)) for n, b in ((4, strong), (5, weak), (6, weak))] == [1, 1, 1]
+
+
+def test_ids_from_outside_are_used_as_they_are() -> None:
+    tracker = Tracker()
+    given = Boxes(np.array([[0, 0, 10, 10], [0, 0, 10, 10]], np.float32), np.ones(2, np.float32), np.array([77, -4]))
+    assert tracker.update(given, 0) is given
+
+
+def test_frames_of_one_stamp_are_tracked_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    tracker = Tracker()
+    for _ in range(3):
+        assert sorted(tracker.update(walkers(0, 10), 5).ids.tolist()) == [1, 2, 3]
+    assert not [w for w in recwarn if "timestamp" in str(w.message)]
+
+
+def test_prediction_goes_on_at_constant_speed_and_never_turns_inside_out() -> None:
+    tracker = Tracker()
+    ids = np.array([3])
+    tracker.update(Boxes(np.array([[10, 10, 20, 40]], np.float32), np.ones(1, np.float32), ids), 0)
+    tracker.update(Boxes(np.array([[14, 8, 18, 36]], np.float32), np.ones(1, np.float32), ids), 100_000_000)
+    np.testing.assert_allclose(tracker.predict(150_000_000).xywh, [[16, 7, 17, 34]], rtol=1e-5)
+    assert (tracker.predict(10_000_000_000).xywh[:, 2:] > 0).all()
+    assert tracker.predict(150_000_000).ids.tolist() == [3]
