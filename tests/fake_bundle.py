@@ -29,7 +29,7 @@ def make_bundle(folder: Path, delta: int = 2, size: tuple[int, int] = (24, 32), 
     )  # fmt: skip
 
 
-def _encoder(size: tuple[int, int]):  # noqa: ANN202
+def _encoder(size: tuple[int, int]) -> tuple[list, list, list, dict]:
     width, height = size
     nodes = [
         helper.make_node("Cast", ["crops"], ["real"], to=TensorProto.FLOAT),
@@ -46,7 +46,7 @@ def _encoder(size: tuple[int, int]):  # noqa: ANN202
     return nodes, inputs, outputs, {"flat": np.array([0, 3, 4], np.int64)}
 
 
-def _temporal(frames: int, joints: int):  # noqa: ANN202
+def _temporal(frames: int, joints: int) -> tuple[list, list, list, dict]:
     nodes = [
         helper.make_node("ReduceMean", ["tokens", "axis"], ["colours"], keepdims=0),
         helper.make_node("Gather", ["colours", "frame_of_joint"], ["chosen"], axis=1),

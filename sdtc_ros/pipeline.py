@@ -1,0 +1,223 @@
+"""From frames to poses: detect, track, crop, encode, estimate. The one pipeline behind node, replay and Python.
+
+Frame t + lookahead comes in, keyframe t goes out; all people of a frame share one batch of crops and one batch of
+windows. Which frames a window holds, and when a crop moves, is said in `window`. Knows no ROS and no files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.bundle import Bundle, load_bundle
+from sdtc_ros.crops import crop_images, spread_to_image, to_image
+from sdtc_ros.detection import Detector, HogDetector, best_boxes, usable_boxes
+from sdtc_ros.engine import Engine, FloatArray
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.poses import Boxes, Frame, FramePoses, Pose
+from sdtc_ros.tracking import Tracker, TrackingConfig
+from sdtc_ros.window import Keyframe, WindowRing
+
+_log = logging.getLogger("sdtc_ros")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of a pipeline.
+
+    lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do); sticky: drift
+    up to which a crop is held (see `window`), 0 for the papers' protocol; min_box_score: weaker boxes are dropped;
+    detect_every: boxes are detected in every k-th frame and moved on at constant speed between; max_people: the best
+    scored of a frame are taken; max_gap: seconds between two frames after which nothing is carried over.
+    """
+
+    lookahead: int | None = None
+    sticky: float = 0.1
+    min_box_score: float = 0.2
+    detect_every: int = 1
+    max_people: int = 64
+    max_gap: float = 1.0
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value without sense."""
+        for name, least in (("sticky", 0), ("min_box_score", 0), ("detect_every", 1), ("max_people", 1)):
+            if not getattr(self, name) >= least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not self.max_gap > 0:
+            raise UsageError(f"max_gap must be above 0 seconds, not {self.max_gap}")
+
+
+class Pipeline:
+    """Poses of a stream of frames, one camera or video a pipeline; not to be shared by threads."""
+
+    def __init__(
+        self, bundle: Bundle, engine: Engine, config: PipelineConfig | None = None, detector: Detector | None = None
+    ) -> None:
+        """Put a pipeline together; without a detector it is HOG's, made when a frame first comes without boxes."""
+        self.bundle, self.engine, self.config = bundle, engine, config or PipelineConfig()
+        self.lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
+        if not 0 <= self.lookahead <= bundle.delta:
+            raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.lookahead}")
+        self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
+        self._detector = detector
+        self._tracker = Tracker(self.config.tracking)
+        width, height = bundle.input_size
+        self._ring = WindowRing(bundle.delta, width / height, self.config.sticky)
+        self._buffer = np.empty((0, height, width, 3), np.uint8)
+        self._warned = False
+        self.reset()
+
+    @classmethod
+    def from_bundle(
+        cls,
+        folder: str | Path,
+        config: PipelineConfig | None = None,
+        *,
+        detector: Detector | None = None,
+        provider: str = "cpu",
+        threads: int = 0,
+        allow_cpu: bool = False,
+    ) -> Pipeline:
+        """A pipeline on ONNX Runtime; raises BundleError (see load_bundle) and UsageError (see open_session)."""
+        from sdtc_ros.engine.onnx import OnnxEngine
+
+        bundle = load_bundle(folder)
+        engine = OnnxEngine(bundle, provider, threads=threads, allow_cpu=allow_cpu)
+        return cls(bundle, engine, config, detector)
+
+    def reset(self) -> None:
+        """Forget frames, people and what still waits for an answer; track ids go on counting."""
+        self._ring.clear()
+        self._tracker.restart()
+        self._next = 0  # number of the keyframe to be answered next
+        self._stamp: int | None = None
+        self._shape: tuple[int, ...] = ()
+        self._since_detection = 0
+
+    def process(self, frame: Frame, boxes: Boxes | None = None) -> FramePoses | None:
+        """Take one frame and answer the keyframe `lookahead` frames before it, or None while there is none yet.
+
+        boxes: the people, where they are known; the detector is then not asked. The frame's image is kept, not
+        copied, for 2 * delta + 1 frames: do not write to it. Raises InputError for an image of another form than
+        H x W x 3 uint8.
+        """
+        _check_image(frame)
+        timings: dict[str, float] = {}
+        self._cut_at_gaps(frame)
+        people = self._people(frame, boxes, timings)
+        with _timed(timings, "track"):
+            newest = self._ring.push(frame, people)
+        return self._answer(timings) if newest - self._next >= self.lookahead else None
+
+    def flush(self) -> list[FramePoses]:
+        """The keyframes that still wait, at the end of the input; frames that never came are clamped to the last."""
+        answers = []
+        while self._next <= self._ring.newest:
+            answers.append(self._answer({}))
+        return answers
+
+    def _cut_at_gaps(self, frame: Frame) -> None:
+        """Let windows and tracks end where time jumps or the image changes its size."""
+        step = 0 if self._stamp is None else frame.stamp - self._stamp
+        changed = bool(self._shape) and frame.image.shape != self._shape
+        if step < 0 or step > self.config.max_gap * 1e9 or changed:
+            self._ring.cut()
+            self._tracker.restart()
+            self._since_detection = 0
+        self._stamp, self._shape = frame.stamp, frame.image.shape
+
+    def _people(self, frame: Frame, boxes: Boxes | None, timings: dict[str, float]) -> Boxes:
+        """The frame's people with track ids: from the boxes given, detected, or expected."""
+        config = self.config
+        if boxes is None and self._since_detection % config.detect_every:
+            self._since_detection += 1
+            with _timed(timings, "track"):
+                return self._usable(self._tracker.predict(frame.stamp), frame, counted=False)
+        if boxes is None:
+            self._since_detection = 1
+            self._detector = self._detector or HogDetector()
+            with _timed(timings, "detect"):
+                boxes = self._detector(frame.image)
+        with _timed(timings, "track"):
+            return self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp)
+
+    def _usable(self, boxes: Boxes, frame: Frame, counted: bool) -> Boxes:
+        height, width = frame.image.shape[:2]
+        kept, dropped = usable_boxes(boxes, (width, height), self.config.min_box_score)
+        if counted:
+            self.dropped_boxes += dropped
+            if dropped and dropped == len(boxes) and not self._warned:
+                self._warned = True
+                _log.warning(
+                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, or outside its %d x %d "
+                    "image) and were dropped; are they pixels of this image?", dropped, frame.stamp, width, height,
+                )  # fmt: skip
+        return best_boxes(kept, self.config.max_people)
+
+    def _answer(self, timings: dict[str, float]) -> FramePoses:
+        """The poses of the next keyframe."""
+        with _timed(timings, "track"):
+            keyframe = self._ring.keyframe(self._next)
+        self._next += 1
+        if not len(keyframe.rows):
+            return FramePoses(keyframe.frame, [], timings)
+        if len(keyframe.missing):
+            with _timed(timings, "crop"):
+                crops = self._crop(keyframe)
+            with _timed(timings, "encode"):
+                self._ring.store(keyframe.missing, self.engine.encode(crops))
+        with _timed(timings, "estimate"):
+            keypoints, spread = self.engine.estimate(self._ring.tokens(keyframe))
+        with _timed(timings, "decode"):
+            poses = self._poses(keyframe, keypoints, spread)
+        return FramePoses(keyframe.frame, poses, timings)
+
+    def _crop(self, keyframe: Keyframe) -> npt.NDArray[np.uint8]:
+        """All crops that the keyframe's windows lack, in one batch, in a buffer that is kept."""
+        missing = len(keyframe.missing)
+        if missing > len(self._buffer):
+            self._buffer = np.empty((missing, *self._buffer.shape[1:]), np.uint8)
+        done = 0
+        for frame, boxes in self._ring.crops_by_frame(keyframe.missing):
+            crop_images(frame.image, boxes, self.bundle.input_size, out=self._buffer[done : done + len(boxes)])
+            done += len(boxes)
+        return self._buffer[:missing]
+
+    def _poses(self, keyframe: Keyframe, keypoints: FloatArray, spread: FloatArray) -> list[Pose]:
+        """Crop pixels -> image pixels, and one Pose a person, in the order of the keyframe's boxes."""
+        size = self.bundle.input_size
+        placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
+        spread = spread_to_image(spread, keyframe.crops, size)
+        scores = keypoints[..., 2].mean(axis=1) * keyframe.scores
+        people = zip(keyframe.ids.tolist(), keyframe.scores.tolist(), scores.tolist(), strict=True)
+        return [
+            Pose(track, keyframe.boxes[i], box_score, placed[i], spread[i], score)
+            for i, (track, box_score, score) in enumerate(people)
+        ]
+
+
+@contextmanager
+def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the time of the block (seconds) to timings[stage]."""
+    start = perf_counter()
+    try:
+        yield
+    finally:
+        timings[stage] = timings.get(stage, 0.0) + perf_counter() - start
+
+
+def _check_image(frame: Frame) -> None:
+    image = frame.image
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        form = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"the frame of stamp {frame.stamp} is {form}, not an H x W x 3 uint8 BGR image")
+    if 0 in image.shape:
+        raise InputError(f"the frame of stamp {frame.stamp} has no pixels")
