@@ -195,10 +195,7 @@ class WindowRing:
             if self._slots.get(int(self._ids[row])) == row:
                 del self._slots[int(self._ids[row])]
         self._last_seen[gone] = _NEVER
-        self._seen[gone] = _NEVER
-        self._crops[gone] = 0
-        self._tokens[gone] = None
-        self._encoded[gone] = False
+        self._crops[gone] = 0  # the cells need no care: the ring has gone over all of them
         self._free.extend(gone.tolist())
 
     def _allocate(self, rows: int) -> None:

@@ -190,6 +190,18 @@ def test_windows_do_not_reach_over_a_gap_or_a_jump_back(bundle: Bundle) -> None:
                 np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
 
 
+def test_tracks_end_at_a_jump_back(bundle: Bundle) -> None:
+    """A bag played in a loop: the person who stands there gets a new id, and is tracked from the first frame on."""
+    pipeline = Pipeline(bundle, OnnxEngine(bundle, threads=1), PipelineConfig(lookahead=0))
+    boxes = Boxes(np.array([[20, 20, 30, 60]], np.float32), np.ones(1, np.float32))
+    ids = []
+    for number in (0, 1, 2, 0, 1, 2):
+        answer = pipeline.process(Frame(np.zeros((120, 160, 3), np.uint8), number * STEP), boxes)
+        assert answer is not None
+        ids.append([pose.track_id for pose in answer.poses])
+    assert ids == [[1]] * 3 + [[2]] * 3
+
+
 def test_an_image_of_another_size_starts_anew(bundle: Bundle) -> None:
     """A camera that changes its resolution makes no window of two scales."""
     clip = scene(4, 2)
