@@ -103,15 +103,16 @@ def _all_keypoints(annotations: list[Any], slots: int, path: Path) -> Array:
     rows = [
         member(annotation, "keypoints", list, f"{path}: annotations[{i}]") for i, annotation in enumerate(annotations)
     ]
+    if not rows:
+        return np.zeros((0, slots, 3))
     try:
-        array = np.asarray(rows, np.float64).reshape(len(rows), slots, 3)
-        sound = bool(np.isfinite(array).all())
+        array = np.asarray(rows, np.float64)
+        sound = array.shape == (len(rows), 3 * slots) and bool(np.isfinite(array).all())
     except (TypeError, ValueError):
         sound = False
     if not sound:  # one by one now, to name the one that is wrong
-        each = [numbers(row, 3 * slots, f"{path}: annotations[{i}].keypoints") for i, row in enumerate(rows)]
-        array = np.stack(each).reshape(len(rows), slots, 3)
-    return array
+        array = np.stack([numbers(row, 3 * slots, f"{path}: annotations[{i}].keypoints") for i, row in enumerate(rows)])
+    return array.reshape(len(rows), slots, 3)
 
 
 def _person(annotation: dict[str, Any], keypoints: Array, order: list[int], slots: int, where: str) -> Person:

@@ -25,21 +25,19 @@ POINT_IDS = (
 
 
 def parse_annolist(data: dict[str, Any], path: Path, skeleton: Skeleton) -> list[SequenceFrame]:
-    """The frames of a loaded PoseTrack17 file; image ids are positions in the list. Raises InputError.
-
-    People without a single point stay in the list, without joints: that they are listed makes the frame count.
-    """
+    """The frames of a loaded PoseTrack17 file; image ids are positions in the list. Raises InputError."""
     frames = []
     for i, entry in enumerate(member(data, "annolist", list, str(path))):
         where = f"{path}: annolist[{i}]"
         images = member(entry, "image", list, where)
         name = member(images[0] if images else None, "name", str, f"{where}.image[0]")
         rects = member(entry, "annorect", list, where)
-        people = [_person(rect, skeleton, f"{where}.annorect[{n}]") for n, rect in enumerate(rects)]
-        labelled = bool(_scalar(entry, "is_labeled", where)) if "is_labeled" in entry else bool(people)
+        listed = [(rect, f"{where}.annorect[{n}]") for n, rect in enumerate(rects) if _has_points(rect)]
+        people = [_person(rect, skeleton, spot) for rect, spot in listed]
+        labelled = bool(_scalar(entry, "is_labeled", where)) if "is_labeled" in entry else bool(rects)
         regions = entry.get("ignore_regions") or []
         polygons = [_polygon(region, f"{where}.ignore_regions[{n}]") for n, region in enumerate(regions)]
-        frames.append(SequenceFrame(name, i, labelled, people, polygons))
+        frames.append(SequenceFrame(name, i, labelled, people, polygons, len(rects) - len(people)))
     return frames
 
 
@@ -64,11 +62,16 @@ def _visible(point: dict[str, Any]) -> float:
     return 0.0 if mark in (0, "0", False) else 1.0
 
 
+def _has_points(rect: Any) -> bool:
+    """poseval's test of who is annotated; what is malformed passes, for _person to name it."""
+    annopoints = rect.get("annopoints", []) if isinstance(rect, dict) else [rect]
+    return bool(annopoints) and (not isinstance(annopoints, list) or annopoints[0] not in ([], {}))
+
+
 def _person(rect: Any, skeleton: Skeleton, where: str) -> Person:
     if not isinstance(rect, dict):
         raise InputError(f"{where} must be a JSON object, but is a {type(rect).__name__}")
-    annopoints = member(rect, "annopoints", list, where) if "annopoints" in rect else []
-    points = annopoints[0].get("point", []) if annopoints and isinstance(annopoints[0], dict) else []
+    points = member(member(rect, "annopoints", list, where)[0], "point", list, f"{where}.annopoints[0]")
     keypoints = np.zeros((len(skeleton), 3))
     scores = np.full(len(skeleton), np.nan)
     for n, point in enumerate(points):

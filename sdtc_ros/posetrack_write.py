@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.posetrack import POSETRACK_SLOTS
 from sdtc_ros.poses import FramePoses
+from sdtc_ros.posetrack import POSETRACK_SLOTS
 from sdtc_ros.sequence import Array, Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 

@@ -41,13 +41,17 @@ class Person:
 
 @dataclass
 class SequenceFrame:
-    """One image of a sequence: `name` is its path as the file has it, `ignore` polygons M x 2 float64 (pixels)."""
+    """One image of a sequence: `name` is its path as the file has it, `ignore` polygons M x 2 float64 (pixels).
+
+    pointless: how many people the file lists without a list of points (PoseTrack17); they are not among `people`.
+    """
 
     name: str
     id: int
     labelled: bool
     people: list[Person] = field(default_factory=list)
     ignore: list[Array] = field(default_factory=list)
+    pointless: int = 0
 
 
 @dataclass

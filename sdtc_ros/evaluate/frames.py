@@ -39,17 +39,18 @@ class People:
 
 
 def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> list[tuple[SequenceFrame, list[Person]]]:
-    """The frames of a sequence that count, each with its predicted people, paired by image id, else by image name.
+    """The frames of a sequence that count, each with its predicted people, paired by image name, or by image id where not a single name agrees.
 
     Raises InputError where the predictions do not list a frame that counts, or give one track id to two people.
     """
-    by_id = {frame.id: frame for frame in predictions.frames}
     by_name = {frame.name: frame for frame in predictions.frames}
+    by_id = {frame.id: frame for frame in predictions.frames}
+    named = any(frame.name in by_name for frame in truth.frames)
     pairs = []
     for frame in truth.frames:
-        if not (frame.labelled if protocol.labelled_frames else frame.people):
+        if not (frame.labelled if protocol.labelled_frames else frame.people or frame.pointless):
             continue
-        answer = by_id.get(frame.id) or by_name.get(frame.name)
+        answer = by_name.get(frame.name) if named else by_id.get(frame.id)
         if answer is None:
             raise InputError(
                 f"{_origin(predictions)} lacks the frame {frame.name} (image id {frame.id}) of {_origin(truth)}; "
@@ -114,8 +115,6 @@ def _stack(frames: list[list[Person]], protocol: Protocol) -> People:
     exists: Mask = np.asarray(np.any(keypoints != 0, axis=-1))
     if protocol.positive_joints:
         exists = np.asarray(np.all(keypoints[..., :2] > 0, axis=-1))
-    if protocol.drop_jointless:
-        present &= exists.any(-1)
     unit, area = np.ones((count, most, joints)), np.ones((count, most))
     return People(keypoints[..., :2], exists, present, ids, scores, score, unit, area, rows)
 

@@ -15,7 +15,7 @@ class Protocol:
     labelled_frames: the frames marked `is_labeled` count (PoseTrack21's toolkit), else those that list people
     (poseval). positive_joints: a joint exists where x > 0 and y > 0, and a joint that nobody has gives 0
     (PoseTrack21's toolkit), else all but (0, 0, flag 0) exist, and a joint that nobody has gives NaN where it was
-    predicted (poseval). drop_jointless: a person without a joint is no person (PoseTrack17's files).
+    predicted (poseval).
     similarity: distances are measured by the box's area, as COCO's keypoint similarity does, not by the head box.
     """
 
@@ -23,14 +23,13 @@ class Protocol:
     skeleton: Skeleton = POSETRACK
     labelled_frames: bool = False
     positive_joints: bool = False
-    drop_jointless: bool = False
     similarity: bool = False
 
 
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("posetrack17", drop_jointless=True),
+        Protocol("posetrack17"),
         Protocol("posetrack18"),
         Protocol("posetrack21", labelled_frames=True, positive_joints=True),
         Protocol("hieve", skeleton=HIEVE, similarity=True),
