@@ -39,7 +39,9 @@ class People:
 
 
 def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> list[tuple[SequenceFrame, list[Person]]]:
-    """The frames of a sequence that count, each with its predicted people, paired by image name, or by image id where not a single name agrees.
+    """The frames of a sequence that count, each with its predicted people.
+
+    They are paired by image name, or by image id where not a single name agrees.
 
     Raises InputError where the predictions do not list a frame that counts, or give one track id to two people.
     """
