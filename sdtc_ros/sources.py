@@ -64,7 +64,7 @@ def open_source(
     """The stream of frames of a rosbag2 (folder, .mcap or .db3), a video file or a folder of images.
 
     topic chooses among a bag's image topics, fps overrides a video's frame rate or gives a folder's. Raises InputError
-    where there is nothing to read, UsageError where `topic` or `fps` do not fit.
+    where not one frame can be read, UsageError where `topic` or `fps` do not fit.
     """
     from sdtc_ros.bag import is_bag
 
@@ -77,9 +77,30 @@ def open_source(
     if fps is not None and not 0 < fps < math.inf:
         raise UsageError(f"a frame rate of {fps} is none; --fps needs a number above 0")
     if bag:
-        return _bag_source(path, topic, excerpt)
-    if path.is_dir():
-        return _folder_source(path, fps, excerpt)
+        source = _bag_source(path, topic, excerpt)
+    elif path.is_dir():
+        source = _folder_source(path, fps, excerpt)
+    else:
+        source = _file_source(path, fps, excerpt)
+    source.frames = _primed(source.frames)
+    return source
+
+
+def _primed(frames: Iterator[tuple[int, Frame]]) -> Iterator[tuple[int, Frame]]:
+    """The same stream, its first frame read already: where there is none, this raises, and not later."""
+    first = next(frames)
+
+    def rest() -> Iterator[tuple[int, Frame]]:
+        try:
+            yield first
+            yield from frames
+        finally:
+            frames.close()  # type: ignore[attr-defined]
+
+    return rest()
+
+
+def _file_source(path: Path, fps: float | None, excerpt: Excerpt) -> Source:
     if path.suffix == ".bag":
         raise InputError(f"{path} is a ROS 1 bag; convert it first, with: rosbags-convert --src {path} --dst FOLDER")
     if path.suffix.lower() in PICTURE_SUFFIXES:
@@ -179,9 +200,16 @@ def _open_video(path: Path) -> cv2.VideoCapture:
         capture = cv2.VideoCapture(str(path))
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if not capture.isOpened():
+    if not capture.isOpened() or _is_text(path):
         raise InputError(f"{path} is neither a rosbag2 nor a video that OpenCV can read")
     return capture
+
+
+def _is_text(path: Path) -> bool:
+    """Whether it is plain text, which FFmpeg would show as a film of a terminal."""
+    with path.open("rb") as file:
+        text = file.read(4096).decode(errors="replace").rstrip("\ufffd")  # the last character may be cut
+    return not any(mark in text for mark in "\0\ufffd")
 
 
 def _stamp(number: int, fps: float) -> int:

@@ -1,0 +1,54 @@
+"""The command line: `python -m sdtc_ros COMMAND`, or `sdtc COMMAND` once installed.
+
+An error that the user can mend is one sentence on stderr and the exit status that errors.py gives it; a defect of
+ours keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import sdtc_ros
+from sdtc_ros.errors import SdtcError
+
+# name -> what it does; a module is imported only when its command is asked for
+COMMANDS = {
+    "replay": "poses of a rosbag2, a video or a folder of frames: bag, JSON, video, report",
+    "demo": "make a synthetic bag with its truth, replay it, tell the accuracy",
+    "evaluate": "compare predicted poses with annotated ones: AP, precision, recall, MOTA",
+    "info": "what a model bundle is and how well it does",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    args = _parser(argv).parse_args(argv)
+    try:
+        return int(import_module(f"sdtc_ros.commands.{args.command}").run(args))
+    except SdtcError as error:
+        print(f"sdtc_ros: error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("sdtc_ros: stopped", file=sys.stderr)
+        return 130
+
+
+def _parser(argv: list[str]) -> argparse.ArgumentParser:
+    """The parser, with the arguments of the one command that is asked for."""
+    parser = argparse.ArgumentParser(prog="sdtc_ros", description=sdtc_ros.__doc__)
+    parser.add_argument("--version", action="version", version=f"sdtc_ros {sdtc_ros.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    for name, text in COMMANDS.items():
+        sub = commands.add_parser(name, help=text, description=text[:1].upper() + text[1:] + ".")
+        if name == asked:
+            import_module(f"sdtc_ros.commands.{name}").add_arguments(sub)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,41 @@
+"""`python -m sdtc_ros info [BUNDLE]`: what a model bundle is, checked on the way."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sdtc_ros.bundle import default_bundle, load_bundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    parser.add_argument("bundle", nargs="?", type=Path, metavar="BUNDLE", help="default: the model shipped with it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the bundle's summary; raises BundleError where it cannot be used."""
+    bundle = load_bundle(args.bundle or default_bundle())
+    width, height = bundle.input_size
+    print(f"{bundle.name} ({bundle.folder})")
+    print(f"  hash      {bundle.bundle_hash}")
+    print(f"  skeleton  {bundle.skeleton.name}, {len(bundle.skeleton)} joints")
+    print(f"  input     {width} x {height} crops, windows of {2 * bundle.delta + 1} frames (delta {bundle.delta})")
+    print(f"  tokens    {', '.join(f'{name} {list(shape)}' for name, shape in bundle.tokens.items())} a crop")
+    for name in bundle.files:
+        print(f"  file      {name}, {(bundle.folder / name).stat().st_size / 1e6:.1f} MB, hash agrees")
+    for title, values in (("training", bundle.training), ("accuracy", bundle.accuracy), ("parity", bundle.parity)):
+        _print_mapping(title, values, 1)
+    return 0
+
+
+def _print_mapping(title: str, values: Mapping[str, Any], depth: int) -> None:
+    if values:
+        print(f"{'  ' * depth}{title}")
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            _print_mapping(str(key), value, depth + 1)
+        else:
+            print(f"{'  ' * (depth + 1)}{key}: {f'{value:.6g}' if isinstance(value, float) else value}")

@@ -1,0 +1,109 @@
+"""`python -m sdtc_ros replay INPUT --out DIR`: poses of recorded frames, and everything written about them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sdtc_ros.errors import PartialInputError, UsageError
+
+if TYPE_CHECKING:
+    from sdtc_ros.replay import ReplayResult
+
+_EPILOG = """\
+DIR then holds poses_bag/ (ros2 bag play), posetrack/NAME.json (PoseTrack18), annotated.mp4, report.html and, with
+--truth, evaluation.json. Exit status: 0 done, 2 wrong arguments, 3 the input cannot be used, 4 the model cannot be
+used, 5 the input was damaged or cut short and what could be read is written, 130 stopped and the same.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("source", type=Path, metavar="INPUT", help="a rosbag2 (folder, .mcap, .db3), a video, a folder of images")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
+    add("--overwrite", action="store_true", help="replace the results of an earlier replay in DIR")
+    add("--topic", help="the bag's image topic; needed where it has several")
+    add("--truth", type=Path, metavar="FILE", help="annotations (PoseTrack JSON file, or their folder): adds the AP")
+    add("--start", type=int, default=0, metavar="N", help="number of the first frame (default 0)")
+    add("--frames", type=int, metavar="N", help="how many frames (default: to the end)")
+    add("--fps", type=float, help="frame rate of a folder of images (default 25), or in place of the video's own")
+    add("--no-bag", action="store_true", help="write no bag of poses")
+    add("--no-video", action="store_true", help="write no annotated video")
+    add("--bag-images", action="store_true", help="also write the annotated frames into the bag")
+    add("--quiet", action="store_true", help="show no progress")
+    add_pipeline_arguments(parser)
+
+
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments that choose model, boxes and settings of the pipeline."""
+    add = parser.add_argument
+    add("--model", type=Path, metavar="BUNDLE", help="model bundle (default: the one shipped with the package)")
+    add(
+        "--detector",
+        default="hog",
+        metavar="WHICH",
+        help="where person boxes come from: hog (default), truth, an ONNX detector (PATH.onnx) or a file (FILE.json)",
+    )
+    add("--boxes", metavar="FILE", help="boxes from outside, the same as --detector FILE.json")
+    add("--lookahead", type=int, metavar="N", help="frames seen beyond the keyframe (default: the model's delta)")
+    add("--sticky", type=float, metavar="PART", help="drift up to which a crop is held; 0: the papers' protocol")
+    add("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)")
+    add(
+        "--provider", choices=["cpu", "cuda", "tensorrt"], default="cpu", help="what ONNX Runtime runs on (default cpu)"
+    )
+    add("--threads", type=int, default=0, metavar="N", help="threads of ONNX Runtime (default: its own choice)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay and print what was written; raises SdtcError, a PartialInputError after everything is written."""
+    from sdtc_ros.pipeline import PipelineConfig
+    from sdtc_ros.replay import ReplayOptions, replay
+    from sdtc_ros.replay_outputs import Wanted
+    from sdtc_ros.sources import Excerpt
+
+    if args.start < 0 or (args.frames is not None and args.frames < 1):
+        raise UsageError("--start must be 0 or more, and --frames 1 or more")
+    if args.boxes and args.detector != "hog":
+        raise UsageError("--boxes and --detector both say where person boxes come from; give one of them")
+    if args.boxes and not args.boxes.lower().endswith(".json"):
+        raise UsageError(f"--boxes needs a .json file, not {args.boxes}")
+    given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
+    options = ReplayOptions(
+        source=args.source, out=args.out, model=args.model, topic=args.topic, truth=args.truth,
+        detector=args.boxes or args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
+        pipeline=PipelineConfig(**{name: value for name, value in given.items() if value is not None}),
+        provider=args.provider, threads=args.threads, overwrite=args.overwrite,
+        wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
+    )  # fmt: skip
+    result = replay(options, progress=not args.quiet)
+    print_result(result)
+    return exit_status(result)
+
+
+def print_result(result: ReplayResult) -> None:
+    """The run in a few lines on stdout."""
+    statistics = result.statistics
+    people = sum(statistics.people)
+    print(
+        f"{result.frames} frames, {people} poses of {len(statistics.tracks)} tracks in {statistics.wall:.1f} s "
+        f"({result.frames / max(statistics.wall, 1e-9):.1f} frames a second; boxes: {result.boxes})"
+    )
+    if result.accuracy:
+        print(result.accuracy.result.table())
+    for note in result.notes:
+        print(f"note: {note}")
+    for role, path in result.files.items():
+        print(f"{role + ':':12}{path}")
+
+
+def exit_status(result: ReplayResult) -> int:
+    """0 or what a stop asks for; raises PartialInputError where a part of the input was lost."""
+    if result.stopped:
+        return result.stopped
+    if result.problems:
+        lost = "; ".join(result.problems)
+        raise PartialInputError(f"{result.frames} frames were processed and written, but not all was well: {lost}")
+    return 0

@@ -1,0 +1,46 @@
+"""A progress bar on a terminal, a line every ten seconds elsewhere (a log file, a CI run)."""
+
+from __future__ import annotations
+
+import sys
+from time import monotonic
+from types import TracebackType
+from typing import Any
+
+_LINE_EVERY = 10.0  # seconds
+
+
+class Progress:
+    """Counts steps towards `total` (None: unknown) and shows them on stderr; use it in a `with`."""
+
+    def __init__(self, what: str, total: int | None, shown: bool = True) -> None:
+        """`what` is shown before the figures."""
+        self._what, self._total = what, total
+        self._done, self._start = 0, monotonic()
+        self._next = self._start + _LINE_EVERY
+        self._lines = shown and not sys.stderr.isatty()
+        self._bar: Any = None
+        if shown and not self._lines:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=total, desc=what, unit="frame", dynamic_ncols=True, leave=False)
+
+    def step(self) -> None:
+        """One more is done."""
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update()
+        elif self._lines and monotonic() >= self._next:
+            self._next = monotonic() + _LINE_EVERY
+            rate = self._done / (monotonic() - self._start)
+            of = "" if self._total is None else f" of {self._total}"
+            print(f"{self._what}: {self._done}{of} frames, {rate:.1f} a second", file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,172 @@
+"""Replay: a bag, a video or a folder of frames through the pipeline, and everything it leaves behind.
+
+Frames are read, answered and written one at a time, so memory does not grow with the input's length. However a
+replay ends (damage, Ctrl-C, a defect), what was answered until then is on disk and readable.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from sdtc_ros.boxes_input import BoxTable, read_boxes, truth_boxes
+from sdtc_ros.bundle import default_bundle
+from sdtc_ros.detection import Detector
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.progress import Progress
+from sdtc_ros.replay_outputs import EVALUATION, REPORT, Outputs, Wanted, prepare_folder
+from sdtc_ros.run_guard import StopRequest, collected_warnings, stop_requests
+from sdtc_ros.run_statistics import RunStatistics
+from sdtc_ros.sources import Excerpt, Source, open_source
+from sdtc_ros.truth import Accuracy, Truth, measure, read_truth
+
+HOG, TRUTH = "hog", "truth"
+
+
+@dataclass(frozen=True)
+class ReplayOptions:
+    """What to replay and how; see `python -m sdtc_ros replay --help`.
+
+    detector: 'hog', 'truth', an .onnx file, or a .json file of boxes; fps: of a folder, or in place of a video's own.
+    """
+
+    source: Path
+    out: Path
+    model: Path | None = None
+    topic: str | None = None
+    truth: Path | None = None
+    detector: str = HOG
+    fps: float | None = None
+    excerpt: Excerpt = field(default_factory=Excerpt)
+    pipeline: PipelineConfig = field(default_factory=PipelineConfig)
+    provider: str = "cpu"
+    threads: int = 0
+    wanted: Wanted = field(default_factory=Wanted)
+    overwrite: bool = False
+
+
+@dataclass
+class ReplayResult:
+    """What a replay found and wrote.
+
+    problems: what of the input was lost or left out, a clause each; notes: warnings that cost nothing; files: what
+    was written, by its role; boxes: where the person boxes came from; stopped: the exit status of a request to end.
+    """
+
+    source: Source
+    pipeline: Pipeline
+    boxes: str
+    statistics: RunStatistics
+    files: dict[str, Path] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    accuracy: Accuracy | None = None
+    stopped: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many keyframes were answered and written."""
+        return len(self.statistics.seconds)
+
+
+def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: bool = True) -> ReplayResult:
+    """Run a replay to its end and write bag, JSON, video and report into `options.out`.
+
+    pipeline: one made already, in place of the options' model, detector and settings. Raises UsageError, InputError
+    and BundleError before anything is written; damage met later is told in the result's `problems`.
+    """
+    from sdtc_ros.report import write_report
+
+    with collected_warnings() as notes:
+        source = open_source(options.source, options.topic, options.fps, options.excerpt)
+        pipeline = pipeline or _pipeline(options)
+        truth = read_truth(options.truth, source.name, pipeline.bundle.skeleton) if options.truth else None
+        boxes = _boxes(options, truth)
+        prepare_folder(options.out, options.overwrite)
+        result = ReplayResult(source, pipeline, _boxes_text(options, boxes), RunStatistics(pipeline.bundle.skeleton))
+        outputs = Outputs(options.out, options.wanted, source, pipeline.bundle, truth)
+        start = perf_counter()
+        with outputs, stop_requests() as stop, Progress("replay", source.count, shown=progress) as bar:
+            _run(result, boxes, outputs, stop, bar)
+        result.statistics.wall = perf_counter() - start
+        result.stopped, result.files = stop.status, outputs.files
+        result.problems = [*source.problems, *_dropped(pipeline)]
+        if truth:
+            _measure(result, truth, outputs, options.out)
+    result.notes = notes
+    result.files["report"] = write_report(result, options.out / REPORT)
+    return result
+
+
+def _run(result: ReplayResult, boxes: BoxTable | None, outputs: Outputs, stop: StopRequest, bar: Progress) -> None:
+    """Frames in, keyframes out and written, until the input ends or someone wants it to."""
+    pipeline, frames = result.pipeline, result.source.frames
+    begin = perf_counter()
+    try:
+        for number, frame in frames:
+            read = perf_counter() - begin
+            outputs.numbers[frame.name] = number
+            answer = pipeline.process(frame, boxes.boxes(number, frame) if boxes else None)
+            if answer is not None:
+                outputs.write(answer, result.statistics, read)
+            bar.step()
+            if stop.status:
+                break
+            begin = perf_counter()
+    finally:
+        frames.close()  # type: ignore[attr-defined]
+    for answer in pipeline.flush():
+        outputs.write(answer, result.statistics, 0.0)
+
+
+def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
+    if boxes:
+        return boxes.what
+    return "HOG people detector" if options.detector == HOG else f"detector {Path(options.detector).name}"
+
+
+def _pipeline(options: ReplayOptions) -> Pipeline:
+    detector: Detector | None = None
+    if options.detector.lower().endswith(".onnx"):
+        from sdtc_ros.onnx_detector import OnnxDetector
+
+        detector = OnnxDetector(Path(options.detector), provider=options.provider)
+    folder = options.model or default_bundle()
+    return Pipeline.from_bundle(
+        folder, options.pipeline, detector=detector, provider=options.provider, threads=options.threads
+    )
+
+
+def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
+    """The boxes given from outside, or None where a detector is to find them."""
+    kind = options.detector
+    if kind == TRUTH:
+        if truth is None:
+            raise UsageError("boxes of the truth need annotations; name them with --truth")
+        return truth_boxes(truth.sequence, truth.number_of)
+    if kind == HOG or kind.lower().endswith(".onnx"):
+        return None
+    if not Path(kind).is_file():
+        raise UsageError(f"detector '{kind}' is none of hog, truth, an .onnx file or a .json file of boxes")
+    return read_boxes(Path(kind))
+
+
+def _dropped(pipeline: Pipeline) -> list[str]:
+    count = pipeline.dropped_boxes
+    if not count:
+        return []
+    return [f"{count} person {'box was' if count == 1 else 'boxes were'} empty or outside the image and left out"]
+
+
+def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, out: Path) -> None:
+    from sdtc_ros.commands.evaluate import write_json
+
+    try:
+        result.accuracy = measure(truth, outputs.files["poses"], outputs.replayed)
+    except InputError as error:
+        result.problems.append(str(error))
+    else:
+        result.files["evaluation"] = out / EVALUATION
+        write_json(result.accuracy.result, result.files["evaluation"])

@@ -1,0 +1,127 @@
+"""Everything a replay writes frame by frame, opened together and closed together, however the replay ends."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.bag import ANNOTATED_TOPIC, BagWriter
+from sdtc_ros.bundle import Bundle
+from sdtc_ros.draw import draw_poses
+from sdtc_ros.errors import UsageError
+from sdtc_ros.poses import FramePoses
+from sdtc_ros.results import PoseTrackStream, VideoStream
+from sdtc_ros.run_statistics import RunStatistics
+from sdtc_ros.sources import Source
+from sdtc_ros.truth import Truth
+
+POSES_BAG, POSETRACK, VIDEO, REPORT, EVALUATION = (
+    "poses_bag",
+    "posetrack",
+    "annotated",
+    "report.html",
+    "evaluation.json",
+)
+_OURS = (POSES_BAG, POSETRACK, f"{VIDEO}.mp4", f"{VIDEO}.avi", REPORT, EVALUATION)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which streams to write besides the JSON: the poses' bag, the annotated video, annotated images in the bag."""
+
+    bag: bool = True
+    video: bool = True
+    bag_images: bool = False
+
+
+class Outputs:
+    """The streams of one replay, and the numbering that ties frames to the truth; use it in a `with`.
+
+    files: what is written, by its role; numbers: the number in the input of every frame that is still unanswered, by
+    its name; replayed: image ids of the truth's frames that were.
+    """
+
+    def __init__(self, out: Path, wanted: Wanted, source: Source, bundle: Bundle, truth: Truth | None) -> None:
+        self._skeleton, self._truth, self._wanted = bundle.skeleton, truth, wanted
+        self._stack = ExitStack()
+        self._bag: BagWriter | None = None
+        self._video: VideoStream | None = None
+        self.files: dict[str, Path] = {}
+        self.numbers: dict[str, int] = {}
+        self.replayed: set[int] = set()
+        name = truth.sequence.name if truth else source.name
+        self._json = self._stack.enter_context(PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton))
+        self.files["poses"] = self._json.path
+        if wanted.bag:
+            about = {"model": bundle.name, "bundle": bundle.bundle_hash, "source": source.what}
+            self._bag = self._stack.enter_context(BagWriter(out / POSES_BAG, about=about))
+            self.files["bag"] = self._bag.path
+        if wanted.video:
+            self._video = self._stack.enter_context(VideoStream(out / VIDEO, source.fps))
+
+    def write(self, result: FramePoses, statistics: RunStatistics, read: float) -> None:
+        """Write one keyframe everywhere and add it to the statistics; read: the seconds its frame took to read."""
+        start = perf_counter()
+        frame = result.frame
+        number = self.numbers.pop(frame.name)
+        known = self._truth.frame(number, frame.name) if self._truth else None
+        if known:
+            self.replayed.add(known.id)
+        self._json.write(result, number, known.id if known else number, known.name if known else frame.name)
+        if self._bag:
+            self._bag.write_poses(result, self._skeleton)
+        sampled = statistics.wants_sample()
+        if sampled or self._video or (self._bag and self._wanted.bag_images):
+            self._write_picture(result, draw_poses(result, self._skeleton), statistics if sampled else None, number)
+        statistics.add(result, {"read": read, **result.timings, "write": perf_counter() - start})
+
+    def _write_picture(
+        self, result: FramePoses, picture: npt.NDArray[np.uint8], statistics: RunStatistics | None, number: int
+    ) -> None:
+        if self._bag and self._wanted.bag_images:
+            self._bag.write_image(ANNOTATED_TOPIC, replace(result.frame, image=picture), quality=85)
+        if self._video:
+            self.files["video"] = self._video.write(picture)
+        if statistics:
+            statistics.sample(number, len(result.poses), picture)
+
+    def __enter__(self) -> Outputs:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+
+def prepare_folder(out: Path, overwrite: bool) -> None:
+    """Make the folder for results; raises UsageError where it holds results already, or cannot be made."""
+    there = [out / name for name in _OURS if (out / name).exists()]
+    if there and not overwrite:
+        raise UsageError(f"{out} already holds results ({there[0].name}); name another folder or add --overwrite")
+    for path in there:
+        _remove(path)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"results cannot be written to {out}: {error.strerror}") from error
+
+
+def _remove(path: Path) -> None:
+    """Remove a file of ours, or a folder's files of ours and the folder itself where nothing else is in it."""
+    if not path.is_dir():
+        path.unlink()
+        return
+    for child in path.iterdir():
+        if child.suffix in (".json", ".part", ".mcap", ".yaml"):
+            child.unlink()
+    try:
+        path.rmdir()
+    except OSError as error:
+        raise UsageError(f"{path} holds files that no replay wrote; move them away first") from error

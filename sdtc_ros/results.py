@@ -1,0 +1,131 @@
+"""What a replay writes frame by frame, in constant memory: PoseTrack18 JSON and an annotated video."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.posetrack import POSETRACK_SLOTS
+from sdtc_ros.skeleton import POSETRACK, Skeleton
+
+
+class PoseTrackStream:
+    """A PoseTrack18-format JSON file that grows with the frames; valid once closed, however the replay ended.
+
+    Images go straight to the file, annotations to a spool beside it that is appended at the end.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton) -> None:
+        """Start the file at `path`; until it is closed it is named `<path>.part`."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self._skeleton = path, skeleton
+        self._slots = POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints
+        self._order = [self._slots.index(joint) for joint in skeleton.joints]
+        self._part = path.with_name(path.name + ".part")
+        self._images = self._part.open("w", encoding="utf-8")
+        self._annotations = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)  # noqa: SIM115
+        self._images.write('{"images": [')
+        self._frames = self._people = 0
+
+    def write(self, result: FramePoses, number: int, image_id: int, name: str) -> None:
+        """Append a frame (its number in the input, and its id and file name among the annotations) and its people."""
+        image = {
+            "file_name": name, "id": image_id, "frame_id": image_id, "vid_id": self.path.stem.split("_")[0],
+            "is_labeled": True, "has_labeled_person": bool(result.poses), "number": number, "stamp": result.frame.stamp,
+        }  # fmt: skip
+        self._images.write((",\n" if self._frames else "\n") + json.dumps(image))
+        self._frames += 1
+        for pose in result.poses:
+            annotation = {"id": self._people, "image_id": image_id, "category_id": 1} | self._person(pose)
+            self._annotations.write((",\n" if self._people else "\n") + json.dumps(annotation))
+            self._people += 1
+
+    def _person(self, pose: Pose) -> dict[str, Any]:
+        points = np.zeros((len(self._slots), 3), np.float64)
+        points[self._order, :2] = pose.keypoints[:, :2]
+        points[self._order, 2] = 1
+        scores = np.zeros(len(self._slots), np.float64)
+        scores[self._order] = pose.keypoints[:, 2]
+        return {
+            "track_id": int(pose.track_id),
+            "bbox": _rounded(pose.box, 3),
+            "score": round(float(pose.score), 6),
+            "keypoints": _rounded(points.reshape(-1), 3),
+            "scores": _rounded(scores, 6),
+        }
+
+    def close(self) -> None:
+        """Put the parts together under the file's name; a second call does nothing."""
+        if self._images.closed:
+            return
+        self._images.write('\n],\n"annotations": [')
+        self._annotations.seek(0)
+        shutil.copyfileobj(self._annotations, self._images)
+        self._annotations.close()
+        person = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self._slots)}
+        self._images.write('\n],\n"categories": ' + json.dumps([person]) + "}\n")
+        self._images.close()
+        self._part.replace(self.path)
+
+    def __enter__(self) -> PoseTrackStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _rounded(values: npt.NDArray[Any], digits: int) -> list[float]:
+    return [round(float(v), digits) for v in values]
+
+
+class VideoStream:
+    """An annotated video: MPEG-4 in .mp4, or Motion JPEG in .avi where this OpenCV has no such encoder."""
+
+    def __init__(self, stem: Path, fps: float) -> None:
+        """The file is `stem` with its ending; it is opened with the first image, which gives its size."""
+        self._path, self._fps = stem, fps
+        self._writer: cv2.VideoWriter | None = None
+        self._size = (0, 0)
+
+    def write(self, image: npt.NDArray[np.uint8]) -> Path:
+        """Append an H x W x 3 uint8 BGR image, scaled to the first one's size; returns the file's path."""
+        if self._writer is None:
+            self._writer = self._open((image.shape[1], image.shape[0]))
+        if (image.shape[1], image.shape[0]) != self._size:
+            image = np.asarray(cv2.resize(image, self._size), np.uint8)
+        self._writer.write(image)
+        return self._path
+
+    def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
+        self._size = size
+        for suffix, code in ((".mp4", "mp4v"), (".avi", "MJPG")):
+            self._path = self._path.with_suffix(suffix)
+            writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*code), self._fps, size)
+            if writer.isOpened():
+                return writer
+        raise InputError(f"no video can be written to {self._path}: OpenCV has no encoder; use --no-video")
+
+    def close(self) -> None:
+        """End the file; a second call does nothing."""
+        if self._writer is not None:
+            self._writer.release()
+
+    def __enter__(self) -> VideoStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

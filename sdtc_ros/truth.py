@@ -1,0 +1,78 @@
+"""The annotations that belong to an input: which annotated frame is which frame, and how accurate the poses are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.evaluate import Result, evaluate
+from sdtc_ros.posetrack import read_folder, read_sequence
+from sdtc_ros.sequence import Sequence, SequenceFrame
+from sdtc_ros.skeleton import Skeleton
+
+
+@dataclass
+class Truth:
+    """An annotated sequence and the number, in the input, of each of its frames (by the annotations' image id)."""
+
+    sequence: Sequence
+    number_of: dict[int, int]
+
+    def __post_init__(self) -> None:
+        """Make the tables the other way round."""
+        self._by_name = {frame.name: frame for frame in self.sequence.frames}
+        self._by_number = {self.number_of[frame.id]: frame for frame in self.sequence.frames}
+
+    def frame(self, number: int, name: str) -> SequenceFrame | None:
+        """The annotated frame of that name, else of that number."""
+        return self._by_name.get(name) or self._by_number.get(number)
+
+
+def read_truth(path: Path, input_name: str, skeleton: Skeleton) -> Truth:
+    """The annotations of the input `input_name` in a file, or in the folder's file of that name or only file.
+
+    Raises InputError where there is none, or where several could be meant.
+    """
+    sequences = read_folder(path, skeleton)
+    named = [sequence for sequence in sequences if sequence.name == input_name] or sequences
+    if len(named) > 1:
+        raise InputError(
+            f"{path} has annotations of {len(named)} sequences and none is named {input_name}; name a file"
+        )
+    return Truth(named[0], _numbers(named[0]))
+
+
+def _numbers(sequence: Sequence) -> dict[int, int]:
+    """Numbers from 0 by image id: those in the file names (PoseTrack17 counts from 1, in 8 digits), else the order."""
+    stems = [PurePosixPath(frame.name).stem for frame in sequence.frames]
+    if all(stem.isdigit() for stem in stems):
+        return {f.id: int(s) - (len(s) == 8) for f, s in zip(sequence.frames, stems, strict=True)}
+    return {frame.id: number for number, frame in enumerate(sequence.frames)}
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Figures against the truth, and how many of the truth's annotated frames were replayed."""
+
+    result: Result
+    replayed: int
+    annotated: int
+
+
+def measure(truth: Truth, poses_file: Path, replayed: set[int]) -> Accuracy:
+    """Evaluate the written poses on the annotated frames that were replayed (by image id).
+
+    Raises InputError where there is no such frame.
+    """
+    annotated = [frame for frame in truth.sequence.frames if frame.people]
+    kept = [frame for frame in truth.sequence.frames if frame.id in replayed]
+    count = sum(frame.id in replayed for frame in annotated)
+    if not count:
+        raise InputError(
+            f"none of the {len(annotated)} annotated frames of {truth.sequence.path} is among those replayed, "
+            "so there is no accuracy to tell; do the annotations belong to this input?"
+        )
+    predictions = read_sequence(poses_file, truth.sequence.skeleton)
+    result = evaluate([replace(truth.sequence, frames=kept)], [replace(predictions, name=truth.sequence.name)])
+    return Accuracy(result, count, len(annotated))
