@@ -184,7 +184,7 @@ class BagWriter:
     """A new bag at `path` for poses and images; use it in a `with`, it is closed and readable however that ends."""
 
     def __init__(self, path: Path, storage: str = "mcap", about: Mapping[str, str] | None = None) -> None:
-        from rosbags.rosbag2 import StoragePlugin, Writer
+        from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
         if path.exists():
             raise UsageError(f"{path} exists already; choose another place or remove it")
@@ -192,6 +192,8 @@ class BagWriter:
         self._types = bag_message_types()
         self._connections: dict[str, Any] = {}
         self._writer = Writer(path, version=8, storage_plugin=StoragePlugin[storage.upper()])
+        if storage == "mcap":  # inside the file, which every player reads: a pose's covariances are mostly zeros
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
         for key, value in (about or {}).items():
             self._writer.set_custom_data(key, value)
         self._writer.open()

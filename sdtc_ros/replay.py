@@ -108,7 +108,7 @@ def _run(result: ReplayResult, boxes: BoxTable | None, outputs: Outputs, stop: S
         for number, frame in frames:
             read = perf_counter() - begin
             outputs.numbers[frame.name] = number
-            answer = pipeline.process(frame, boxes.boxes(number, frame) if boxes else None)
+            answer = pipeline.process(frame, boxes.boxes(number, frame) if boxes is not None else None)
             if answer is not None:
                 outputs.write(answer, result.statistics, read)
             bar.step()
@@ -122,7 +122,7 @@ def _run(result: ReplayResult, boxes: BoxTable | None, outputs: Outputs, stop: S
 
 
 def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
-    if boxes:
+    if boxes is not None:
         return boxes.what
     return "HOG people detector" if options.detector == HOG else f"detector {Path(options.detector).name}"
 
