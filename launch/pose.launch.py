@@ -1,0 +1,82 @@
+"""Poses of one camera: ros2 launch sdtc_ros pose.launch.py image:=/camera/image_raw.
+
+Every parameter of the node is an argument; one that is not given is taken from `params_file`. Arguments with
+descriptions: ros2 launch sdtc_ros pose.launch.py --show-args.
+"""
+
+from pathlib import Path
+
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.substitutions import LaunchConfiguration
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from launch import LaunchContext, LaunchDescription
+from sdtc_ros.parameters import PARAMETERS, Parameter
+
+_PARAMS_FILE = Path(__file__).resolve().parent.parent / "config" / "pose.yaml"
+_ARGUMENTS = {
+    "image": ("image", "the camera's image topic (with transport:=compressed: its base name)"),
+    "poses": ("sdtc/poses", "topic of the poses (vision_msgs/Detection2DArray)"),
+    "annotated": ("sdtc/image_annotated", "topic of the annotated images, drawn only while somebody listens"),
+    "namespace": ("", "namespace of node and topics: one a camera"),
+    "name": ("sdtc_pose", "the node's name"),
+    "params_file": (str(_PARAMS_FILE), "parameters of the node, a YAML file"),
+    "use_sim_time": ("false", "take the time from /clock (a bag played with --clock, a simulator)"),
+    "log_level": ("info", "debug, info, warn, error or fatal"),
+}
+
+
+def generate_launch_description() -> LaunchDescription:
+    """Arguments, and the node."""
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in _ARGUMENTS.items()
+    ]
+    parameters = [
+        DeclareLaunchArgument(parameter.name, default_value="", description=_description(parameter))
+        for parameter in PARAMETERS
+    ]
+    return LaunchDescription([*arguments, *parameters, OpaqueFunction(function=_node)])
+
+
+def _description(parameter: Parameter) -> str:
+    limits = "" if parameter.low is None else f"; {parameter.low:g} to {parameter.high:g}"
+    default = f"{str(parameter.default).lower()}, or " if parameter.default != "" else ""
+    return f"{parameter.description}{limits} (by default {default}what params_file says)"
+
+
+def _node(context: LaunchContext) -> list[Node]:
+    given = context.launch_configurations
+    parameters = {
+        parameter.name: ParameterValue(LaunchConfiguration(parameter.name), value_type=type(parameter.default))
+        for parameter in PARAMETERS
+        if given[parameter.name]
+    }
+    parameters["use_sim_time"] = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
+    return [
+        Node(
+            **_executable(),
+            name=LaunchConfiguration("name"),
+            namespace=LaunchConfiguration("namespace"),
+            output="screen",
+            emulate_tty=True,
+            ros_arguments=["--log-level", given["log_level"]],
+            remappings=[(ours, given[name]) for name, ours in _topics().items()],
+            parameters=[given["params_file"], parameters],
+        )
+    ]
+
+
+def _topics() -> dict[str, str]:
+    return {name: _ARGUMENTS[name][0] for name in ("image", "poses", "annotated")}
+
+
+def _executable() -> dict[str, object]:
+    """The installed executable; without a colcon install (pip, the source tree), the module of the Python on PATH."""
+    try:
+        get_package_prefix("sdtc_ros")
+    except PackageNotFoundError:
+        return {"executable": "python3", "arguments": ["-m", "sdtc_ros.node"]}
+    return {"package": "sdtc_ros", "executable": "pose_node"}

@@ -1,0 +1,101 @@
+"""The node's process: `ros2 run sdtc_ros pose_node`, or `python -m sdtc_ros.node --ros-args ...`.
+
+It ends at SIGINT and SIGTERM within two seconds and with status 0, else with the statuses of errors.py; what went
+wrong is one sentence in the log. rclpy is imported here and in `pose_node` only, and here after the signal handlers
+are set, so that a Ctrl-C while it loads is no traceback either.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from sdtc_ros.errors import SdtcError, UsageError
+
+if TYPE_CHECKING:
+    from sdtc_ros.pose_node import PoseNode
+
+STOP_SECONDS = 1.5  # of the two; whatever still runs then (an engine being built) is abandoned
+
+
+def main() -> int:
+    """Run the node until it is told to end; returns the exit status."""
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        import rclpy
+        from rclpy.signals import SignalHandlerOptions
+    except ImportError as error:
+        print(f"sdtc_ros: error: the node needs ROS 2, but {error}; source its setup.bash first", file=sys.stderr)
+        return UsageError.exit_status
+    try:
+        rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # wrong --ros-args, a parameter file that is missing or no YAML
+        return _refused(error)
+    try:
+        return _run(ended)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _run(ended: threading.Event) -> int:
+    """Make the node and serve it in a thread: the main thread stays free for signals."""
+    from rclpy.executors import SingleThreadedExecutor
+
+    from sdtc_ros.pose_node import PoseNode
+
+    try:
+        node = PoseNode(ended)
+    except Exception as error:  # a parameter's value, a node name that is none
+        return _refused(error)
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=_serve, args=(node, executor, ended), name="sdtc-executor", daemon=True)
+    thread.start()
+    ended.wait()
+    executor.shutdown(timeout_sec=0)
+    thread.join(STOP_SECONDS)
+    if thread.is_alive():
+        sys.stderr.flush()
+        os._exit(_status(node))
+    if node.error is None:
+        node.trigger_shutdown()
+    return _status(node)
+
+
+def _serve(node: PoseNode, executor: Any, ended: threading.Event) -> None:
+    from rclpy.executors import ExternalShutdownException
+
+    try:
+        node.start()
+        executor.spin()
+    except ExternalShutdownException:
+        pass
+    except Exception as error:  # a callback's defect: the node must not look alive when it is not
+        node.error = error
+        traceback.print_exc()
+    finally:
+        ended.set()
+
+
+def _status(node: PoseNode) -> int:
+    error = node.error
+    return 0 if error is None else error.exit_status if isinstance(error, SdtcError) else 1
+
+
+def _refused(error: Exception) -> int:
+    """Log why there is no node; returns the exit status."""
+    from rclpy.logging import get_logger
+
+    text = str(error) if isinstance(error, SdtcError) else " ".join(str(error).split())
+    get_logger("sdtc_pose").fatal(text)
+    return error.exit_status if isinstance(error, SdtcError) else UsageError.exit_status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
