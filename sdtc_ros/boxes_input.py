@@ -10,6 +10,7 @@ A boxes file is JSON, in one of two forms:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +19,8 @@ import numpy as np
 from sdtc_ros.errors import InputError
 from sdtc_ros.json_input import load_json, member, numbers
 from sdtc_ros.poses import Boxes, Frame
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.sequence import Person
+from sdtc_ros.truth import Truth
 
 Row = tuple[list[float], float, "int | None"]
 _MAX_FILLED_GAP = 12  # labelled frames of PoseTrack lie 4 apart
@@ -27,9 +29,9 @@ _MAX_FILLED_GAP = 12  # labelled frames of PoseTrack lie 4 apart
 class BoxTable:
     """The boxes of every frame, found by the frame's number, its image's name or its stamp."""
 
-    def __init__(self, what: str) -> None:
-        """`what` says in a report where the boxes come from."""
-        self.what = what
+    def __init__(self, what: str, renumber: Callable[[int, str], int] | None = None) -> None:
+        """`what` says in a report where the boxes come from; renumber: (number, name) to the table's own numbers."""
+        self.what, self._renumber = what, renumber
         self._rows: dict[object, list[Row]] = {}
 
     def add(self, key: object, row: Row) -> None:
@@ -41,6 +43,7 @@ class BoxTable:
 
     def boxes(self, number: int, frame: Frame) -> Boxes:
         """The boxes of a frame; none where the table has none for it."""
+        number = self._renumber(number, frame.name) if self._renumber else number
         rows = [
             row
             for key in (number, PurePosixPath(frame.name).name, ("stamp", frame.stamp))
@@ -93,16 +96,15 @@ def _row(box: Any, where: str) -> Row:
     return xywh, float(score), member(box, "track_id", int, where) if box.get("track_id") is not None else None
 
 
-def truth_boxes(truth: Sequence, number_of: dict[int, int]) -> BoxTable:
+def truth_boxes(truth: Truth) -> BoxTable:
     """The boxes of annotated people, also in unlabelled frames between two labelled ones, on a straight line.
 
-    number_of: the number in the input of every frame id. Without boxes there, a window around a labelled frame would
-    know its person in that one frame only.
+    Without boxes there, a window around a labelled frame would know its person in that one frame only.
     """
-    table = BoxTable("ground-truth boxes")
+    table = BoxTable("ground-truth boxes", truth.number)
     last: dict[int, tuple[int, list[float]]] = {}
-    labelled = [(number_of[frame.id], frame) for frame in truth.frames if frame.id in number_of and _counts(frame)]
-    for number, frame in sorted(labelled, key=lambda pair: pair[0]):
+    numbered = [(truth.number_of[frame.id], frame) for frame in truth.sequence.frames]
+    for number, frame in sorted(numbered, key=lambda pair: pair[0]):
         for person in frame.people:
             box = _person_box(person)
             if box is None:
@@ -112,10 +114,6 @@ def truth_boxes(truth: Sequence, number_of: dict[int, int]) -> BoxTable:
                 _fill(table, last.get(person.track_id), number, box, person.track_id)
                 last[person.track_id] = number, box
     return table
-
-
-def _counts(frame: SequenceFrame) -> bool:
-    return frame.labelled or bool(frame.people)
 
 
 def _fill(table: BoxTable, before: tuple[int, list[float]] | None, number: int, box: list[float], track: int) -> None:

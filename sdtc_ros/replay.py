@@ -145,7 +145,7 @@ def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
     if kind == TRUTH:
         if truth is None:
             raise UsageError("boxes of the truth need annotations; name them with --truth")
-        return truth_boxes(truth.sequence, truth.number_of)
+        return truth_boxes(truth)
     if kind == HOG or kind.lower().endswith(".onnx"):
         return None
     if not Path(kind).is_file():

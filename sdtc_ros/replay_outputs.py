@@ -106,14 +106,14 @@ def prepare_folder(out: Path, overwrite: bool) -> None:
     if there and not overwrite:
         raise UsageError(f"{out} already holds results ({there[0].name}); name another folder or add --overwrite")
     for path in there:
-        _remove(path)
+        remove_results(path)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"results cannot be written to {out}: {error.strerror}") from error
 
 
-def _remove(path: Path) -> None:
+def remove_results(path: Path) -> None:
     """Remove a file of ours, or a folder's files of ours and the folder itself where nothing else is in it."""
     if not path.is_dir():
         path.unlink()

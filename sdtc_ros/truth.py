@@ -21,12 +21,18 @@ class Truth:
 
     def __post_init__(self) -> None:
         """Make the tables the other way round."""
-        self._by_name = {frame.name: frame for frame in self.sequence.frames}
+        self._by_name = {PurePosixPath(frame.name).name: frame for frame in self.sequence.frames}
+        self._by_name |= {frame.name: frame for frame in self.sequence.frames}
         self._by_number = {self.number_of[frame.id]: frame for frame in self.sequence.frames}
 
     def frame(self, number: int, name: str) -> SequenceFrame | None:
-        """The annotated frame of that name, else of that number."""
-        return self._by_name.get(name) or self._by_number.get(number)
+        """The frame of that name (as a path, or its last part), else of that number in the input."""
+        return self._by_name.get(name) or self._by_name.get(PurePosixPath(name).name) or self._by_number.get(number)
+
+    def number(self, number: int, name: str) -> int:
+        """The number that the annotations give to the input's frame `number` of that name."""
+        frame = self.frame(number, name)
+        return number if frame is None else self.number_of[frame.id]
 
 
 def read_truth(path: Path, input_name: str, skeleton: Skeleton) -> Truth:

@@ -9,6 +9,7 @@ from sdtc_ros.boxes_input import read_boxes, truth_boxes
 from sdtc_ros.errors import InputError
 from sdtc_ros.poses import Frame
 from sdtc_ros.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.truth import Truth
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)
 
@@ -71,13 +72,20 @@ def person(left: float, track: int | None, box: bool = True) -> Person:
 def test_truth_boxes_lie_on_a_line_between_labelled_frames():
     frames = [SequenceFrame(f"{n:06d}.jpg", 100 + n, n in (0, 4)) for n in range(6)]
     frames[0].people, frames[4].people = [person(0, 1)], [person(8, 1), person(50, 2)]
-    table = truth_boxes(Sequence("x", frames), {100 + n: n for n in range(6)})
+    table = truth_boxes(Truth(Sequence("x", frames), {100 + n: n for n in range(6)}))
     lefts = [table.boxes(n, Frame(IMAGE, n)).xywh[:, 0].tolist() for n in range(6)]
     assert lefts == [[0], [2], [4], [6], [8, 50], []]
 
 
 def test_truth_without_boxes_takes_the_joints_extent():
     frame = SequenceFrame("000000.jpg", 1, True, [person(100, None, box=False)])
-    boxes = truth_boxes(Sequence("x", [frame]), {1: 0}).boxes(0, Frame(IMAGE, 0))
+    boxes = truth_boxes(Truth(Sequence("x", [frame]), {1: 0})).boxes(0, Frame(IMAGE, 0))
     assert np.allclose(boxes.xywh, [[98.5, -3, 13, 26]])
     assert boxes.ids is None
+
+
+def test_truth_is_found_by_name_before_number():
+    frames = [SequenceFrame(f"images/val/x/{n:06d}.jpg", n, True, [person(10.0 * n, 1)]) for n in (3, 4, 5)]
+    table = truth_boxes(Truth(Sequence("x", frames), {3: 3, 4: 4, 5: 5}))
+    assert table.boxes(0, Frame(IMAGE, 0, "", "elsewhere/000003.jpg")).xywh[:, 0].tolist() == [30]  # a folder from 3 on
+    assert table.boxes(4, Frame(IMAGE, 0, "", "elsewhere/a.jpg")).xywh[:, 0].tolist() == [40]

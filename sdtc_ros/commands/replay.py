@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sdtc_ros.errors import PartialInputError, UsageError
 
 if TYPE_CHECKING:
+    from sdtc_ros.pipeline import PipelineConfig
     from sdtc_ros.replay import ReplayResult
 
 _EPILOG = """\
@@ -59,7 +60,6 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print what was written; raises SdtcError, a PartialInputError after everything is written."""
-    from sdtc_ros.pipeline import PipelineConfig
     from sdtc_ros.replay import ReplayOptions, replay
     from sdtc_ros.replay_outputs import Wanted
     from sdtc_ros.sources import Excerpt
@@ -70,17 +70,24 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--boxes and --detector both say where person boxes come from; give one of them")
     if args.boxes and not args.boxes.lower().endswith(".json"):
         raise UsageError(f"--boxes needs a .json file, not {args.boxes}")
-    given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
     options = ReplayOptions(
         source=args.source, out=args.out, model=args.model, topic=args.topic, truth=args.truth,
         detector=args.boxes or args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
-        pipeline=PipelineConfig(**{name: value for name, value in given.items() if value is not None}),
+        pipeline=pipeline_config(args),
         provider=args.provider, threads=args.threads, overwrite=args.overwrite,
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
     result = replay(options, progress=not args.quiet)
     print_result(result)
     return exit_status(result)
+
+
+def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
+    """The pipeline's settings, its own defaults where an argument was not given."""
+    from sdtc_ros.pipeline import PipelineConfig
+
+    given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
+    return PipelineConfig(**{name: value for name, value in given.items() if value is not None})
 
 
 def print_result(result: ReplayResult) -> None:
