@@ -11,7 +11,7 @@ _LINE_EVERY = 10.0  # seconds
 
 
 class Progress:
-    """Counts steps towards `total` (None: unknown) and shows them on stderr; use it in a `with`."""
+    """Counts steps towards `total` (None: unknown): a bar on stderr, or lines on stdout; use it in a `with`."""
 
     def __init__(self, what: str, total: int | None, shown: bool = True) -> None:
         """`what` is shown before the figures."""
@@ -34,7 +34,7 @@ class Progress:
             self._next = monotonic() + _LINE_EVERY
             rate = self._done / (monotonic() - self._start)
             of = "" if self._total is None else f" of {self._total}"
-            print(f"{self._what}: {self._done}{of} frames, {rate:.1f} a second", file=sys.stderr, flush=True)
+            print(f"{self._what}: {self._done}{of} frames, {rate:.1f} a second", flush=True)
 
     def __enter__(self) -> Progress:
         return self

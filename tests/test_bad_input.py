@@ -38,7 +38,7 @@ def make_bag(path: Path) -> Path:
 
 def replay(tmp_path: Path, source: Path, *arguments: object) -> tuple[int, str]:
     """Exit status and the one sentence on stderr of a replay in a process of its own (C libraries print too)."""
-    words = [sys.executable, "-m", "sdtc_ros", "replay", source, "--out", tmp_path / "out", *arguments]
+    words = [sys.executable, "-m", "sdtc_ros", "replay", source, "--out", tmp_path / "out", "--threads", 1, *arguments]
     done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True, timeout=60)
     lines = done.stderr.splitlines()
     assert len(lines) == 1, done.stderr
