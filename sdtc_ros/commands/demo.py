@@ -1,0 +1,107 @@
+"""`python -m sdtc_ros demo --out DIR`: people drawn by ourselves, recorded as a bag, replayed against their truth.
+
+The person boxes are the truth's by default, given to the pipeline from outside: the figure then tells how accurate
+the poses are, and not how well a detector for photographed people sees drawn ones (ask for that with --detector hog).
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sdtc_ros.commands.replay import add_pipeline_arguments, exit_status, pipeline_config, print_result
+from sdtc_ros.errors import UsageError
+
+if TYPE_CHECKING:
+    from sdtc_ros.sequence import Person, Sequence
+    from sdtc_ros.synthetic import Clip
+
+SEED = 2_000_000_026  # training draws from under 1e9, validation and parity from under 2e9
+START = 1_790_000_000_000_000_000  # the first frame's stamp, nanoseconds: a camera's clock, not a count from zero
+TOPIC, FRAME_ID = "/camera/image_raw/compressed", "camera_optical_frame"
+NAME, _INPUT = "demo", "demo_input"
+_BLURRED = 0.05  # of the body's height, moved in one exposure
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    add = parser.add_argument
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the bag and the results")
+    add("--seed", type=int, default=SEED, help="of the scene; the default, %(default)s, is one training never saw")
+    add("--frames", type=int, default=100, help="length of the clip (default %(default)s)")
+    add("--people", type=int, default=4, help="how many walk about (default %(default)s)")
+    add("--no-video", action="store_true", help="write no annotated video")
+    add("--quiet", action="store_true", help="show no progress")
+    add_pipeline_arguments(parser)
+    parser.set_defaults(detector="truth")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make the clip, replay it, print the accuracy and where the report lies; raises SdtcError."""
+    from sdtc_ros.replay import ReplayOptions, replay
+    from sdtc_ros.replay_outputs import Wanted, prepare_folder
+    from sdtc_ros.synthetic import SceneConfig, render_clip
+
+    if args.frames < 1 or args.people < 1 or args.seed < 0:
+        raise UsageError("--frames and --people must be 1 or more, --seed 0 or more")
+    again = (args.out / _INPUT).is_dir()  # the folder of an earlier demo may be used again, no other
+    prepare_folder(args.out, overwrite=again)
+    clip = render_clip(SceneConfig(frames=args.frames, people=(args.people, args.people)), args.seed)
+    bag, truth = write_demo_input(args.out / _INPUT, clip)
+    print(f"input:      {bag} ({args.frames} frames, {args.people} synthetic people, seed {args.seed})")
+    options = ReplayOptions(
+        source=bag, out=args.out, model=args.model, truth=truth, detector=args.boxes or args.detector,
+        pipeline=pipeline_config(args), provider=args.provider, threads=args.threads,
+        wanted=Wanted(video=not args.no_video), overwrite=again,
+    )  # fmt: skip
+    result = replay(options, progress=not args.quiet)
+    print_result(result)
+    if result.accuracy:
+        print(f"AP {result.accuracy.result.ap['total']:.1f} with {result.boxes}; open {result.files['report']}")
+    return exit_status(result)
+
+
+def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
+    """Write a clip to `folder` as a bag of JPEG images and a PoseTrack18 annotation file; returns both paths."""
+    from sdtc_ros.bag import BagWriter
+    from sdtc_ros.poses import Frame
+    from sdtc_ros.posetrack_write import write_sequence
+    from sdtc_ros.replay_outputs import remove_results
+
+    bag, truth = folder / NAME, folder / f"{NAME}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    if bag.exists():
+        remove_results(bag)
+    with BagWriter(bag) as writer:
+        for number, image in enumerate(clip.frames):
+            writer.write_image(TOPIC, Frame(image, START + round(number * 1e9 / clip.fps), FRAME_ID))
+    write_sequence(clip_truth(clip), truth)
+    return bag, truth
+
+
+def clip_truth(clip: Clip) -> Sequence:
+    """The clip's people as annotations: their joints inside the image, and which of those are hidden or blurred."""
+    from sdtc_ros.sequence import Sequence, SequenceFrame
+
+    names = [f"images/val/{NAME}/{number:06d}.jpg" for number in range(len(clip.frames))]
+    return Sequence(NAME, [SequenceFrame(name, n, True, _people(clip, n)) for n, name in enumerate(names)])
+
+
+def _people(clip: Clip, frame: int) -> list[Person]:
+    from sdtc_ros.sequence import Person
+
+    height, width = clip.frames[frame].shape[:2]
+    people = []
+    for i in np.flatnonzero(clip.present[frame]).tolist():
+        xy = np.asarray(clip.keypoints[frame, i], np.float64)
+        inside = np.all((xy > 0) & (xy <= (width - 1, height - 1)), axis=1)
+        if not inside.any():
+            continue
+        box, head_box = (np.asarray(boxes[frame, i], np.float64) for boxes in (clip.boxes, clip.head_boxes))
+        flags = {"hidden": ~clip.visible[frame, i] & inside, "blurred": clip.blurred[frame, i] > _BLURRED * box[3]}
+        keypoints = np.where(inside[:, None], np.concatenate([xy, np.ones((len(xy), 1))], axis=1), 0.0)
+        people.append(Person(keypoints, int(clip.track_ids[i]), box, head_box, flags=flags))
+    return people
