@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
 
 ENLARGE = 1.25  # the papers' 25 %
 
@@ -67,7 +68,7 @@ def spread_to_image(spread: FloatArray, boxes: FloatArray, size: tuple[int, int]
     return (spread * np.concatenate([sx * sx, sx * sy, sy * sy], axis=-1)).astype(np.float32)
 
 
-def _offset_scale(boxes: FloatArray, size: tuple[int, int], ndim: int) -> tuple[FloatArray, FloatArray]:
+def _offset_scale(boxes: FloatArray, size: tuple[int, int], ndim: int) -> tuple[Float64Array, Float64Array]:
     """Box origins and image pixels a crop pixel, shaped N x 1 x ... x 2 to broadcast over points of `ndim` axes."""
     flat = np.asarray(boxes, np.float64).reshape(-1, 4)
     shape = (len(flat),) + (1,) * (ndim - 2) + (2,)

@@ -24,7 +24,6 @@ class HeatmapHead(nn.Module):
         self.upsample = nn.Sequential(*layers)
         self.final = nn.Conv2d(width, joints, 3, padding=1)
         nn.init.normal_(self.final.weight, std=0.001)
-        nn.init.zeros_(self.final.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """x B x C x H x W -> heatmaps B x K x 4H x 4W."""
