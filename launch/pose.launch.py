@@ -61,7 +61,6 @@ def _node(context: LaunchContext) -> list[Node]:
             name=LaunchConfiguration("name"),
             namespace=LaunchConfiguration("namespace"),
             output="screen",
-            emulate_tty=True,
             ros_arguments=["--log-level", given["log_level"]],
             remappings=[(ours, given[name]) for name, ours in _topics().items()],
             parameters=[given["params_file"], parameters],

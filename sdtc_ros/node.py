@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from sdtc_ros.errors import SdtcError, UsageError
 
@@ -23,7 +23,7 @@ STOP_SECONDS = 1.5  # of the two; whatever still runs then (an engine being buil
 
 
 def main() -> int:
-    """Run the node until it is told to end; returns the exit status."""
+    """Run the node until it is told to end; returns the exit status only where ROS could not even begin."""
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ended.set())
@@ -38,9 +38,10 @@ def main() -> int:
     except Exception as error:  # wrong --ros-args, a parameter file that is missing or no YAML
         return _refused(error)
     try:
-        return _run(ended)
+        status = _run(ended)
     finally:
         rclpy.try_shutdown()
+    _leave(status)
 
 
 def _run(ended: threading.Event) -> int:
@@ -61,11 +62,17 @@ def _run(ended: threading.Event) -> int:
     executor.shutdown(timeout_sec=0)
     thread.join(STOP_SECONDS)
     if thread.is_alive():
-        sys.stderr.flush()
-        os._exit(_status(node))
-    if node.error is None:
-        node.trigger_shutdown()
+        _leave(_status(node))
+    node.trigger_shutdown()
+    node.destroy_node()
     return _status(node)
+
+
+def _leave(status: int) -> NoReturn:
+    """End without the interpreter's own tidying up, which waits for libraries' threads and can take a second."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _serve(node: PoseNode, executor: Any, ended: threading.Event) -> None:

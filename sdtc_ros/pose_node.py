@@ -61,12 +61,17 @@ class PoseNode(LifecycleNode):
         self.create_timer(1.0, self._log_statistics, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
-        """Configure and activate, where parameter `autostart` asks for it."""
-        if self._value("autostart") and self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        """Configure and activate, where parameter `autostart` asks for it; what fails then is the node's end."""
+        if not self._value("autostart"):
+            return
+        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
             self.trigger_activate()
+        if self.error is not None:
+            self._ended.set()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model, make the publishers."""
+        self.error = None
         try:
             self._pipeline = make_pipeline({parameter.name: self._value(parameter.name) for parameter in PARAMETERS})
             self._poses = self.create_publisher(
@@ -185,15 +190,14 @@ class PoseNode(LifecycleNode):
             self.get_logger().info(worker.report().line())
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
-        """Say why a transition cannot be made; where nobody manages the node, that is its end."""
+        """Say why a transition cannot be made; the node stays as it was."""
         self._free()
-        if self._value("autostart"):
-            self._failed(error)
-        else:
-            self._tell(error)
+        self.error = error
+        self._tell(error)
         return TransitionCallbackReturn.FAILURE
 
     def _failed(self, error: Exception) -> None:
+        """End the node: its worker cannot go on."""
         self.error = error
         self._tell(error)
         self._ended.set()

@@ -1,0 +1,171 @@
+"""Where there is a ROS 2 (sourced, or under /opt/ros): real processes in its environment. Elsewhere: skipped, with why.
+
+A ROS 2 environment must be set before Python starts (LD_LIBRARY_PATH), so nothing here imports rclpy: every test
+starts processes of its own, in a DDS domain of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # scene, fake_bundle
+
+
+@lru_cache(maxsize=1)
+def ros_environment() -> dict[str, str] | str:
+    """The environment variables of processes with ROS 2, or why there are none."""
+    setups = sorted(Path("/opt/ros").glob("*/setup.bash"))
+    if "ROS_DISTRO" in os.environ:
+        environment = dict(os.environ)
+    elif setups and shutil.which("bash"):
+        script = f'source "{setups[-1]}" >/dev/null && env -0'
+        told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        environment = dict(entry.split("=", 1) for entry in told.stdout.split("\0") if "=" in entry)
+    else:
+        return "no ROS 2 is sourced, and there is none under /opt/ros"
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    # `python3` of the launch file must be the Python that runs the tests
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    environment.update(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", OMP_NUM_THREADS="1", RCUTILS_COLORIZED_OUTPUT="0")
+    code = "import rclpy, launch_ros, vision_msgs.msg, sensor_msgs.msg"
+    tried = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        return f"ROS 2 is there, but {sys.executable} cannot use it: {tried.stderr.strip().splitlines()[-1]}"
+    return environment
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is marked `ros`."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.ros)
+
+
+@dataclass
+class Running:
+    """A process and what it has written so far."""
+
+    process: subprocess.Popen[str]
+    lines: list[str]
+
+    @property
+    def log(self) -> str:
+        return "".join(self.lines)
+
+    def wait_for(self, text: str, seconds: float = 60.0) -> None:
+        deadline = time.monotonic() + seconds
+        while text not in self.log:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"'{text}' was not logged within {seconds} s (exit {self.process.poll()}):\n{self.log}")
+            time.sleep(0.02)
+
+    def interrupt(self, seconds: float = 20.0) -> float:
+        """Ctrl-C, as a terminal sends it: to the whole process group; returns the seconds until it ended."""
+        begin = time.monotonic()
+        os.killpg(self.process.pid, signal.SIGINT)
+        self.process.wait(seconds)
+        return time.monotonic() - begin
+
+
+class Ros:
+    """Starts processes with ROS 2 in one DDS domain."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.env = environment | {"ROS_DOMAIN_ID": str(random.randint(1, 99)), "ROS_LOG_DIR": str(folder / "log")}
+        self._running: list[Running] = []
+
+    def start(self, *command: str | Path) -> Running:
+        process = subprocess.Popen(
+            [str(word) for word in command], env=self.env, cwd=self.folder, text=True, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        running = Running(process, [])
+        assert process.stdout is not None
+        threading.Thread(target=running.lines.extend, args=(process.stdout,), daemon=True).start()
+        self._running.append(running)
+        return running
+
+    def launch(self, *arguments: str) -> Running:
+        """`ros2 launch` of the source tree's launch file."""
+        return self.start("ros2", "launch", ROOT / "launch" / "pose.launch.py", *arguments)
+
+    def run(self, *command: str | Path, seconds: float = 90.0) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(word) for word in command], env=self.env, cwd=self.folder, text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, timeout=seconds, check=False,
+        )  # fmt: skip
+
+    def peer(self, *arguments: str | Path) -> dict[str, Any]:
+        """Publish and record with peer.py; returns what it recorded."""
+        out = self.folder / "peer.json"
+        done = self.run(sys.executable, HERE / "peer.py", out, *arguments)
+        assert done.returncode == 0, done.stdout
+        return json.loads(out.read_text())
+
+    def close(self) -> None:
+        for running in self._running:
+            if running.process.poll() is None:
+                os.killpg(running.process.pid, signal.SIGKILL)
+            running.process.wait()
+
+
+@pytest.fixture
+def ros(tmp_path: Path) -> Iterator[Ros]:
+    environment = ros_environment()
+    if isinstance(environment, str):
+        pytest.skip(environment)
+    made = Ros(tmp_path, environment)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Launch arguments that name the arithmetic bundle and the detector of the scene."""
+    from fake_bundle import make_bundle
+    from scene import CROP, DELTA, make_detector
+
+    folder = tmp_path_factory.mktemp("models")
+    make_bundle(folder / "bundle", DELTA, CROP)
+    return [f"bundle:={folder / 'bundle'}", f"detector:={make_detector(folder / 'detector.onnx')}"]
+
+
+@pytest.fixture
+def pose_node(ros: Ros, models: list[str]) -> Callable[..., Running]:
+    """Launches the node for /camera/image_raw and waits until it is ready."""
+
+    def launch(*arguments: str) -> Running:
+        running = ros.launch("image:=/camera/image_raw", *models, *arguments)
+        running.wait_for("waiting for images on")
+        return running
+
+    return launch
+
+
+def exit_status(running: Running) -> int:
+    """What the launched process ended with, by launch's own words."""
+    running.process.wait(60)
+    time.sleep(0.2)
+    if found := re.search(r"process has died \[pid \d+, exit code (-?\d+)", running.log):
+        return int(found[1])
+    assert "process has finished cleanly" in running.log, running.log
+    return 0

@@ -1,0 +1,205 @@
+"""The live worker without ROS: newest wins, every frame accounted for, silence and damage survived."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bundle import make_bundle
+
+from sdtc_ros.detection import no_boxes
+from sdtc_ros.errors import UsageError
+from sdtc_ros.live import Counts, LiveWorker, Report, Slot, quantile
+from sdtc_ros.parameters import PARAMETERS, check_all, make_pipeline
+from sdtc_ros.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.poses import FramePoses
+
+
+def image_message(number: int, encoding: str = "bgr8") -> Any:
+    stamp = SimpleNamespace(sec=100 + number // 10, nanosec=number % 10 * 100_000_000)
+    return SimpleNamespace(
+        header=SimpleNamespace(stamp=stamp, frame_id="cam"), encoding=encoding, height=8, width=8, step=24,
+        is_bigendian=0, data=np.full(8 * 8 * 3, number, np.uint8).tobytes(),
+    )  # fmt: skip
+
+
+def stamp(number: int) -> int:
+    return 100_000_000_000 + number * 100_000_000
+
+
+class Bench:
+    """A worker with its outputs recorded; `gate` holds the detector, and so the worker, while it is not set."""
+
+    def __init__(self, folder: Path, **config: Any) -> None:
+        self.gate, self.entered = threading.Event(), threading.Semaphore(0)
+        self.gate.set()
+        self.results: list[FramePoses] = []
+        self.warnings: list[str] = []
+        self.errors: list[Exception] = []
+        self.now, self.max_age = stamp(0), 0.0
+        make_bundle(folder / "bundle")
+        pipeline = Pipeline.from_bundle(
+            folder / "bundle", PipelineConfig(**{"max_gap": 60.0, **config}), detector=self.detect
+        )
+        self.worker = LiveWorker(
+            pipeline, self.results.append, warn=self.warnings.append, failed=self.errors.append,
+            now=lambda: self.now, max_age=lambda: self.max_age,
+        )  # fmt: skip
+        self.worker.start()
+
+    def detect(self, image: Any) -> Any:
+        self.entered.release()
+        assert self.gate.wait(10)
+        return no_boxes()
+
+    def stamps(self) -> list[int]:
+        return [result.frame.stamp for result in self.results]
+
+    def offer_and_wait(self, message: Any) -> None:
+        self.worker.offer(message)
+        until(lambda: self.worker._slot._item is None)
+        assert self.entered.acquire(timeout=10)
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(0.002)
+
+
+def test_newest_frame_wins_and_the_sum_holds(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    bench.gate.clear()
+    bench.offer_and_wait(image_message(0))  # at work now
+    for number in (1, 2, 3):
+        bench.worker.offer(image_message(number))
+    assert (bench.worker.counts.replaced, bench.worker.counts.waiting) == (2, 2)
+    bench.gate.set()
+    until(lambda: bench.worker.counts.waiting == 0)
+    assert bench.stamps() == [stamp(0), stamp(3)]
+    assert bench.worker.stop(5)
+    counts = bench.worker.counts
+    assert (counts.received, counts.answered, counts.replaced) == (4, 2, 2)
+
+
+def test_silence_answers_the_frames_that_wait_for_a_future(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, max_gap=0.3)
+    for number in range(4):
+        bench.offer_and_wait(image_message(number))
+    until(lambda: bench.worker.counts.waiting == 0)
+    assert bench.stamps() == [stamp(number) for number in range(4)]
+    for number in range(4, 7):
+        bench.offer_and_wait(image_message(number))  # and the stream goes on
+    until(lambda: len(bench.results) == 7)
+    assert bench.stamps() == [stamp(number) for number in range(7)]
+    assert bench.worker.stop(5)
+    assert not bench.errors
+
+
+def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    bench.worker.offer(image_message(0, "secret7"))
+    until(lambda: bench.worker.counts.damaged == 1)
+    assert "image encoding 'secret7' is not known" in bench.warnings[0]
+    assert "frame_id 'cam'" in bench.warnings[0]
+    bench.max_age, bench.now = 0.5, stamp(8)
+    bench.worker.offer(image_message(1))  # 0.7 s old
+    until(lambda: bench.worker.counts.too_old == 1)
+    assert "0.7 s old" in bench.warnings[1]
+    bench.offer_and_wait(image_message(6))
+    until(lambda: bench.worker.counts.answered == 1)
+    assert bench.worker.stop(5)
+    assert bench.worker.counts.waiting == 0
+    report = bench.worker.report()
+    assert report.latency == pytest.approx((0.2,))
+    assert "0 for newer, 1 too old, 1 damaged" in report.line()
+    assert bench.worker.report().counts == Counts()
+
+
+def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    message = image_message(0)
+    message.header.stamp.sec = 0
+    bench.offer_and_wait(message)
+    until(lambda: len(bench.results) == 1)
+    assert bench.stamps() == [bench.now]
+    assert bench.worker.stop(5)
+
+
+def test_a_defect_ends_the_thread_and_is_handed_over(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    bench.worker._hand_on = lambda result: 1 / 0
+    bench.worker.offer(image_message(0))
+    until(lambda: len(bench.errors) == 1)
+    assert isinstance(bench.errors[0], ZeroDivisionError)
+    assert bench.worker.stop(5)
+
+
+def test_stop_does_not_wait_for_ever_and_nothing_is_handed_on_after_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    bench.gate.clear()
+    bench.offer_and_wait(image_message(0))
+    assert not bench.worker.stop(0.05)
+    bench.gate.set()
+    assert bench.worker.stop(5)
+    assert not bench.results
+    assert bench.worker.counts.waiting == 1
+
+
+def test_slot_holds_one_and_is_silent_when_closed() -> None:
+    slot: Slot[str] = Slot()
+    assert slot.take(0.0) is None
+    assert not slot.put("a")
+    assert slot.put("b")
+    assert slot.take(0.0) == "b"
+    slot.put("c")
+    slot.close()
+    assert slot.take(1.0) is None
+
+
+def test_quantiles_and_line() -> None:
+    assert quantile([3.0, 1.0, 2.0], 0.5) == 2.0
+    assert quantile([5.0], 0.99) == 5.0
+    report = Report(10.0, Counts(100, 10, 0, 0, 88, 176), (0.08, 0.09, 0.5), (0.01, 0.02, 0.03))
+    assert report.line() == (
+        "in 10.0 Hz, out 8.8 Hz, dropped 10 for newer, 0 too old, 0 damaged, latency p50 90 ms p99 500 ms, "
+        "work p50 20.0 ms, 2.0 people a frame"
+    )
+
+
+def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "bundle")
+    values = {parameter.name: parameter.default for parameter in PARAMETERS} | {"bundle": str(tmp_path / "bundle")}
+    pipeline = make_pipeline(values)
+    assert (pipeline.lookahead, pipeline.config) == (2, PipelineConfig())  # the defaults are the pipeline's own
+    other = make_pipeline(values | {"lookahead": 1, "sticky": 0.0, "detect_every": 3, "max_gap": 2.5})
+    assert other.lookahead == 1
+    assert (other.config.sticky, other.config.detect_every, other.config.max_gap) == (0.0, 3, 2.5)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"provider": "abacus"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, not 'abacus'"),
+        ({"sticky": 1.5}, "parameter 'sticky' must lie in 0 to 1, not 1.5"),
+        ({"max_gap": 0.0}, "parameter 'max_gap' must lie in 0.001 to 3600, not 0.0"),
+    ],
+)
+def test_wrong_values_are_refused_with_the_reason(values: dict, sentence: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        check_all(values)
+    assert str(refusal.value) == sentence
+
+
+def test_pose_yaml_documents_every_parameter_with_its_default() -> None:
+    yaml = pytest.importorskip("yaml")
+    text = (Path(__file__).parents[1] / "config" / "pose.yaml").read_text(encoding="utf-8")
+    documented = yaml.safe_load(text)["/**"]["ros__parameters"]
+    assert documented == {parameter.name: parameter.default for parameter in PARAMETERS}
