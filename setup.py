@@ -12,13 +12,14 @@ BASE = [
     "numpy>=1.26",
     "opencv-python>=4.8,<5",
     "onnxruntime>=1.17",
-    "rosbags>=0.10.4",
+    "rosbags>=0.11",
     "trackers>=2.0",
-    "matplotlib>=3.6",
+    "supervision>=0.26",
+    "scipy>=1.7",
     "tqdm>=4.60",
 ]
 EXPORT = ["torch>=2.6", "onnx>=1.17", "onnxscript>=0.5"]
-TRAIN = ["torch>=2.6", "lightning>=2.5", "jsonargparse[signatures]>=4.35", "tensorboard>=2.15"]
+TRAIN = ["torch>=2.6", "lightning>=2.5", "jsonargparse[signatures]>=4.35", "tensorboard>=2.15", "matplotlib>=3.6"]
 EXTRAS = {
     "train": TRAIN,
     "export": EXPORT,
