@@ -1,7 +1,7 @@
 """Checkpoint -> bundle: what is written, that it agrees with torch, and what is refused."""
 
+import argparse
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -138,7 +138,7 @@ def test_checkpoints_that_are_none(tmp_path, sdtc_checkpoint, capsys):
     newer = tmp_path / "newer.ckpt"
     torch.save({KEY: {"format": 99}, "state_dict": {}}, newer)
     pickled = tmp_path / "pickled.ckpt"
-    torch.save({KEY: json.JSONDecoder(), "state_dict": {}}, pickled)
+    torch.save({KEY: argparse.Namespace(format=1), "state_dict": {}}, pickled)
     for path in (tmp_path / "absent.ckpt", foreign, wrong, newer, pickled):
         assert main([str(path), "--out", str(tmp_path / "out")]) == 4, path
         message = capsys.readouterr().err
