@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -107,7 +108,7 @@ def test_parity_failure_writes_nothing(sdtc_checkpoint, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"keypoints_px": 0.051}, {"heatmaps": 1.1e-4}, {"keypoints_px": float("nan")}, {"heatmaps": float("nan")}]
+    "change", [{"keypoints_px": 0.051}, {"heatmaps": 1.1e-4}, {"keypoints_px": math.nan}, {"heatmaps": math.nan}]
 )
 def test_parity_bounds(change):
     good = Parity(windows=1, tokens=0.0, heatmaps=1e-5, keypoints_px=0.01, scores=0.0, undecided=0)
