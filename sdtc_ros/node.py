@@ -30,8 +30,14 @@ def main() -> int:
     try:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
+
+        import sdtc_ros.pose_node  # noqa: F401
     except ImportError as error:
-        print(f"sdtc_ros: error: the node needs ROS 2, but {error}; source its setup.bash first", file=sys.stderr)
+        print(
+            f"sdtc_ros: error: the node cannot run under {sys.executable}: {error}; source ROS 2's setup.bash, and "
+            "activate the environment in which sdtc_ros and its dependencies are installed",
+            file=sys.stderr,
+        )
         return UsageError.exit_status
     try:
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
