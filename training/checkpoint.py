@@ -86,6 +86,14 @@ def network_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
 
 
+def load_weights(network: nn.Module, path: Path | str) -> None:
+    """Start from all weights of another checkpoint of the same network; BundleError where it does not fit."""
+    try:
+        network.load_state_dict(network_weights(read_checkpoint(path)))
+    except RuntimeError as error:
+        raise BundleError(f"the weights in {path} do not fit this config: {str(error).splitlines()[1]}") from error
+
+
 def load_backbone(network: nn.Module, path: Path | str) -> None:
     """Take over the backbone weights of another checkpoint of ours (a single-frame network, say)."""
     weights = {

@@ -24,6 +24,27 @@ def read_log(path: Path) -> Series:
     return series
 
 
+def keep_earlier_log(folder: Path) -> None:
+    """Move metrics.csv aside as metrics.1.csv, metrics.2.csv ...: Lightning's logger deletes it when a run resumes."""
+    log = folder / "metrics.csv"
+    if log.exists():
+        number = 1
+        while (folder / f"metrics.{number}.csv").exists():
+            number += 1
+        log.rename(folder / f"metrics.{number}.csv")
+
+
+def read_logs(folder: Path) -> Series:
+    """All parts of a run's log, in the order in which they were written; a later part replaces what it repeats."""
+    series: Series = {}
+    for part in [*sorted(folder.glob("metrics.*.csv"), key=lambda p: int(p.suffixes[0][1:])), folder / "metrics.csv"]:
+        if part.exists():
+            for name, points in read_log(part).items():
+                kept = [p for p in series.get(name, []) if p[0] < points[0][0]]
+                series[name] = kept + points
+    return series
+
+
 def plot_curves(series: Series, path: Path, title: str) -> None:
     """Draw training losses (logarithmic) and validation PCKh by joint group into a PNG."""
     import matplotlib
@@ -51,13 +72,18 @@ def plot_curves(series: Series, path: Path, title: str) -> None:
 
 
 class Curves(Callback):
-    """Redraws `curves.png` in the run's folder after every validation."""
+    """Redraws `curves.png` in the run's folder after every validation, and keeps the log of a run that is resumed."""
+
+    def setup(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
+        """Move an earlier log aside before the logger opens its file."""
+        for logger in trainer.loggers:
+            if isinstance(logger, lightning.pytorch.loggers.CSVLogger):
+                keep_earlier_log(Path(logger.log_dir))
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Plot what the CSV log holds so far."""
         for logger in trainer.loggers:
-            log = Path(logger.log_dir or "") / "metrics.csv"
             if not trainer.sanity_checking and isinstance(logger, lightning.pytorch.loggers.CSVLogger):
                 logger.save()
-                if log.exists():
-                    plot_curves(read_log(log), log.parent / "curves.png", f"{type(module).__name__}, {log.parent}")
+                folder = Path(logger.log_dir)
+                plot_curves(read_logs(folder), folder / "curves.png", f"{type(module).__name__}, {folder}")

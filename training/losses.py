@@ -36,6 +36,16 @@ def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return (error * weight).sum() / weight.sum().clamp_min(1.0)
 
 
+def location_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy between where the head says a joint is and a Gaussian target; maps B x K x h x w, weight B x K.
+
+    Not of the papers: how the backbone of the tiny models is trained from scratch, in place of ViTPose's pretraining.
+    """
+    share = target.flatten(2) / target.flatten(2).sum(dim=2, keepdim=True).clamp_min(1e-6)
+    error = -(share * F.log_softmax(logits.flatten(2).float(), dim=2)).sum(dim=2)
+    return (error * weight).sum() / weight.sum().clamp_min(1.0)
+
+
 def context_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
     """Equation 15, first term without lambda: mean absolute error over hidden tokens.
 

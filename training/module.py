@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from sdtc_ros.decode import decode_heatmaps
-from training.checkpoint import KEY, Network, describe, load_backbone
-from training.losses import Losses, sdtc_loss
+from training.checkpoint import KEY, Network, describe, load_backbone, load_weights
+from training.losses import Losses, gaussian_heatmaps, location_loss, sdtc_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig
 
@@ -117,7 +117,10 @@ class PoseTraining(lightning.LightningModule):
 
 
 class SDTCTraining(PoseTraining):
-    """SDTC on windows; `backbone_checkpoint` is where the frozen backbone comes from."""
+    """SDTC on windows.
+
+    backbone_checkpoint: where the frozen backbone comes from; weights_checkpoint: all weights to start from.
+    """
 
     def __init__(
         self,
@@ -125,9 +128,12 @@ class SDTCTraining(PoseTraining):
         optimiser: OptimiserConfig = OptimiserConfig(),
         lam: float = 0.01,
         backbone_checkpoint: str | None = None,
+        weights_checkpoint: str | None = None,
     ) -> None:
         super().__init__(optimiser, lam)
         self.network = SDTC(config)
+        if weights_checkpoint is not None:
+            load_weights(self.network, weights_checkpoint)
         if backbone_checkpoint is not None:
             load_backbone(self.network, backbone_checkpoint)
 
@@ -139,6 +145,22 @@ class SingleFrameTraining(PoseTraining):
         self,
         config: SingleFrameConfig = SingleFrameConfig(),
         optimiser: OptimiserConfig = OptimiserConfig(),
+        weights_checkpoint: str | None = None,
     ) -> None:
         super().__init__(optimiser, lam=0.0)
-        self.network = SingleFrame(config)
+        self.network: SingleFrame = SingleFrame(config)
+        if weights_checkpoint is not None:
+            load_weights(self.network, weights_checkpoint)
+
+    def losses(self, batch: dict[str, Tensor]) -> Losses:
+        """Equation 14 on the keyframe, or the location loss where the config says so."""
+        config = self.network.config
+        if config.location_sigma is None:
+            return super().losses(batch)
+        middle = batch["points"].shape[1] // 2
+        logits = self.network.logits(batch["crops"][:, middle])
+        points, weight = batch["points"][:, middle], batch["weight"][:, middle]
+        target = gaussian_heatmaps(points, config.heatmap_size, config.backbone.image_size, config.location_sigma)
+        loss = location_loss(logits, target, weight)
+        zero = loss.new_zeros(())
+        return Losses(loss, loss, zero, zero)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
@@ -14,11 +16,16 @@ from training.models.vit import ViT, ViTConfig
 
 @dataclass(frozen=True)
 class SingleFrameConfig:
-    """Backbone and head of a network that sees the keyframe alone; delta is 0."""
+    """Backbone and head of a network that sees the keyframe alone; delta is 0.
+
+    location_sigma: None for the papers' heatmap regression. Otherwise the head gives logits of where the joint is,
+    trained by cross-entropy against a Gaussian of this sigma (cells): learning from scratch starts far sooner so.
+    """
 
     backbone: ViTConfig = field(default_factory=ViTConfig)
     skeleton: str = "posetrack"
     head_width: int = 256
+    location_sigma: float | None = None
 
     @property
     def delta(self) -> int:
@@ -46,10 +53,21 @@ class SingleFrame(nn.Module):
         """uint8 BGR crops N x H x W x 3 -> tokens N x L x D."""
         return self.backbone(normalise(crops))
 
+    def logits(self, crops: Tensor) -> Tensor:
+        """uint8 BGR crops N x H x W x 3 -> what the head gives, N x K x h x w."""
+        return self._head(self.encode(crops))
+
     def estimate(self, tokens: Tensor) -> Tensor:
         """Window tokens B x T x L x D -> heatmaps B x K x h x w of the middle frame."""
-        keyframe = tokens[:, tokens.shape[1] // 2]
-        return self.head(keyframe.transpose(1, 2).unflatten(2, self.config.backbone.grid))
+        maps = self._head(tokens[:, tokens.shape[1] // 2])
+        sigma = self.config.location_sigma
+        if sigma is None:
+            return maps
+        share = torch.softmax(maps.flatten(2), dim=2).view(maps.shape)
+        return share * (2 * math.pi * sigma * sigma)  # a certain joint's heatmap has the maximum 1
+
+    def _head(self, tokens: Tensor) -> Tensor:
+        return self.head(tokens.transpose(1, 2).unflatten(2, self.config.backbone.grid))
 
     def forward(self, crops: Tensor) -> SDTCOutput:
         """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput with heatmaps only."""

@@ -60,19 +60,17 @@ class PatchEmbed(nn.Module):
 
 
 class ConvStem(nn.Module):
-    """Stride-2 convolutions down to the token grid, then a 1x1 projection."""
+    """3x3 convolutions down to the token grid, one more at each middle resolution, then a 1x1 projection."""
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         steps = config.patch.bit_length() - 1
-        widths = [3] + [max(16, config.dim >> (steps - i)) for i in range(1, steps + 1)]
+        widths = [3] + [min(config.dim, 24 << i) for i in range(steps)]
         layers: list[nn.Module] = []
-        for wide_in, wide_out in zip(widths, widths[1:], strict=False):
-            layers += [
-                nn.Conv2d(wide_in, wide_out, 3, stride=2, padding=1, bias=False),
-                nn.BatchNorm2d(wide_out),
-                nn.ReLU(inplace=True),
-            ]
+        for i, (wide_in, wide_out) in enumerate(zip(widths, widths[1:], strict=False)):
+            layers += _conv_bn_relu(wide_in, wide_out, stride=2)
+            if 0 < i < steps - 1:
+                layers += _conv_bn_relu(wide_out, wide_out, stride=1)
         self.layers = nn.Sequential(*layers, nn.Conv2d(widths[-1], config.dim, 1))
 
     def forward(self, image: Tensor) -> Tensor:
@@ -167,6 +165,11 @@ class ViT(nn.Module):
         for block in self.blocks:
             x = block(x)
         return self.last_norm(x)
+
+
+def _conv_bn_relu(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+    conv = nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=False)
+    return [conv, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)]
 
 
 def _init_weights(module: nn.Module) -> None:
