@@ -76,12 +76,26 @@ class Losses:
     pose: Tensor
 
 
-def sdtc_loss(output: SDTCOutput, points: Tensor, weight: Tensor, image_size: tuple[int, int], lam: float) -> Losses:
-    """Equation 16. points B x T x K x 2 (crop pixels), weight B x T x K; the keyframe is the middle frame."""
+def sdtc_loss(
+    output: SDTCOutput,
+    points: Tensor,
+    weight: Tensor,
+    image_size: tuple[int, int],
+    lam: float,
+    location_sigma: float | None = None,
+) -> Losses:
+    """Equation 16. points B x T x K x 2 (crop pixels), weight B x T x K; the keyframe is the middle frame.
+
+    Where the network gives logits, the location loss stands in for equation 14.
+    """
     h, w = output.heatmaps.shape[-2:]
     middle = points.shape[1] // 2
     targets = gaussian_heatmaps(points, (h, w), image_size)
-    heatmap = heatmap_loss(output.heatmaps.float(), targets[:, middle], weight[:, middle])
+    if output.logits is None or location_sigma is None:
+        heatmap = heatmap_loss(output.heatmaps.float(), targets[:, middle], weight[:, middle])
+    else:
+        places = gaussian_heatmaps(points[:, middle], (h, w), image_size, location_sigma)
+        heatmap = location_loss(output.logits, places, weight[:, middle])
     rec = output.reconstruction
     if rec is None or output.context is None or output.hidden is None:
         zero = heatmap.new_zeros(())

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sdtc_ros.decode import decode_heatmaps
 from training.checkpoint import KEY, Network, describe, load_backbone, load_weights
-from training.losses import Losses, gaussian_heatmaps, location_loss, sdtc_loss
+from training.losses import Losses, sdtc_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig
 
@@ -59,8 +59,9 @@ class PoseTraining(lightning.LightningModule):
     def losses(self, batch: dict[str, Tensor]) -> Losses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
         output = self.network(batch["crops"])
-        image_size = self.network.config.backbone.image_size
-        return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam)
+        config = self.network.config
+        image_size, sigma = config.backbone.image_size, config.location_sigma
+        return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam, sigma)
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """One step; logs each part of the loss."""
@@ -151,16 +152,3 @@ class SingleFrameTraining(PoseTraining):
         self.network: SingleFrame = SingleFrame(config)
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)
-
-    def losses(self, batch: dict[str, Tensor]) -> Losses:
-        """Equation 14 on the keyframe, or the location loss where the config says so."""
-        config = self.network.config
-        if config.location_sigma is None:
-            return super().losses(batch)
-        middle = batch["points"].shape[1] // 2
-        logits = self.network.logits(batch["crops"][:, middle])
-        points, weight = batch["points"][:, middle], batch["weight"][:, middle]
-        target = gaussian_heatmaps(points, config.heatmap_size, config.backbone.image_size, config.location_sigma)
-        loss = location_loss(logits, target, weight)
-        zero = loss.new_zeros(())
-        return Losses(loss, loss, zero, zero)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
-from training.models.head import HeatmapHead
+from training.models.head import HeatmapHead, location_heatmaps
 from training.models.sdtc import SDTCOutput, normalise
 from training.models.vit import ViT, ViTConfig
 
@@ -53,23 +51,17 @@ class SingleFrame(nn.Module):
         """uint8 BGR crops N x H x W x 3 -> tokens N x L x D."""
         return self.backbone(normalise(crops))
 
-    def logits(self, crops: Tensor) -> Tensor:
-        """uint8 BGR crops N x H x W x 3 -> what the head gives, N x K x h x w."""
-        return self._head(self.encode(crops))
-
     def estimate(self, tokens: Tensor) -> Tensor:
         """Window tokens B x T x L x D -> heatmaps B x K x h x w of the middle frame."""
-        maps = self._head(tokens[:, tokens.shape[1] // 2])
-        sigma = self.config.location_sigma
-        if sigma is None:
-            return maps
-        share = torch.softmax(maps.flatten(2), dim=2).view(maps.shape)
-        return share * (2 * math.pi * sigma * sigma)  # a certain joint's heatmap has the maximum 1
-
-    def _head(self, tokens: Tensor) -> Tensor:
-        return self.head(tokens.transpose(1, 2).unflatten(2, self.config.backbone.grid))
+        maps, sigma = self._maps(tokens), self.config.location_sigma
+        return maps if sigma is None else location_heatmaps(maps, sigma)
 
     def forward(self, crops: Tensor) -> SDTCOutput:
         """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput with heatmaps only."""
-        keyframe = crops[:, crops.shape[1] // 2]
-        return SDTCOutput(self.estimate(self.encode(keyframe).unsqueeze(1)))
+        maps = self._maps(self.encode(crops[:, crops.shape[1] // 2]).unsqueeze(1))
+        return SDTCOutput.of(maps, self.config.location_sigma)
+
+    def _maps(self, tokens: Tensor) -> Tensor:
+        """What the head gives for the middle frame of B x T x L x D tokens."""
+        keyframe = tokens[:, tokens.shape[1] // 2]
+        return self.head(keyframe.transpose(1, 2).unflatten(2, self.config.backbone.grid))

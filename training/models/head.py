@@ -6,6 +6,9 @@ before it, ViTPose's classic head made narrow.
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor, nn
 
 
@@ -28,3 +31,12 @@ class HeatmapHead(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x B x C x H x W -> heatmaps B x K x 4H x 4W."""
         return self.final(self.upsample(x))
+
+
+def location_heatmaps(logits: Tensor, sigma: float) -> Tensor:
+    """Logits of where a joint is, ... x h x w -> its probability, scaled so that a certain joint's maximum is 1.
+
+    Certain means the training target: a Gaussian of `sigma` cells, which sums to 2 pi sigma^2 times its maximum.
+    """
+    share = torch.softmax(logits.flatten(-2), dim=-1).view(logits.shape)
+    return share * (2 * math.pi * sigma * sigma)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
 from training.models.embedding import Projection, SpaceTimeEmbedding
-from training.models.head import HeatmapHead
+from training.models.head import HeatmapHead, location_heatmaps
 from training.models.mlsme import MLSME, MLSMEConfig, Motion, MotionDecoder, Reconstruction
 from training.models.smml import SMML, SMMLConfig
 from training.models.vit import ViT, ViTConfig
@@ -30,6 +30,8 @@ class SDTCConfig:
 
     decode_from: what the motion decoder reads. "hybrid" is the paper's sentence (R^P_fm, equation 4's output);
     "frame" reads the frame-level encoder's output, which lets the reconstruction train that encoder too.
+    location_sigma: None for the paper's heatmap regression (equation 14); else the head gives logits of where a joint
+    is, trained by cross-entropy against a Gaussian of this sigma (cells). For tiny models trained from scratch.
     """
 
     backbone: ViTConfig = field(default_factory=ViTConfig)
@@ -41,6 +43,7 @@ class SDTCConfig:
     temporal_encoding: bool = True
     freeze_backbone: bool = True
     decode_from: Literal["hybrid", "frame"] = "hybrid"
+    location_sigma: float | None = None
     mlsme: MLSMEConfig = field(default_factory=MLSMEConfig)
     smml: SMMLConfig = field(default_factory=SMMLConfig)
 
@@ -58,15 +61,22 @@ class SDTCConfig:
 
 @dataclass
 class SDTCOutput:
-    """heatmaps B x K x h x w of the keyframe; the rest in training with masks only (else None).
+    """heatmaps B x K x h x w of the keyframe; logits: what they come from, where the head gives logits.
 
+    The rest in training with masks only (else None):
     context B x T x L x D is the frozen backbone's feature, the reconstruction's target; hidden B x T x L x 1 bool.
     """
 
     heatmaps: Tensor
+    logits: Tensor | None = None
     reconstruction: Reconstruction | None = None
     context: Tensor | None = None
     hidden: Tensor | None = None
+
+    @classmethod
+    def of(cls, maps: Tensor, location_sigma: float | None) -> SDTCOutput:
+        """From what the head gives: heatmaps, or logits of places."""
+        return cls(maps) if location_sigma is None else cls(location_heatmaps(maps, location_sigma), maps)
 
 
 def normalise(crops: Tensor) -> Tensor:
@@ -113,18 +123,19 @@ class SDTC(nn.Module):
     def estimate(self, tokens: Tensor) -> Tensor:
         """Window tokens B x T x L x C -> the keyframe's heatmaps B x K x h x w."""
         embedded, motion = self._motion(tokens)
-        return self.head(self.smml(embedded, motion.motion))
+        return SDTCOutput.of(self.head(self.smml(embedded, motion.motion)), self.config.location_sigma).heatmaps
 
     def forward(self, crops: Tensor) -> SDTCOutput:
         """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput."""
         batch, frames = crops.shape[:2]
         context = self.features(crops.flatten(0, 1)).unflatten(0, (batch, frames))
         embedded, motion = self._motion(self.projection(context))
-        heatmaps = self.head(self.smml(embedded, motion.motion))
-        if motion.hybrid is None:
-            return SDTCOutput(heatmaps)
-        read = motion.hybrid if self.config.decode_from == "hybrid" else motion.frame
-        return SDTCOutput(heatmaps, self.decoder(read), context.detach(), motion.hidden)
+        output = SDTCOutput.of(self.head(self.smml(embedded, motion.motion)), self.config.location_sigma)
+        if motion.hybrid is not None:
+            read = motion.hybrid if self.config.decode_from == "hybrid" else motion.frame
+            output.reconstruction = self.decoder(read)
+            output.context, output.hidden = context.detach(), motion.hidden
+        return output
 
     def _motion(self, tokens: Tensor) -> tuple[Tensor, Motion]:
         position = self.embedding()
