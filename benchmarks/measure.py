@@ -1,0 +1,103 @@
+"""Timing pipelines frame by frame, several side by side in one run, so that a busy machine slows all of them alike.
+
+Wall-clock time is the default. On a machine that is busy with something else `--clock cpu` counts the processor time
+of this process instead, which waiting for a core does not add to; ratios of the two agree where nothing waits.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.models import add_options
+from sdtc_ros.engine import Engine, FloatArray, Handle
+from sdtc_ros.errors import UsageError
+from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.poses import Boxes, Frame
+
+Clip = list[tuple[Frame, Boxes]]
+Seconds = npt.NDArray[np.float64]
+Clock = Callable[[], float]
+CLOCKS: dict[str, Clock] = {"wall": perf_counter, "cpu": process_time}
+
+
+class Recorder:
+    """An engine that remembers what it was asked for since `calls` was last cleared, and can be asked again."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.calls: list[tuple[str, Any]] = []
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> list[Handle]:
+        """See Engine.encode."""
+        self.calls.append(("encode", crops))
+        return self.engine.encode(crops)
+
+    def estimate(self, windows: Sequence[Sequence[Handle]]) -> tuple[FloatArray, FloatArray]:
+        """See Engine.estimate."""
+        self.calls.append(("estimate", windows))
+        return self.engine.estimate(windows)
+
+    @property
+    def encoded(self) -> int:
+        """Crops encoded in the calls remembered."""
+        return sum(len(batch) for call, batch in self.calls if call == "encode")
+
+    def again(self, clock: Clock) -> float:
+        """Make the same calls once more, with nothing around them; seconds that they took."""
+        start = clock()
+        for call, batch in self.calls:
+            getattr(self.engine, call)(batch)
+        return clock() - start
+
+
+def timed(pipeline: Pipeline, frame: Frame, boxes: Boxes, clock: Clock) -> tuple[float, dict[str, float]]:
+    """Seconds that one frame took, and its stages' (which are wall-clock whatever the clock)."""
+    start = clock()
+    answer = pipeline.process(frame, boxes)
+    seconds = clock() - start
+    return seconds, {} if answer is None else answer.timings
+
+
+def first_full(pipeline: Pipeline) -> int:
+    """Number of the first frame whose keyframe has a full past; those before cost something else."""
+    return 2 * pipeline.bundle.delta + 1
+
+
+def clip_seconds(seconds: Seconds) -> float:
+    """Rounds x frames -> seconds of one round, each frame at its median over the rounds.
+
+    A frame does the same work in every round, so what the median leaves out is other processes.
+    """
+    return float(np.median(seconds, axis=0).sum())
+
+
+def options(program: str, description: str, frames: int) -> argparse.ArgumentParser:
+    """The options all benchmarks of the pipeline share."""
+    parser = argparse.ArgumentParser(prog=f"python benchmarks/{program}.py", description=description)
+    add_options(parser)
+    parser.add_argument("--frames", type=int, default=frames, help="frames measured a round (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="times the clip is played (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of ONNX Runtime (default: its own choice)")
+    parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where the machine is busy (--threads 1)")
+    parser.add_argument("--lookahead", type=int, help="frames seen beyond the keyframe (default: the model's delta)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    return parser
+
+
+def check_options(args: argparse.Namespace) -> None:
+    """Raise UsageError for a number of people, frames or rounds under 1, what cannot go together or be written."""
+    for name, least in (("people", 1), ("frames", 1), ("rounds", 1), ("threads", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UsageError(f"--{name} must be at least {least}, not {value}")
+    if args.clock == "cpu" and args.threads != 1:
+        raise UsageError("--clock cpu adds up the time of all threads, so it needs --threads 1")
+    if args.json is not None and not args.json.parent.is_dir():
+        raise UsageError(f"--json {args.json}: there is no folder {args.json.parent}")

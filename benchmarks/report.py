@@ -1,0 +1,69 @@
+"""What every benchmark says besides its figures: machine, versions, tables, a JSON file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu")
+
+
+def machine() -> dict[str, Any]:
+    """CPU model, cores this process may use, and how busy the machine is besides."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
+    return {"cpu": _cpu_model(), "cores": cores, "system": platform.platform(), "load": load}
+
+
+def versions() -> dict[str, str]:
+    """Python's version and those of the packages that the pipeline's speed hangs on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def surroundings(args: argparse.Namespace) -> str:
+    """One paragraph on what was measured where."""
+    here = machine()
+    text = ", ".join(f"{package} {version}" for package, version in versions().items())
+    used = f"{args.threads} thread{'s' * (args.threads != 1)}" if args.threads else "ONNX Runtime's number of threads"
+    time = "wall-clock time" if args.clock == "wall" else "processor time"
+    where = f"{here['cpu']}, {here['cores']} cores, load {here['load']} at the start"
+    return f"{args.model_name}, {used}, {time}\n{where}\n{text}"
+
+
+def settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that a figure depends on, for the JSON file."""
+    names = {"model": "model_name", "frames": "frames", "rounds": "rounds", "threads": "threads", "clock": "clock"}
+    return {key: getattr(args, name) for key, name in names.items()}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first column to the left and the others to the right."""
+    lines = [header, ["---", *["--:"] * (len(header) - 1)], *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Figures, machine and versions as one JSON object."""
+    full = content | {"machine": machine(), "versions": versions()}
+    path.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
