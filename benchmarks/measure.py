@@ -92,7 +92,7 @@ def options(program: str, description: str, frames: int) -> argparse.ArgumentPar
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Raise UsageError for a number of people, frames or rounds under 1, what cannot go together or be written."""
+    """Raise UsageError for a number of people, frames or rounds under 1, or options that do not fit."""
     for name, least in (("people", 1), ("frames", 1), ("rounds", 1), ("threads", 0)):
         value = getattr(args, name)
         if value is not None and value < least:
