@@ -17,7 +17,8 @@ class MLSMEConfig:
     """Sizes and parts of the motion encoder.
 
     frame_level=False leaves the second encoder out (Table 5 b). mask_ratio 0 trains without masks and without the
-    decoder (Table 5 a's plain ViT motion encoder is mask_ratio=0, frame_level=False).
+    decoder (Table 5 a's plain ViT motion encoder is mask_ratio=0, frame_level=False). masked_share: how many samples
+    of a batch are masked at all; the paper masks all of them, and then first sees whole motion features at inference.
     """
 
     heads: int = 4
@@ -26,6 +27,7 @@ class MLSMEConfig:
     divided_blocks: int = 1
     frame_level: bool = True
     mask_ratio: float = 0.5
+    masked_share: float = 1.0
 
 
 @dataclass
@@ -61,7 +63,8 @@ class MLSME(nn.Module):
         masking = self.training and self.config.mask_ratio > 0
         hidden: Tensor | None = None
         if masking:
-            hidden = tube_mask(batch, places, self.config.mask_ratio, embedded.device)
+            chosen = torch.rand(batch, 1, 1, 1, device=embedded.device) < self.config.masked_share
+            hidden = tube_mask(batch, places, self.config.mask_ratio, embedded.device) & chosen
             embedded = self.tube_token(embedded, hidden, position)  # (1)
         patch = self.patch_encoder(embedded)  # (2), (3)
         if self.frame_encoder is None:
@@ -69,7 +72,7 @@ class MLSME(nn.Module):
             return Motion(patch, patch, patch if masking else None, everywhere)
         hybrid = patch
         if hidden is not None:
-            whole = frame_mask(batch, frames, self.config.mask_ratio, embedded.device)
+            whole = frame_mask(batch, frames, self.config.mask_ratio, embedded.device) & chosen
             hybrid = self.frame_token(patch, whole, position)  # (4)
             hidden = hidden & whole
         frame = self.frame_encoder(hybrid)

@@ -13,11 +13,13 @@ from torch import Tensor, nn
 class SMMLConfig:
     """Which of the three parts are built (Table 6). Without fusion the two streams are added.
 
-    refinement_residual adds equation 8's answer to its input instead of replacing it.
+    refinement_residual adds equation 8's answer to its input; False replaces it, as the equation is printed. Printed
+    so, the unscaled softmax picks one and the same context for every pixel of an untrained network, and nothing of the
+    image passes (docs/model.md has the figures).
     """
 
     refinement: bool = True
-    refinement_residual: bool = False
+    refinement_residual: bool = True
     propagation: bool = True
     fusion: bool = True
 
