@@ -23,6 +23,7 @@ def export_bundle(
 ) -> tuple[Bundle, Parity]:
     """Export a checkpoint of training/train.py into the folder `out`.
 
+    accuracy: what else was measured, kept in model.json beside the checkpoint's own validation.
     Everything is made beside `out` and moved there only when torch and ONNX Runtime agree (export.parity), so a bundle
     that is already there stays until a better one is complete. Raises BundleError for a checkpoint that cannot be
     used, a folder that holds something else, or graphs that differ.
@@ -37,6 +38,7 @@ def export_bundle(
         encoder, temporal = write_graphs(network, work)
         parity = measure(encoder, temporal, work, sample_windows(network, windows))
         parity.check()
+        measured = {"validation": content[KEY].get("validation", {})} | (accuracy or {})
         provenance = {
             "kind": content[KEY]["kind"],
             "config": content[KEY]["config"],
@@ -47,7 +49,7 @@ def export_bundle(
         write_manifest(
             work, name=name, skeleton=network.config.skeleton, input_size=network.config.backbone.image_size[::-1],
             delta=network.config.delta, tokens={"tokens": _token_shape(network)}, mean=MEAN, std=STD,
-            training=json.loads(json.dumps(provenance)), accuracy=accuracy or {}, parity=parity.to_json(),
+            training=json.loads(json.dumps(provenance)), accuracy=measured, parity=parity.to_json(),
         )  # fmt: skip
         if out.exists():
             shutil.rmtree(out)

@@ -113,8 +113,10 @@ class PoseTraining(lightning.LightningModule):
         self.clip_gradients(optimizer, gradient_clip_val=self.optimiser.clip_norm, gradient_clip_algorithm="norm")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the network's kind and config beside its weights."""
-        checkpoint[KEY] = describe(self.network)
+        """Put the network's kind, config and last validation beside its weights."""
+        metrics = self.trainer.callback_metrics if self._trainer is not None else {}
+        validation = {name: round(float(value), 3) for name, value in metrics.items() if name.startswith("val/")}
+        checkpoint[KEY] = describe(self.network) | {"validation": validation}
 
 
 class SDTCTraining(PoseTraining):

@@ -60,7 +60,7 @@ def test_bundle_says_what_it_is(exported):
     assert loaded.tokens == {"tokens": (12, 16)}
     assert loaded.training["steps"] == 7
     assert loaded.training["config"]["channels"] == 16
-    assert loaded.accuracy == {"note": "untrained"}
+    assert loaded.accuracy == {"note": "untrained", "validation": {}}
     assert loaded.parity["windows"] == parity.windows == 3
     assert sorted(p.name for p in bundle.folder.iterdir()) == ["encoder.onnx", "model.json", "temporal.onnx"]
 
