@@ -77,9 +77,7 @@ class PoseNode(LifecycleNode):
             self._poses = self.create_publisher(
                 Detection2DArray, POSES, _reliable(10), qos_overriding_options=_OVERRIDABLE
             )
-            self._annotated = self.create_publisher(
-                Image, ANNOTATED, _reliable(1), qos_overriding_options=_OVERRIDABLE
-            )
+            self._annotated = self.create_publisher(Image, ANNOTATED, _reliable(1), qos_overriding_options=_OVERRIDABLE)
         except Exception as error:  # rclpy would swallow it
             return self._refused(error)
         bundle = self._pipeline.bundle

@@ -72,13 +72,7 @@ def plot_curves(series: Series, path: Path, title: str) -> None:
 
 
 class Curves(Callback):
-    """Redraws `curves.png` in the run's folder after every validation, and keeps the log of a run that is resumed."""
-
-    def setup(self, trainer: lightning.Trainer, module: lightning.LightningModule, stage: str) -> None:
-        """Move an earlier log aside before the logger opens its file."""
-        for logger in trainer.loggers:
-            if isinstance(logger, lightning.pytorch.loggers.CSVLogger):
-                keep_earlier_log(Path(logger.log_dir))
+    """Redraws `curves.png` in the run's folder after every validation."""
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Plot what the CSV log holds so far."""
@@ -87,3 +81,23 @@ class Curves(Callback):
                 logger.save()
                 folder = Path(logger.log_dir)
                 plot_curves(read_logs(folder), folder / "curves.png", f"{type(module).__name__}, {folder}")
+
+
+class LastCheckpoint(Callback):
+    """Keeps `last.ckpt`: the newest state at every validation and at the end (Lightning's own may lag behind both)."""
+
+    def __init__(self, dirpath: str) -> None:
+        self.path = Path(dirpath) / "last.ckpt"
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        if not trainer.sanity_checking:
+            trainer.save_checkpoint(self.path, weights_only=False)  # with the optimiser
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Save after a validation of a fit."""
+        if trainer.state.fn == "fit":
+            self._save(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Save the last step's state."""
+        self._save(trainer)

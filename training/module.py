@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from sdtc_ros.decode import decode_heatmaps
+from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Network, describe, load_backbone, load_weights
 from training.losses import Losses, sdtc_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
@@ -63,6 +64,10 @@ class PoseTraining(lightning.LightningModule):
         image_size, sigma = config.backbone.image_size, config.location_sigma
         return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam, sigma)
 
+    def on_train_start(self) -> None:
+        """Set the modes: Lightning leaves them as they are, and a frozen backbone must stay in eval mode."""
+        self.network.train()
+
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """One step; logs each part of the loss."""
         losses = self.losses(batch)
@@ -95,16 +100,19 @@ class PoseTraining(lightning.LightningModule):
                 self.log(f"val/pckh_{name.lower()}", 100 * float(np.nanmean(values)), prog_bar=name == "all")
 
     def configure_optimizers(self) -> Any:
-        """AdamW; norms, biases and embeddings without weight decay."""
+        """AdamW; norms, biases, position codes and mask tokens without weight decay."""
         decayed: list[Tensor] = []
         plain: list[Tensor] = []
-        for parameter in self.network.parameters():
+        for name, parameter in self.network.named_parameters():
             if parameter.requires_grad:
-                (decayed if parameter.dim() > 1 else plain).append(parameter)
+                is_position = name.endswith(("pos_embed", "embedding.time"))
+                (plain if parameter.dim() == 1 or is_position else decayed).append(parameter)
         o = self.optimiser
         groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=o.lr)
-        last = int(self.trainer.estimated_stepping_batches)
+        last = self.trainer.max_steps
+        if last <= 0 and o.schedule == "cosine":
+            raise UsageError("the cosine schedule ends at trainer.max_steps: set it (it is without end now)")
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: o.scale(step, last))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

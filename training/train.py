@@ -18,19 +18,45 @@ if str(ROOT) not in sys.path:  # so that `python training/train.py` finds the pa
     sys.path.insert(0, str(ROOT))
 
 import torch  # noqa: E402
-from lightning.pytorch.cli import LightningCLI  # noqa: E402
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
+from lightning.pytorch.loggers import CSVLogger  # noqa: E402
 
 from sdtc_ros.errors import SdtcError  # noqa: E402
+from training.curves import keep_earlier_log  # noqa: E402
 from training.data.synthetic import SyntheticData  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
 
 DEFAULT_RUNS = ("backbone-tiny.yaml", "sdtc-tiny.yaml")
 
 
+class Command(LightningCLI):
+    """Lightning's command line with what its defaults lack."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The data's window and crop are the network's: said once, under model."""
+        parser.link_arguments(
+            "model.init_args.config", "data.config.delta", compute_fn=lambda config: getattr(config, "delta", 0)
+        )
+        parser.link_arguments(
+            "model.init_args.config", "data.config.size", compute_fn=lambda config: config.backbone.image_size[::-1]
+        )
+
+    def before_fit(self) -> None:
+        """Load checkpoints as weights only, and keep an earlier log, which Lightning's logger deletes on opening."""
+        self.config_init["fit"]["weights_only"] = True
+        for logger in self.trainer.loggers:
+            if isinstance(logger, CSVLogger):
+                keep_earlier_log(Path(logger.log_dir))
+
+    def before_validate(self) -> None:
+        """Load checkpoints as weights only."""
+        self.config_init["validate"]["weights_only"] = True
+
+
 def train(arguments: list[str]) -> None:
     """One run of Lightning's command line."""
     torch.set_float32_matmul_precision("medium")  # doubles the speed on CPUs, differences of 2e-6
-    LightningCLI(
+    Command(
         PoseTraining, SyntheticData, subclass_mode_model=True, seed_everything_default=0, args=arguments,
         save_config_kwargs={"overwrite": True},
     )  # fmt: skip

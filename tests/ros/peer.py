@@ -93,9 +93,7 @@ def main() -> None:
     pose_source = node.create_subscription(Detection2DArray, args.poses, lambda m: poses.append(record(m)), 10)
     if args.annotated:
         node.create_subscription(Image, "/sdtc/image_annotated", annotated.append, qos_profile_sensor_data)
-    spin_until(
-        node, lambda: images.get_subscription_count() and node.count_publishers(args.poses), 60.0
-    )
+    spin_until(node, lambda: images.get_subscription_count() and node.count_publishers(args.poses), 60.0)
     spin_until(node, lambda: False, 0.5)  # discovery is done by either side for itself
     begin = time.monotonic()
     for number, picture in enumerate(pixels):

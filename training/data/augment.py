@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.crops import crop_boxes
+from sdtc_ros.crops import ENLARGE, crop_boxes
 from sdtc_ros.skeleton import Skeleton
 
 FloatArray = npt.NDArray[np.float32]
@@ -60,12 +60,12 @@ class CropTransform:
 
 
 def half_body_box(points: FloatArray, labelled: npt.NDArray[np.bool_], skeleton: Skeleton, upper: bool) -> FloatArray:
-    """A box (xywh) around the labelled joints of the upper or lower half, 1.5 times as large as they need."""
+    """A box (xywh) around the labelled joints of the upper or lower half; its crop is 1.5 times what they need."""
     lower_names = ("hip", "knee", "ankle")
     is_lower = np.array([name.endswith(lower_names) for name in skeleton.joints])
     chosen = points[labelled & (is_lower ^ upper)]
     low, high = chosen.min(axis=0), chosen.max(axis=0)
-    size = np.maximum(high - low, 8.0) * 1.5
+    size = np.maximum(high - low, 8.0) * (1.5 / ENLARGE)
     return np.concatenate([(low + high) / 2 - size / 2, size]).astype(np.float32)
 
 

@@ -21,6 +21,8 @@ from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.windows import Window, person_window
 
 VALIDATION_SEED = 1_000_000_000
+VALIDATION_FRAMES = 24
+VALIDATION_KEYFRAMES = (4, 12, 20)  # the same for every delta, so that networks are compared on the same people
 
 
 def usable_people(clip: Clip, frame: int, labelled: int = 5) -> list[int]:
@@ -38,19 +40,19 @@ class _Pooled:
 
 
 class SyntheticWindows(IterableDataset[Window]):
-    """An endless stream of training windows; `seed` and the worker's number fix the stream."""
+    """An endless stream of training windows; `seed`, the process's rank and the worker's number fix the stream."""
 
     def __init__(
         self, scene: SceneConfig, size: tuple[int, int], delta: int, augmentation: Augmentation, seed: int,
-        pool: int = 16, reuse: float = 8.0,
+        pool: int = 16, reuse: float = 8.0, rank: int = 0,
     ) -> None:  # fmt: skip
         self.scene, self.size, self.delta, self.augmentation = scene, size, delta, augmentation
-        self.seed, self.pool, self.reuse = seed, pool, reuse
+        self.seed, self.pool, self.reuse, self.rank = seed, pool, reuse, rank
 
     def __iter__(self) -> Iterator[Window]:
         cv2.setNumThreads(1)
         worker = get_worker_info()
-        random = np.random.default_rng([self.seed, worker.id if worker else 0])
+        random = np.random.default_rng([self.seed, self.rank, worker.id if worker else 0])
         pool: list[_Pooled] = []
         while True:
             if len(pool) < self.pool:
@@ -86,8 +88,8 @@ class SyntheticValidation(Dataset[Window]):
         self.windows: list[Window] = []
         random = np.random.default_rng(0)
         for number in range(clips):
-            clip = render_clip(replace(scene, frames=4 * delta + 5), VALIDATION_SEED + number)
-            for frame in (delta, len(clip.frames) // 2, len(clip.frames) - 1 - delta):
+            clip = render_clip(replace(scene, frames=VALIDATION_FRAMES), VALIDATION_SEED + number)
+            for frame in VALIDATION_KEYFRAMES:
                 for person in usable_people(clip, frame):
                     window = person_window(clip, frame, person, delta, size, NO_AUGMENTATION, random)
                     self.windows.append(window)
@@ -126,8 +128,8 @@ class SyntheticData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Window]:
         """Batches of the endless stream; a resumed run goes on with a stream of its own (the step is in the seed)."""
         c = self.config
-        step = self.trainer.global_step if self.trainer else 0
-        stream = SyntheticWindows(c.scene, c.size, c.delta, c.augmentation, c.seed + step, c.pool, c.reuse)
+        step, rank = (self.trainer.global_step, self.trainer.global_rank) if self.trainer else (0, 0)
+        stream = SyntheticWindows(c.scene, c.size, c.delta, c.augmentation, c.seed + step, c.pool, c.reuse, rank)
         return DataLoader(
             stream, batch_size=c.batch, num_workers=c.workers, persistent_workers=c.workers > 0,
             prefetch_factor=4 if c.workers else None, pin_memory=torch.cuda.is_available(),

@@ -102,7 +102,7 @@ class SDTC(nn.Module):
         self.smml = SMML(frames, channels, grid, config.smml)
         self.head = HeatmapHead(channels, config.head_width, joints)
         if config.freeze_backbone:
-            self.backbone.requires_grad_(False)
+            self.backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> SDTC:
         """A frozen backbone stays in eval mode, so that its normalisation and drop path do not move."""
