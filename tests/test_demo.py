@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from sdtc_ros.__main__ import main
 from sdtc_ros.commands.demo import FRAME_ID, START, TOPIC, write_demo_input
 from sdtc_ros.posetrack import read_sequence
 from sdtc_ros.sources import open_source
+from sdtc_ros.synthetic import SceneConfig
 
 FRAMES, SIZE = 8, (96, 128)
 
@@ -67,10 +67,8 @@ def test_truth_knows_who_is_there_and_which_joints_can_be_seen(tmp_path):
 def drawn(monkeypatch):
     """The generator replaced by the clip above; returns the scenes asked for."""
     asked = []
-    module = ModuleType("sdtc_ros.synthetic")
-    module.SceneConfig = lambda **settings: settings
-    module.render_clip = lambda scene, seed: asked.append((scene, seed)) or make_clip(scene["frames"])
-    monkeypatch.setitem(sys.modules, "sdtc_ros.synthetic", module)
+    render = lambda scene, seed: asked.append((scene, seed)) or make_clip(scene.frames)  # noqa: E731
+    monkeypatch.setattr("sdtc_ros.synthetic.render_clip", render)
     return asked
 
 
@@ -82,7 +80,7 @@ def test_demo_tells_accuracy_and_report(tmp_path, drawn, capsys):
     model, out = make_bundle(tmp_path / "model").folder, tmp_path / "out"
     assert demo(out, model, "--frames", FRAMES, "--people", 2) == 0
     said = capsys.readouterr().out
-    assert drawn == [({"frames": FRAMES, "people": (2, 2)}, 2_000_000_026)]
+    assert drawn == [(SceneConfig(frames=FRAMES, people=(2, 2)), 2_000_000_026)]
     assert "8 frames, 11 poses of 2 tracks" in said
     assert f"with ground-truth boxes; open {out / 'report.html'}" in said
     assert (out / "evaluation.json").exists()

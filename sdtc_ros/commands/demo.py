@@ -7,23 +7,20 @@ the poses are, and not how well a detector for photographed people sees drawn on
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from sdtc_ros.commands.replay import add_pipeline_arguments, exit_status, pipeline_config, print_result
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
-    from sdtc_ros.sequence import Person, Sequence
     from sdtc_ros.synthetic import Clip
 
 SEED = 2_000_000_026  # training draws from under 1e9, validation and parity from under 2e9
 START = 1_790_000_000_000_000_000  # the first frame's stamp, nanoseconds: a camera's clock, not a count from zero
 TOPIC, FRAME_ID = "/camera/image_raw/compressed", "camera_optical_frame"
 NAME, _INPUT = "demo", "demo_input"
-_BLURRED = 0.05  # of the body's height, moved in one exposure
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +65,8 @@ def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     """Write a clip to `folder` as a bag of JPEG images and a PoseTrack18 annotation file; returns both paths."""
     from sdtc_ros.bag import BagWriter
     from sdtc_ros.poses import Frame
-    from sdtc_ros.posetrack_write import write_sequence
     from sdtc_ros.replay_outputs import remove_results
+    from sdtc_ros.synthetic import posetrack18_truth
 
     bag, truth = folder / NAME, folder / f"{NAME}.json"
     folder.mkdir(parents=True, exist_ok=True)
@@ -78,30 +75,5 @@ def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     with BagWriter(bag) as writer:
         for number, image in enumerate(clip.frames):
             writer.write_image(TOPIC, Frame(image, START + round(number * 1e9 / clip.fps), FRAME_ID))
-    write_sequence(clip_truth(clip), truth)
+    truth.write_text(json.dumps(posetrack18_truth(clip, f"images/val/{NAME}")))
     return bag, truth
-
-
-def clip_truth(clip: Clip) -> Sequence:
-    """The clip's people as annotations: their joints inside the image, and which of those are hidden or blurred."""
-    from sdtc_ros.sequence import Sequence, SequenceFrame
-
-    names = [f"images/val/{NAME}/{number:06d}.jpg" for number in range(len(clip.frames))]
-    return Sequence(NAME, [SequenceFrame(name, n, True, _people(clip, n)) for n, name in enumerate(names)])
-
-
-def _people(clip: Clip, frame: int) -> list[Person]:
-    from sdtc_ros.sequence import Person
-
-    height, width = clip.frames[frame].shape[:2]
-    people = []
-    for i in np.flatnonzero(clip.present[frame]).tolist():
-        xy = np.asarray(clip.keypoints[frame, i], np.float64)
-        inside = np.all((xy > 0) & (xy <= (width - 1, height - 1)), axis=1)
-        if not inside.any():
-            continue
-        box, head_box = (np.asarray(boxes[frame, i], np.float64) for boxes in (clip.boxes, clip.head_boxes))
-        flags = {"hidden": ~clip.visible[frame, i] & inside, "blurred": clip.blurred[frame, i] > _BLURRED * box[3]}
-        keypoints = np.where(inside[:, None], np.concatenate([xy, np.ones((len(xy), 1))], axis=1), 0.0)
-        people.append(Person(keypoints, int(clip.track_ids[i]), box, head_box, flags=flags))
-    return people

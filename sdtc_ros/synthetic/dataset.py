@@ -66,7 +66,7 @@ def _inside(clip: Clip, frame: int, person: int, size: tuple[int, int]) -> np.nd
 def _is_labelled(clip: Clip, frame: int, person: int, size: tuple[int, int]) -> bool:
     inside = _inside(clip, frame, person, size)
     hidden = inside & ~clip.visible[frame, person]
-    return bool(inside.sum() >= 3 and hidden.sum() <= MOST_HIDDEN * inside.sum())
+    return bool(clip.present[frame, person] and inside.sum() >= 3 and hidden.sum() <= MOST_HIDDEN * inside.sum())
 
 
 def _annotation(clip: Clip, frame: int, person: int, first_id: int, size: tuple[int, int]) -> dict[str, Any]:
