@@ -97,8 +97,12 @@ def test_ablations_build_and_run(small_config, small_windows):
         "no frame level": {"mlsme": MLSMEConfig(heads=2, frame_level=False)},
         "no masks": {"mlsme": MLSMEConfig(heads=2, mask_ratio=0.0)},
         "no encodings": {"spatial_encoding": False, "temporal_encoding": False},
-        "no propagation": {"smml": SMMLConfig(propagation=False, fusion=False)},
+        "no propagation": {"smml": SMMLConfig(propagation=False, fusion="add")},
         "decode from the frame level": {"decode_from": "frame"},
+        "plain vision transformer": {
+            "mlsme": MLSMEConfig(2, joint_blocks=2, divided_blocks=0, frame_level=False, mask_ratio=0.0)
+        },
+        "optical flow, conv": {"motion": "optical-flow", "smml": SMMLConfig(False, propagation=False, fusion="conv")},
     }
     points, weight = targets(small_windows)
     for name, change in variants.items():

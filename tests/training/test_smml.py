@@ -65,8 +65,10 @@ def test_fusion_weighs_each_stream_pixel_by_pixel():
 def test_parts_can_be_left_out():
     window = torch.randn(2, 2, H * W, C)
     sizes = []
-    for parts in ((False, False, False), (True, False, False), (True, True, False), (True, True, True)):
-        smml = SMML(2, C, (H, W), SMMLConfig(*parts[:1], propagation=parts[1], fusion=parts[2]))
+    for refinement, propagation, fusion in (
+        (False, False, "add"), (True, False, "add"), (True, True, "add"), (True, True, "conv"), (True, True, "adaptive")
+    ):  # fmt: skip
+        smml = SMML(2, C, (H, W), SMMLConfig(refinement, propagation=propagation, fusion=fusion))
         assert smml(window, window).shape == (2, C, H, W)
         sizes.append(sum(p.numel() for p in smml.parameters()))
     assert sizes == sorted(set(sizes))

@@ -13,8 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from sdtc_ros.errors import BundleError
 from sdtc_ros.skeleton import skeleton_by_name
 from training.models.embedding import Projection, SpaceTimeEmbedding
+from training.models.flow import FlowMotion
 from training.models.head import HeatmapHead, location_heatmaps
 from training.models.mlsme import MLSME, MLSMEConfig, Motion, MotionDecoder, Reconstruction
 from training.models.smml import SMML, SMMLConfig
@@ -28,6 +30,7 @@ STD = (0.229, 0.224, 0.225)
 class SDTCConfig:
     """Every size and part of the network; the defaults are SDTC-B.
 
+    motion: where M comes from, MLSME or (Table 4's baselines, training and evaluation only) optical flow.
     decode_from: what the motion decoder reads. "hybrid" is the paper's sentence (R^P_fm, equation 4's output);
     "frame" reads the frame-level encoder's output, which lets the reconstruction train that encoder too.
     location_sigma: None for the paper's heatmap regression (equation 14); else the head gives logits of where a joint
@@ -42,6 +45,7 @@ class SDTCConfig:
     spatial_encoding: bool = True
     temporal_encoding: bool = True
     freeze_backbone: bool = True
+    motion: Literal["mlsme", "optical-flow"] = "mlsme"
     decode_from: Literal["hybrid", "frame"] = "hybrid"
     location_sigma: float | None = None
     mlsme: MLSMEConfig = field(default_factory=MLSMEConfig)
@@ -97,8 +101,10 @@ class SDTC(nn.Module):
         self.backbone = ViT(config.backbone)
         self.projection = Projection(config.backbone.dim, channels)
         self.embedding = SpaceTimeEmbedding(frames, grid, channels, config.spatial_encoding, config.temporal_encoding)
-        self.mlsme = MLSME(channels, config.mlsme)
-        self.decoder = MotionDecoder(channels, config.mlsme.heads, config.backbone.dim, joints, grid)
+        self.flow = FlowMotion(channels, config.backbone.patch) if config.motion == "optical-flow" else None
+        if self.flow is None:
+            self.mlsme = MLSME(channels, config.mlsme)
+            self.decoder = MotionDecoder(channels, config.mlsme.heads, config.backbone.dim, joints, grid)
         self.smml = SMML(frames, channels, grid, config.smml)
         self.head = HeatmapHead(channels, config.head_width, joints)
         if config.freeze_backbone:
@@ -121,7 +127,9 @@ class SDTC(nn.Module):
         return self.projection(self.features(crops))
 
     def estimate(self, tokens: Tensor) -> Tensor:
-        """Window tokens B x T x L x C -> the keyframe's heatmaps B x K x h x w."""
+        """Window tokens B x T x L x C -> the keyframe's heatmaps B x K x h x w; no optical flow, which needs images."""
+        if self.flow is not None:
+            raise BundleError("a network on optical flow is a baseline for the tables: it cannot run on kept tokens")
         embedded, motion = self._motion(tokens)
         return SDTCOutput.of(self.head(self.smml(embedded, motion.motion)), self.config.location_sigma).heatmaps
 
@@ -129,7 +137,12 @@ class SDTC(nn.Module):
         """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput."""
         batch, frames = crops.shape[:2]
         context = self.features(crops.flatten(0, 1)).unflatten(0, (batch, frames))
-        embedded, motion = self._motion(self.projection(context))
+        tokens = self.projection(context)
+        if self.flow is not None:
+            position = self.embedding()
+            fused = self.smml(tokens + position, self.flow(crops) + position)
+            return SDTCOutput.of(self.head(fused), self.config.location_sigma)
+        embedded, motion = self._motion(tokens)
         output = SDTCOutput.of(self.head(self.smml(embedded, motion.motion)), self.config.location_sigma)
         if motion.hybrid is not None:
             read = motion.hybrid if self.config.decode_from == "hybrid" else motion.frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class SMMLConfig:
-    """Which of the three parts are built (Table 6). Without fusion the two streams are added.
+    """Which of the three parts are built (Table 6), and what stands in for the last one (Table 4).
+
+    fusion: "adaptive" is equations 11-13, "add" the sum of both streams, "conv" a 3x3 Conv-BN-ReLU of both.
 
     refinement_residual adds equation 8's answer to its input; False replaces it, as the equation is printed. Printed
     so, the unscaled softmax picks one and the same context for every pixel of an untrained network, and nothing of the
@@ -21,7 +24,7 @@ class SMMLConfig:
     refinement: bool = True
     refinement_residual: bool = True
     propagation: bool = True
-    fusion: bool = True
+    fusion: Literal["adaptive", "add", "conv"] = "adaptive"
 
 
 def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
@@ -104,6 +107,18 @@ class AdaptiveFusion(nn.Module):
         return weight_spatial * self.conv_spatial(spatial) + weight_motion * self.conv_motion(motion)  # (13)
 
 
+class ConvFusion(nn.Module):
+    """Concatenation and convolution: the baseline of Table 4."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = conv_bn_relu(2 * channels, channels)
+
+    def forward(self, spatial: Tensor, motion: Tensor) -> Tensor:
+        """spatial, motion B x C x H x W -> B x C x H x W."""
+        return self.mix(torch.cat([spatial, motion], dim=1))
+
+
 class SMML(nn.Module):
     """Feature sequences R and M (B x T x L x C) -> the fused feature F (B x C x H x W)."""
 
@@ -116,7 +131,8 @@ class SMML(nn.Module):
         self.refine_motion = SelfFeatureRefinement(channels, residual) if config.refinement else nn.Identity()
         self.to_spatial = SMCA(channels) if config.propagation else None
         self.to_motion = SMCA(channels) if config.propagation else None
-        self.fusion = AdaptiveFusion(channels) if config.fusion else None
+        fusions = {"adaptive": AdaptiveFusion, "conv": ConvFusion}
+        self.fusion = fusions[config.fusion](channels) if config.fusion != "add" else None
 
     def forward(self, spatial: Tensor, motion: Tensor) -> Tensor:
         """spatial, motion B x T x L x C -> B x C x H x W."""
