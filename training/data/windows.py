@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypedDict
 
 import numpy as np
@@ -27,8 +29,52 @@ class Window(TypedDict):
     head_size: np.float32
 
 
+@dataclass(frozen=True)
+class Subject:
+    """One person over the T frames of a window, in image pixels: what a window is cut from.
+
+    images: T, H x W x 3 uint8 BGR. joints T x K x 2 float32, labelled T x K bool: where they are known. Of the middle
+    frame: box 4 float32 (xywh), hidden and blurred K bool, head_size.
+    """
+
+    images: Sequence[npt.NDArray[np.uint8]]
+    joints: npt.NDArray[np.float32]
+    labelled: npt.NDArray[np.bool_]
+    box: npt.NDArray[np.float32]
+    hidden: npt.NDArray[np.bool_]
+    blurred: npt.NDArray[np.bool_]
+    head_size: float
+
+
 HEAD_SIZE = 0.6  # poseval: head size is 0.6 of the head box's diagonal
 BLUR_SHARE = 0.05  # a joint counts as blurred when it moves by this share of the body's height in an exposure
+
+
+def cut_window(
+    subject: Subject,
+    size: tuple[int, int],
+    augmentation: Augmentation,
+    random: np.random.Generator,
+    skeleton: Skeleton = POSETRACK,
+) -> Window:
+    """Crop every frame with the middle frame's box and one transform; size is the crop's (width, height)."""
+    last = np.array([(image.shape[1] - 1, image.shape[0] - 1) for image in subject.images])[:, None]
+    joints = subject.joints
+    labelled = subject.labelled & np.all((joints >= 0) & (joints <= last), axis=-1)
+    middle = len(joints) // 2
+    transform = sample_transform(subject.box, joints[middle], labelled[middle], size, skeleton, augmentation, random)
+    points = transform.points(joints, skeleton)
+    order = list(skeleton.flip_order) if transform.flipped else list(range(len(skeleton)))
+    in_crop = np.all((points >= 0) & (points <= (size[0] - 1, size[1] - 1)), axis=-1)
+    pixels = np.sqrt(abs(np.linalg.det(transform.to_image[:, :2])))  # image pixels a crop pixel
+    return Window(
+        crops=np.stack([transform.crop(image) for image in subject.images]),
+        points=points,
+        weight=(labelled[:, order] & in_crop).astype(np.float32),
+        hidden=subject.hidden[order],
+        blurred=subject.blurred[order],
+        head_size=np.float32(subject.head_size / pixels),
+    )
 
 
 def person_window(
@@ -41,23 +87,16 @@ def person_window(
     random: np.random.Generator,
     skeleton: Skeleton = POSETRACK,
 ) -> Window:
-    """Cut the window of `person` around `frame` with the keyframe's box, clamped at the clip's ends."""
+    """Cut the window of a synthetic `person` around `frame`, clamped at the clip's ends."""
     frames = np.clip(np.arange(frame - delta, frame + delta + 1), 0, len(clip.frames) - 1)
-    height, width = clip.frames[0].shape[:2]
-    joints = clip.keypoints[frames, person]  # T x K x 2
-    inside = np.all((joints >= 0) & (joints <= (width - 1, height - 1)), axis=-1)
     box = clip.boxes[frame, person]
-    transform = sample_transform(box, joints[delta], inside[delta], size, skeleton, augmentation, random)
-    points = transform.points(joints, skeleton)
-    order = list(skeleton.flip_order) if transform.flipped else list(range(len(skeleton)))
-    in_crop = np.all((points >= 0) & (points <= (size[0] - 1, size[1] - 1)), axis=-1)
-    head = clip.head_boxes[frame, person, 2:]
-    pixels = np.sqrt(abs(np.linalg.det(transform.to_image[:, :2])))  # image pixels a crop pixel
-    return Window(
-        crops=np.stack([transform.crop(clip.frames[i]) for i in frames]),
-        points=points,
-        weight=(inside[:, order] & in_crop).astype(np.float32),
-        hidden=~clip.visible[frame, person][order],
-        blurred=clip.blurred[frame, person][order] > BLUR_SHARE * box[3],
-        head_size=np.float32(HEAD_SIZE * np.hypot(*head) / pixels),
+    subject = Subject(
+        images=[clip.frames[i] for i in frames],
+        joints=clip.keypoints[frames, person],
+        labelled=np.ones((len(frames), len(skeleton)), bool),
+        box=box,
+        hidden=~clip.visible[frame, person],
+        blurred=clip.blurred[frame, person] > BLUR_SHARE * box[3],
+        head_size=HEAD_SIZE * float(np.hypot(*clip.head_boxes[frame, person, 2:])),
     )
+    return cut_window(subject, size, augmentation, random, skeleton)
