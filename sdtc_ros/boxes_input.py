@@ -10,7 +10,7 @@ A boxes file is JSON, in one of two forms:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +23,7 @@ from sdtc_ros.sequence import Person
 from sdtc_ros.truth import Truth
 
 Row = tuple[list[float], float, "int | None"]
+Key = int | str | tuple[str, int]  # a frame's number, its image's name, or ("stamp", nanoseconds)
 _MAX_FILLED_GAP = 12  # labelled frames of PoseTrack lie 4 apart
 
 
@@ -32,9 +33,9 @@ class BoxTable:
     def __init__(self, what: str, renumber: Callable[[int, str], int] | None = None) -> None:
         """`what` says in a report where the boxes come from; renumber: (number, name) to the table's own numbers."""
         self.what, self._renumber = what, renumber
-        self._rows: dict[object, list[Row]] = {}
+        self._rows: dict[Key, list[Row]] = {}
 
-    def add(self, key: object, row: Row) -> None:
+    def add(self, key: Key, row: Row) -> None:
         """Add a box under a frame's number (int), its image's name (str) or ('stamp', nanoseconds)."""
         self._rows.setdefault(key, []).append(row)
 
@@ -59,33 +60,51 @@ class BoxTable:
 
 def read_boxes(path: Path) -> BoxTable:
     """A boxes file; raises InputError that says what is wrong with it where."""
-    data, table = load_json(path), BoxTable(f"boxes from {path.name}")
+    table = BoxTable(f"boxes from {path.name}")
+    for key, row in iterate_boxes(path):
+        table.add(PurePosixPath(key).name if isinstance(key, str) else key, row)
+    return table
+
+
+def iterate_boxes(path: Path) -> Iterator[tuple[Key, Row]]:
+    """Every box of a boxes file under its frame's number, its image's whole name or its stamp; raises InputError."""
+    data, empty = load_json(path), True
     if isinstance(data, dict) and "annotations" in data:
-        images = {
-            member(image, "id", int, f"{path}: images[{i}]"): member(image, "file_name", str, f"{path}: images[{i}]")
-            for i, image in enumerate(member(data, "images", list, str(path)))
-        }
-        for i, annotation in enumerate(member(data, "annotations", list, str(path))):
-            where = f"{path}: annotations[{i}]"
-            name = images.get(member(annotation, "image_id", int, where))
-            if name is None:
-                raise InputError(f"{where} belongs to an image that is not among the file's images")
-            table.add(PurePosixPath(name).name, _row(annotation, where))
+        rows = _annotation_rows(data, path)
     elif isinstance(data, list):
-        for i, box in enumerate(data):
-            where = f"{path}: [{i}]"
-            row = _row(box, where)
-            if "frame" in box:
-                table.add(member(box, "frame", int, where), row)
-            elif "stamp" in box:
-                table.add(("stamp", member(box, "stamp", int, where)), row)
-            else:
-                table.add(PurePosixPath(member(box, "image_name", str, where)).name, row)
+        rows = _listed_rows(data, path)
     else:
         raise InputError(f"{path} is no boxes file: expected a list of boxes or a PoseTrack18 annotation file")
-    if not len(table):
+    for row in rows:
+        empty = False
+        yield row
+    if empty:
         raise InputError(f"{path} holds no boxes")
-    return table
+
+
+def _annotation_rows(data: dict[str, Any], path: Path) -> Iterator[tuple[Key, Row]]:
+    images = {
+        member(image, "id", int, f"{path}: images[{i}]"): member(image, "file_name", str, f"{path}: images[{i}]")
+        for i, image in enumerate(member(data, "images", list, str(path)))
+    }
+    for i, annotation in enumerate(member(data, "annotations", list, str(path))):
+        where = f"{path}: annotations[{i}]"
+        name = images.get(member(annotation, "image_id", int, where))
+        if name is None:
+            raise InputError(f"{where} belongs to an image that is not among the file's images")
+        yield name, _row(annotation, where)
+
+
+def _listed_rows(data: list[Any], path: Path) -> Iterator[tuple[Key, Row]]:
+    for i, box in enumerate(data):
+        where = f"{path}: [{i}]"
+        row = _row(box, where)
+        if "frame" in box:
+            yield member(box, "frame", int, where), row
+        elif "stamp" in box:
+            yield ("stamp", member(box, "stamp", int, where)), row
+        else:
+            yield member(box, "image_name", str, where), row
 
 
 def _row(box: Any, where: str) -> Row:
@@ -106,7 +125,7 @@ def truth_boxes(truth: Truth) -> BoxTable:
     numbered = [(truth.number_of[frame.id], frame) for frame in truth.sequence.frames]
     for number, frame in sorted(numbered, key=lambda pair: pair[0]):
         for person in frame.people:
-            box = _person_box(person)
+            box = person_box(person)
             if box is None:
                 continue
             table.add(number, (box, 1.0, person.track_id))
@@ -125,7 +144,7 @@ def _fill(table: BoxTable, before: tuple[int, list[float]] | None, number: int, 
         table.add(between, ([a + part * (b - a) for a, b in zip(before[1], box, strict=True)], 1.0, track))
 
 
-def _person_box(person: Person) -> list[float] | None:
+def person_box(person: Person) -> list[float] | None:
     """The annotated box, else (PoseTrack17 has none) that of the joints, widened by 15 % on every side."""
     if person.box is not None:
         return [float(v) for v in person.box]

@@ -38,15 +38,26 @@ def read_hieve_folder(folder: Path | str) -> list[Sequence]:
     return [read_hieve_sequence(video) for video in videos]
 
 
-def read_hieve_sequence(folder: Path | str) -> Sequence:
-    """One video: its frames by number, the file's stem; raises InputError that names file and place."""
+def read_hieve_sequence(folder: Path | str, problems: list[str] | None = None) -> Sequence:
+    """One video: its frames by number, the file's stem; raises InputError that names file and place.
+
+    With a list of `problems`, a frame that cannot be read is left out and its error's sentence appended instead.
+    """
     folder = Path(folder)
     files: dict[int, Path] = {}
     for path in sorted(folder.glob("*.xml")):
         if not path.stem.isdigit():
             raise InputError(f"{path} is not named after a frame number, as 000000.xml is")
         files[int(path.stem)] = path
-    return Sequence(folder.name, [_frame(number, files[number]) for number in sorted(files)], HIEVE, folder)
+    frames = []
+    for number in sorted(files):
+        try:
+            frames.append(_frame(number, files[number]))
+        except InputError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+    return Sequence(folder.name, frames, HIEVE, folder)
 
 
 def _frame(number: int, path: Path) -> SequenceFrame:
