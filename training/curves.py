@@ -86,8 +86,8 @@ class Curves(Callback):
 class LastCheckpoint(Callback):
     """Keeps `last.ckpt`: the newest state at every validation and at the end (Lightning's own may lag behind both)."""
 
-    def __init__(self, dirpath: str) -> None:
-        self.path = Path(dirpath) / "last.ckpt"
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.ckpt"
 
     def _save(self, trainer: lightning.Trainer) -> None:
         if not trainer.sanity_checking:

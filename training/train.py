@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python training/train.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
+import lightning  # noqa: E402
 import torch  # noqa: E402
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
-from lightning.pytorch.loggers import CSVLogger  # noqa: E402
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 
 from sdtc_ros.errors import SdtcError  # noqa: E402
-from training.curves import keep_earlier_log  # noqa: E402
+from training.curves import Curves, LastCheckpoint, keep_earlier_log  # noqa: E402
 from training.data.synthetic import SyntheticData  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
 
@@ -33,13 +36,25 @@ class Command(LightningCLI):
     """Lightning's command line with what its defaults lack."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The data's window and crop are the network's: said once, under model."""
+        """The run's folder; and the data's window and crop are the network's, said once, under model."""
+        parser.add_argument("--run", type=str, default="runs/run", help="the run's folder: logs, curves, checkpoints")
         parser.link_arguments(
             "model.init_args.config", "data.config.delta", compute_fn=lambda config: getattr(config, "delta", 0)
         )
         parser.link_arguments(
             "model.init_args.config", "data.config.size", compute_fn=lambda config: config.backbone.image_size[::-1]
         )
+
+    def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
+        """With the loggers and checkpoints of the run's folder, beside the config's own callbacks."""
+        run = Path(self._get(self.config_init, "run"))
+        loggers = [log(str(run.parent), name=run.name, version="") for log in (CSVLogger, TensorBoardLogger)]
+        given = self._get(self.config_init, "trainer", default={}).get("callbacks") or []
+        best = ModelCheckpoint(
+            run / "checkpoints", "best", monitor="val/pckh_all", mode="max", enable_version_counter=False
+        )
+        ours: list[Callback] = [best, LastCheckpoint(run / "checkpoints"), Curves()]
+        return super().instantiate_trainer(**{"logger": loggers, "callbacks": [*given, *ours]} | kwargs)
 
     def before_fit(self) -> None:
         """Load checkpoints as weights only, and keep an earlier log, which Lightning's logger deletes on opening."""
