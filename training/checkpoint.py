@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 import typing
 from pathlib import Path
@@ -56,53 +57,78 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError here
-        reason = str(error).splitlines()[0][:120]
-        raise BundleError(f"{path} is no checkpoint that loads as weights only ({reason})") from error
-    if not isinstance(content, dict) or KEY not in content or "state_dict" not in content:
+        raise BundleError(f"{path} does not load as a checkpoint: {_why_not_loaded(error)}") from error
+    parts = [content.get(name) for name in (KEY, "state_dict")] if isinstance(content, dict) else []
+    if not parts or any(part is None for part in parts):
         raise BundleError(f"{path} is a torch file but no checkpoint of training/train.py (it has no '{KEY}' entry)")
+    if not all(isinstance(part, dict) for part in parts):
+        raise BundleError(f"{path} is no checkpoint of training/train.py: its '{KEY}' or 'state_dict' is not a dict")
     if content[KEY].get("format") != FORMAT:
         raise BundleError(f"{path} has checkpoint format {content[KEY].get('format')}; this version reads {FORMAT}")
     return content
 
 
+def _why_not_loaded(error: Exception) -> str:
+    """torch's pages of advice (some of it unsafe) in a few words."""
+    if isinstance(error, PermissionError):
+        return "it may not be read"
+    found = re.search(r"GLOBAL (\S+) was not an allowed", str(error))
+    if found:
+        return f"it holds a Python object ({found[1]}), which could run code, and not plain weights"
+    return "it is empty, damaged or no file of torch's"
+
+
 def load_network(path: Path | str) -> Network:
     """Rebuild the network of a checkpoint in eval mode; raises BundleError for a file that is none."""
     content = read_checkpoint(path)
-    kind, values = content[KEY]["kind"], content[KEY]["config"]
-    if kind not in NETWORKS:
-        raise BundleError(f"{path} holds a network of kind '{kind}'; known are {', '.join(NETWORKS)}")
+    kind, values = (content[KEY].get(name) for name in ("kind", "config"))
+    if not isinstance(kind, str) or kind not in NETWORKS:
+        raise BundleError(f"{path} holds a network of kind {kind!r}; known are {', '.join(NETWORKS)}")
+    if not isinstance(values, dict):
+        raise BundleError(f"{path} does not say the config of its network ('config' is {values!r:.60})")
     network_class, config_class = NETWORKS[kind]
     try:
         network = network_class(config_from_dict(config_class, values))
-        network.load_state_dict(network_weights(content))
-    except (RuntimeError, TypeError) as error:
-        raise BundleError(f"{path} does not fit its own config: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # a wrong value may trip whatever part is built from it
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise BundleError(f"{path} has a config from which no {kind} network can be built: {reason}") from error
+    _fill(network, network_weights(content), f"the weights in {path} do not fit their own config")
     return network.eval()
 
 
 def network_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
     """The network's part of a Lightning state_dict, without its `network.` prefix."""
     prefix = "network."
-    return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
+    return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if str(k).startswith(prefix)}
 
 
 def load_weights(network: nn.Module, path: Path | str) -> None:
     """Start from all weights of another checkpoint of the same network; BundleError where it does not fit."""
-    try:
-        network.load_state_dict(network_weights(read_checkpoint(path)))
-    except RuntimeError as error:
-        raise BundleError(f"the weights in {path} do not fit this config: {str(error).splitlines()[1]}") from error
+    _fill(network, network_weights(read_checkpoint(path)), f"the weights in {path} do not fit this config")
 
 
 def load_backbone(network: nn.Module, path: Path | str) -> None:
     """Take over the backbone weights of another checkpoint of ours (a single-frame network, say)."""
+    prefix = "backbone."
     weights = {
-        k.removeprefix("backbone."): v
-        for k, v in network_weights(read_checkpoint(path)).items()
-        if k.startswith("backbone.")
+        k.removeprefix(prefix): v for k, v in network_weights(read_checkpoint(path)).items() if k.startswith(prefix)
     }
     backbone = typing.cast(nn.Module, network.backbone)
-    try:
-        backbone.load_state_dict(weights)
-    except RuntimeError as error:
-        raise BundleError(f"the backbone in {path} does not fit this config: {str(error).splitlines()[1]}") from error
+    _fill(backbone, weights, f"the backbone in {path} does not fit this config")
+
+
+def _fill(module: nn.Module, weights: dict[str, Any], complaint: str) -> None:
+    """Load all weights or none; BundleError is the complaint and the first thing that does not fit."""
+    wanted = {name: list(value.shape) for name, value in module.state_dict().items()}
+    given = {name: list(v.shape) if isinstance(v, torch.Tensor) else "no tensor" for name, v in weights.items()}
+    problems = [f"{name} is missing" for name in wanted if name not in given]
+    problems += [f"{name} has no place in the network" for name in given if name not in wanted]
+    problems += [
+        f"{name} is {given[name]}, the network's is {shape}"
+        for name, shape in wanted.items()
+        if given.get(name, shape) != shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise BundleError(f"{complaint}: {problems[0]}{more}")
+    module.load_state_dict(weights)
