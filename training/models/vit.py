@@ -1,8 +1,8 @@
 """Plain Vision Transformer backbone, as in ViTPose (Xu et al., arXiv:2204.12484): one image -> one token grid.
 
-Parameter names are those of the official checkpoints (patch_embed.proj, blocks.0.attn.qkv, last_norm), so these load
-by name. ViTPose's patch convolution has padding 2, and its class-token row of the position embedding is added to
-every token: here that row is folded in when weights are loaded, and `pos_embed` has one row a token.
+Parameters are named as in the official checkpoints (patch_embed.proj, blocks.0.attn.qkv, last_norm). ViTPose's patch
+convolution has padding 2. Its position embedding has a row for a class token too, which ViTPose adds to every token:
+`pos_embed` here has the tokens' rows only, and an official one fits after `pos[:, 1:] + pos[:, :1]`.
 """
 
 from __future__ import annotations
