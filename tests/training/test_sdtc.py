@@ -107,8 +107,12 @@ def test_ablations_build_and_run(small_config, small_windows):
     points, weight = targets(small_windows)
     for name, change in variants.items():
         network = SDTC(dataclasses.replace(small_config, **change)).train()
-        loss = sdtc_loss(network(small_windows), points, weight, (64, 48), lam=0.01)
+        output = network(small_windows)
+        loss = sdtc_loss(output, points, weight, (64, 48), lam=0.01)
         assert torch.isfinite(loss.total), name
+        masked = name not in ("no masks", "plain vision transformer", "optical flow, conv")
+        assert (output.reconstruction is not None) == (output.hidden is not None) == masked, name
+        assert (loss.context > 0) == (loss.pose > 0) == masked, name
 
 
 def test_cells_belong_to_their_token():
