@@ -11,6 +11,7 @@ TensorBoard events.
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ class Command(LightningCLI):
     """Lightning's command line with what its defaults lack."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The run's folder; and the data's window and crop are the network's, said once, under model."""
+        """The run's folder; what two parts must agree on is said once: the seed, and the network's window and crop."""
         parser.add_argument("--run", type=str, default="runs/run", help="the run's folder: logs, curves, checkpoints")
+        parser.link_arguments("seed_everything", "data.config.seed", compute_fn=int)
         parser.link_arguments(
             "model.init_args.config", "data.config.delta", compute_fn=lambda config: getattr(config, "delta", 0)
         )
@@ -68,13 +70,19 @@ class Command(LightningCLI):
         self.config_init["validate"]["weights_only"] = True
 
 
+def build(arguments: list[str], run: bool = False) -> Command:
+    """Model, data and trainer of a command line; with `run` its first word is the subcommand, which is then done."""
+    warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # it takes sys.argv for the user's
+    return Command(
+        PoseTraining, SyntheticData, subclass_mode_model=True, seed_everything_default=0, args=arguments, run=run,
+        save_config_kwargs={"overwrite": True},
+    )  # fmt: skip
+
+
 def train(arguments: list[str]) -> None:
     """One run of Lightning's command line."""
     torch.set_float32_matmul_precision("medium")  # doubles the speed on CPUs, differences of 2e-6
-    Command(
-        PoseTraining, SyntheticData, subclass_mode_model=True, seed_everything_default=0, args=arguments,
-        save_config_kwargs={"overwrite": True},
-    )  # fmt: skip
+    build(arguments, run=True)
 
 
 def main(arguments: list[str]) -> int:

@@ -54,15 +54,16 @@ class MLSME(nn.Module):
         sizes = (channels, config.heads, config.ffn_ratio, config.joint_blocks, config.divided_blocks)
         self.patch_encoder = MotionEncoder(*sizes)
         self.frame_encoder = MotionEncoder(*sizes) if config.frame_level else None
-        self.tube_token = MaskToken(channels)
-        self.frame_token = MaskToken(channels)
+        masks = config.mask_ratio > 0
+        self.tube_token = MaskToken(channels) if masks else None
+        self.frame_token = MaskToken(channels) if masks and config.frame_level else None
 
     def forward(self, embedded: Tensor, position: Tensor) -> Motion:
         """embedded B x T x L x C, position T x L x C. Masks act in training mode only."""
         batch, frames, places, _ = embedded.shape
-        masking = self.training and self.config.mask_ratio > 0
         hidden: Tensor | None = None
-        if masking:
+        masking = self.training and self.tube_token is not None
+        if self.training and self.tube_token is not None:
             chosen = torch.rand(batch, 1, 1, 1, device=embedded.device) < self.config.masked_share
             hidden = tube_mask(batch, places, self.config.mask_ratio, embedded.device) & chosen
             embedded = self.tube_token(embedded, hidden, position)  # (1)
@@ -71,7 +72,7 @@ class MLSME(nn.Module):
             everywhere = None if hidden is None else hidden.expand(-1, frames, -1, -1)
             return Motion(patch, patch, patch if masking else None, everywhere)
         hybrid = patch
-        if hidden is not None:
+        if hidden is not None and self.frame_token is not None:
             whole = frame_mask(batch, frames, self.config.mask_ratio, embedded.device) & chosen
             hybrid = self.frame_token(patch, whole, position)  # (4)
             hidden = hidden & whole

@@ -104,6 +104,7 @@ class SDTC(nn.Module):
         self.flow = FlowMotion(channels, config.backbone.patch) if config.motion == "optical-flow" else None
         if self.flow is None:
             self.mlsme = MLSME(channels, config.mlsme)
+        if self.flow is None and config.mlsme.mask_ratio > 0:
             self.decoder = MotionDecoder(channels, config.mlsme.heads, config.backbone.dim, joints, grid)
         self.smml = SMML(frames, channels, grid, config.smml)
         self.head = HeatmapHead(channels, config.head_width, joints)
