@@ -1,0 +1,60 @@
+"""RDM, the Representation Disentanglement Module (TDMI section 3.2): useful and noisy motion, equation 6.
+
+What makes the two parts useful and noisy is the mutual-information objective (`mutual_information`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class RDMConfig:
+    """How motion is parted (Table 7): "attention" is equation 6, "split" halves the channels (c), "none" leaves the
+    module out, all motion is taken for useful (TDMI without RDM, Table 5 a). reduction: of the MLPs' hidden layer.
+    """
+
+    factorisation: Literal["attention", "split", "none"] = "attention"
+    reduction: int = 4
+
+
+class ChannelGate(nn.Module):
+    """sigma(MLP(GAP(M))): one weight in 0..1 a channel."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        hidden = max(1, channels // reduction)
+        self.mlp = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels))
+
+    def forward(self, motion: Tensor) -> Tensor:
+        """motion B x C x h x w -> B x C."""
+        return torch.sigmoid(self.mlp(motion.mean(dim=(2, 3))))
+
+
+class RDM(nn.Module):
+    """M -> its useful and its noisy part (None where there is none), `useful_channels` and `noisy_channels` wide."""
+
+    def __init__(self, channels: int, config: RDMConfig) -> None:
+        super().__init__()
+        self.factorisation = config.factorisation
+        self.useful_channels = channels - channels // 2 if config.factorisation == "split" else channels
+        self.noisy_channels = {"attention": channels, "split": channels // 2, "none": 0}[config.factorisation]
+        if config.factorisation == "attention":
+            self.useful_gate = ChannelGate(channels, config.reduction)
+            self.noisy_gate = ChannelGate(channels, config.reduction)
+
+    def useful(self, motion: Tensor) -> Tensor:
+        """M_u of M (B x C x h x w): all that inference needs."""
+        if self.factorisation == "attention":
+            return motion * self.useful_gate(motion)[:, :, None, None]
+        return motion[:, : self.useful_channels]
+
+    def noisy(self, motion: Tensor) -> Tensor | None:
+        """M_n of M (B x C x h x w): the contrast that the objective needs."""
+        if self.factorisation == "attention":
+            return motion * self.noisy_gate(motion)[:, :, None, None]
+        return motion[:, self.useful_channels :] if self.factorisation == "split" else None
