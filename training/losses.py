@@ -1,7 +1,8 @@
 """Losses: heatmaps (SDTC equation 14), masked reconstruction (15), their sum (16), and the heatmap targets.
 
 All norms are means over what counts (labelled joints, hidden tokens), not sums, so that lambda means the same at every
-image size; joints that are not labelled have weight 0, as in the family's public code.
+image size; joints that are not labelled have weight 0, as in the family's public code. With several processes the mean
+is over what counts in all of them: their averaged gradients are those of one process on the whole batch.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, distributed
 
 from training.models.mlsme import cells_hidden
 from training.models.sdtc import SDTCOutput
@@ -30,10 +31,23 @@ def gaussian_heatmaps(
     return gy.unsqueeze(-1) * gx.unsqueeze(-2)
 
 
+def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
+    """sum(values * weight) / sum(weight), 0 where nothing has weight; both of one shape.
+
+    Under torch.distributed the divisor is the processes' mean, so that the mean of their answers is the mean over all.
+    """
+    total = weight.detach().float().sum()
+    if distributed.is_available() and distributed.is_initialized():
+        total = total.clone()
+        distributed.all_reduce(total)
+        total = total / distributed.get_world_size()
+    return (values * weight).sum() / total.clamp_min(1e-6)
+
+
 def heatmap_loss(predicted: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """Equation 14: mean squared error over labelled joints; heatmaps B x K x h x w, weight B x K."""
     error = ((predicted - target) ** 2).mean(dim=(2, 3))
-    return (error * weight).sum() / weight.sum().clamp_min(1.0)
+    return weighted_mean(error, weight)
 
 
 def location_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -43,7 +57,7 @@ def location_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     """
     share = target.flatten(2) / target.flatten(2).sum(dim=2, keepdim=True).clamp_min(1e-6)
     error = -(share * F.log_softmax(logits.flatten(2).float(), dim=2)).sum(dim=2)
-    return (error * weight).sum() / weight.sum().clamp_min(1.0)
+    return weighted_mean(error, weight)
 
 
 def context_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
@@ -54,7 +68,7 @@ def context_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
     """
     target = F.layer_norm(target, target.shape[-1:])
     error = (predicted - target).abs().mean(dim=-1, keepdim=True)
-    return (error * hidden).sum() / hidden.sum().clamp_min(1)
+    return weighted_mean(error, hidden)
 
 
 def masked_pose_loss(predicted: Tensor, target: Tensor, weight: Tensor, hidden: Tensor) -> Tensor:
@@ -63,7 +77,7 @@ def masked_pose_loss(predicted: Tensor, target: Tensor, weight: Tensor, hidden: 
     predicted, target B x T x K x h x w, weight B x T x K, hidden B x T x 1 x h x w.
     """
     counts = hidden * weight[..., None, None]
-    return (((predicted - target) ** 2) * counts).sum() / counts.sum().clamp_min(1.0)
+    return weighted_mean((predicted - target) ** 2, counts)
 
 
 @dataclass

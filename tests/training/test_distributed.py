@@ -1,0 +1,65 @@
+"""Two processes on halves of a batch give the gradients of one process on the whole batch."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, multiprocessing
+from torch.nn.parallel import DistributedDataParallel
+
+from training.losses import sdtc_loss
+from training.models.mlsme import MLSMEConfig
+from training.models.sdtc import SDTC, SDTCConfig
+from training.models.vit import ViTConfig
+
+SIZE = (64, 48)
+BATCH, FRAMES, JOINTS = 4, 3, 15
+
+
+def network() -> SDTC:
+    """A micro SDTC without masks, its batch norms fixed: what is left is the loss and the gradients."""
+    torch.manual_seed(0)
+    backbone = ViTConfig(image_size=SIZE, dim=16, depth=1, heads=2)
+    config = SDTCConfig(backbone, delta=1, channels=16, head_width=8, mlsme=MLSMEConfig(2, mask_ratio=0.0))
+    return SDTC(config).eval()
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Crops, points and weights; the first half has 3 labelled joints a person, the second 12."""
+    generator = torch.Generator().manual_seed(1)
+    crops = torch.randint(0, 256, (BATCH, FRAMES, *SIZE, 3), dtype=torch.uint8, generator=generator)
+    points = torch.rand(BATCH, FRAMES, JOINTS, 2, generator=generator) * 40
+    weight = torch.zeros(BATCH, FRAMES, JOINTS)
+    weight[:2, :, :3] = 1
+    weight[2:, :, :12] = 1
+    return crops, points, weight
+
+
+def gradients(module: torch.nn.Module, part: slice) -> torch.Tensor:
+    crops, points, weight = (values[part] for values in batch())
+    sdtc_loss(module(crops), points, weight, SIZE, lam=0.01).total.backward()
+    return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
+
+
+def process(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    answer = gradients(DistributedDataParallel(network()), slice(2 * rank, 2 * rank + 2))
+    torch.save(answer, Path(folder) / f"{rank}.pt")
+    distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not distributed.is_gloo_available(), reason="torch was built without gloo")
+def test_two_processes_have_the_gradients_of_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, Path.cwd()))))
+    multiprocessing.spawn(process, (str(tmp_path),), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    whole = gradients(network(), slice(None))
+    assert torch.equal(first, second)
+    assert whole.abs().max() > 1e-4
+    assert torch.allclose(first, whole, rtol=1e-4, atol=1e-7)
+    alone = (gradients(network(), slice(0, 2)) + gradients(network(), slice(2, 4))) / 2
+    assert not torch.allclose(alone, whole, rtol=1e-2, atol=1e-6)  # what averaging each half's own mean would give
