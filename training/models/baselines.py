@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
-from training.models.head import HeatmapHead, location_heatmaps
+from training.models.head import HeadKind, location_heatmaps, make_head
 from training.models.sdtc import SDTCOutput, normalise
 from training.models.vit import ViT, ViTConfig
 
@@ -16,12 +16,15 @@ from training.models.vit import ViT, ViTConfig
 class SingleFrameConfig:
     """Backbone and head of a network that sees the keyframe alone; delta is 0.
 
-    location_sigma: None for the papers' heatmap regression. Otherwise the head gives logits of where the joint is,
-    trained by cross-entropy against a Gaussian of this sigma (cells): learning from scratch starts far sooner so.
+    head: "deconv" as in SDTC here; "classic" and "simple" are ViTPose's, for its published weights (no `head_width` in
+    the simple one). location_sigma: None for the papers' heatmap regression. Otherwise the head gives logits of where
+    the joint is, trained by cross-entropy against a Gaussian of this sigma (cells): learning from scratch starts far
+    sooner so.
     """
 
     backbone: ViTConfig = field(default_factory=ViTConfig)
     skeleton: str = "posetrack"
+    head: HeadKind = "deconv"
     head_width: int = 256
     location_sigma: float | None = None
 
@@ -38,14 +41,14 @@ class SingleFrameConfig:
 
 
 class SingleFrame(nn.Module):
-    """ViTPose with its classic head; trained whole."""
+    """ViTPose, a backbone and a head; trained whole."""
 
     def __init__(self, config: SingleFrameConfig) -> None:
         super().__init__()
         self.config = config
         self.skeleton = skeleton_by_name(config.skeleton)
         self.backbone = ViT(config.backbone)
-        self.head = HeatmapHead(config.backbone.dim, config.head_width, len(self.skeleton))
+        self.head = make_head(config.head, config.backbone.dim, config.head_width, len(self.skeleton))
 
     def encode(self, crops: Tensor) -> Tensor:
         """uint8 BGR crops N x H x W x 3 -> tokens N x L x D."""
