@@ -38,14 +38,16 @@ class ChannelGate(nn.Module):
 class RDM(nn.Module):
     """M -> its useful and its noisy part (None where there is none), `useful_channels` and `noisy_channels` wide."""
 
-    def __init__(self, channels: int, config: RDMConfig) -> None:
+    def __init__(self, channels: int, config: RDMConfig, noisy: bool = True) -> None:
+        """noisy: whether anything will read the noisy part; else it is not built."""
         super().__init__()
         self.factorisation = config.factorisation
         self.useful_channels = channels - channels // 2 if config.factorisation == "split" else channels
-        self.noisy_channels = {"attention": channels, "split": channels // 2, "none": 0}[config.factorisation]
+        noisy_channels = {"attention": channels, "split": channels // 2, "none": 0}[config.factorisation]
+        self.noisy_channels = noisy_channels if noisy else 0
         if config.factorisation == "attention":
             self.useful_gate = ChannelGate(channels, config.reduction)
-            self.noisy_gate = ChannelGate(channels, config.reduction)
+            self.noisy_gate = ChannelGate(channels, config.reduction) if noisy else None
 
     def useful(self, motion: Tensor) -> Tensor:
         """M_u of M (B x C x h x w): all that inference needs."""
@@ -55,6 +57,6 @@ class RDM(nn.Module):
 
     def noisy(self, motion: Tensor) -> Tensor | None:
         """M_n of M (B x C x h x w): the contrast that the objective needs."""
-        if self.factorisation == "attention":
+        if self.factorisation == "attention" and self.noisy_gate is not None:
             return motion * self.noisy_gate(motion)[:, :, None, None]
-        return motion[:, self.useful_channels :] if self.factorisation == "split" else None
+        return motion[:, self.useful_channels :] if self.noisy_channels else None
