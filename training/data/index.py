@@ -1,0 +1,283 @@
+"""Tables over a split: which images there are, who is labelled in them where, and which window belongs to whom.
+
+All of it is NumPy arrays, so that loader workers share the memory of the process that read the annotations.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.boxes_input import person_box
+from sdtc_ros.errors import InputError
+from sdtc_ros.evaluate.protocols import PROTOCOLS, Protocol
+from sdtc_ros.hieve import read_hieve_sequence
+from sdtc_ros.posetrack import read_sequence
+from sdtc_ros.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.sources import PICTURE_SUFFIXES
+from training.data import summary as reasons
+from training.data.layout import Layout
+from training.data.summary import Summary
+from training.data.windows import HEAD_SIZE
+
+# HiEve has no head boxes: the median, over PoseTrack18's annotations, of poseval's head size to the box's root area
+HEAD_SHARE = 0.2
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Video:
+    """The frames of a sequence that are there, in order: `files` in `folder`, `numbers` N int64 (of their names)."""
+
+    name: str
+    annotations: str  # the stem of the file or folder that the annotations are from
+    folder: Path
+    files: tuple[str, ...]
+    numbers: IntArray
+
+    def path(self, frame: int) -> Path:
+        """Where the frame of that position lies."""
+        return self.folder / self.files[frame]
+
+
+@dataclass(frozen=True)
+class People:
+    """N annotated people, each in one frame; coordinates in image pixels.
+
+    joints N x K x 2 float32, labelled, hidden and blurred N x K bool, boxes N x 4 float32 (xywh), head_sizes N float32;
+    video, frame (position in the video) and track (-1: none) N int64; usable N bool: gives a window of its own.
+    """
+
+    joints: npt.NDArray[np.float32]
+    labelled: npt.NDArray[np.bool_]
+    hidden: npt.NDArray[np.bool_]
+    blurred: npt.NDArray[np.bool_]
+    boxes: npt.NDArray[np.float32]
+    head_sizes: npt.NDArray[np.float32]
+    video: IntArray
+    frame: IntArray
+    track: IntArray
+    usable: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Index:
+    """A split, read."""
+
+    skeleton: Skeleton
+    videos: list[Video]
+    people: People
+    summary: Summary
+
+
+def build_index(layout: Layout, min_joints: int = 3) -> Index:
+    """Read all annotations of a split; what cannot be used is counted in the summary.
+
+    Raises InputError where not one window is left.
+    """
+    protocol = PROTOCOLS[layout.dataset]
+    summary = Summary(layout.dataset, layout.split, protocol.skeleton.joints)
+    reader = _Reader(protocol, min_joints, summary)
+    for sequence in _sequences(layout, protocol, summary):
+        for parent, frames in _by_folder(sequence.frames).items():
+            reader.add(sequence, parent, frames, layout.roots)
+    if not any(row.usable for row in reader.rows):
+        why = "; ".join(f"{count} {reason} ({summary.examples[reason]})" for reason, count in summary.skipped.items())
+        raise InputError(f"{layout.dataset}, split '{layout.split}', has nobody to train on: {why or 'nobody listed'}")
+    people = reader.people()
+    summary.samples = int(people.usable.sum())
+    return Index(protocol.skeleton, reader.videos, people, summary)
+
+
+def windows(index: Index, rows: IntArray, delta: int) -> tuple[IntArray, IntArray]:
+    """Frames (positions in their videos) and rows of `people` (-1: not labelled there) of every window, N x T each.
+
+    The neighbours of frame n are n - delta ... n + delta by the files' numbers, clamped at the ends; where one is not
+    there, the nearest that is stands in for it.
+    """
+    people = index.people
+    track = people.track.tolist()
+    places = list(zip(people.video.tolist(), people.frame.tolist(), track, strict=True))
+    at: dict[tuple[int, int, int], int] = {}
+    for row, place in enumerate(places):
+        at.setdefault(place, row)
+    frames = np.empty((len(rows), 2 * delta + 1), np.int64)
+    owners = np.full_like(frames, -1)
+    for n, row in enumerate(rows.tolist()):
+        video, frame, identity = places[row]
+        frames[n] = neighbours(index.videos[video].numbers, frame, delta)
+        owners[n] = [row if f == frame else at.get((video, f, identity), -1) for f in frames[n].tolist()]
+        if identity < 0:
+            owners[n][frames[n] != frame] = -1
+    return frames, owners
+
+
+def neighbours(numbers: IntArray, frame: int, delta: int) -> IntArray:
+    """Positions of the frames nearest to numbers[frame] - delta ... + delta; of two as near, that nearer the keyframe.
+
+    numbers: N int64, rising.
+    """
+    wanted = np.clip(numbers[frame] + np.arange(-delta, delta + 1), numbers[0], numbers[-1])
+    after = np.searchsorted(numbers, wanted)
+    before = np.maximum(after - 1, 0)
+    to_after, to_before = numbers[after] - wanted, wanted - numbers[before]
+    late = np.arange(-delta, delta + 1) > 0
+    return np.where((to_after == 0) | (to_after < to_before) | ((to_after == to_before) & ~late), after, before)
+
+
+def _sequences(layout: Layout, protocol: Protocol, summary: Summary) -> Iterator[Sequence]:
+    for file in layout.files:
+        problems: list[str] = []
+        try:
+            if layout.dataset == "hieve":
+                yield read_hieve_sequence(file, problems)
+            else:
+                yield read_sequence(file, protocol.skeleton)
+        except InputError as error:
+            problems.append(str(error))
+        for problem in problems:
+            summary.skip(reasons.BROKEN_FILE, problem)
+
+
+def _by_folder(frames: list[SequenceFrame]) -> dict[str, list[SequenceFrame]]:
+    """Frames by the folder that their names say: some tools write all sequences into one file."""
+    folders: dict[str, list[SequenceFrame]] = {}
+    for frame in frames:
+        folders.setdefault(str(PurePosixPath(frame.name).parent), []).append(frame)
+    return folders
+
+
+@dataclass
+class _Row:
+    person: Person
+    labelled: npt.NDArray[np.bool_]
+    box: npt.NDArray[np.float64]
+    head_size: float
+    place: tuple[int, int, int]
+    usable: bool
+
+
+class _Reader:
+    """Collects videos and people."""
+
+    def __init__(self, protocol: Protocol, min_joints: int, summary: Summary) -> None:
+        self.protocol, self.min_joints, self.summary = protocol, min_joints, summary
+        self.videos: list[Video] = []
+        self.rows: list[_Row] = []
+
+    def add(self, sequence: Sequence, parent: str, frames: list[SequenceFrame], roots: tuple[Path, ...]) -> None:
+        """One folder of images with its annotated frames."""
+        what = f"{sequence.path}, images {parent}"
+        tails = dict.fromkeys((parent, "/".join(PurePosixPath(parent).parts[1:])))  # with and without "images/"
+        folder = next((root / tail for tail in tails for root in roots if tail and (root / tail).is_dir()), None)
+        files = _pictures(folder) if folder else {}
+        if folder is None or not files:
+            self.summary.skip(reasons.NO_FOLDER, f"{what}, looked for in {', '.join(map(str, roots))}")
+            return
+        stem = sequence.path.stem if sequence.path else sequence.name
+        video = Video(PurePosixPath(parent).name, stem, folder, tuple(files.values()), _numbers(list(files)))
+        position = {name: i for i, name in enumerate(files)}
+        self.videos.append(video)
+        self.summary.sequences += 1
+        self.summary.single_frames += len(files) == 1
+        self.summary.frames += len(files)
+        for frame in frames:
+            at = position.get(PurePosixPath(frame.name).stem)
+            if at is None:
+                self.summary.skip(reasons.NO_IMAGE, f"{frame.name} of {sequence.path}")
+                self.summary.skip(reasons.LOST_PEOPLE, f"{frame.name} of {sequence.path}", len(frame.people))
+            else:
+                self._add_frame(frame, at, f"{frame.name} of {sequence.path}")
+
+    def _add_frame(self, frame: SequenceFrame, at: int, where: str) -> None:
+        self.summary.labelled_frames += frame.labelled
+        self.summary.skip(reasons.POINTLESS, where, frame.pointless)
+        for person in frame.people:
+            labelled, box = self._labelled(person), person_box(person)
+            head = self._head_size(person, box)
+            reason = self._reason(frame, labelled, box, head)
+            if reason is not None:
+                track = "" if person.track_id is None else f", track {person.track_id}"
+                self.summary.skip(reason, where + track)
+            if frame.labelled:
+                self.summary.people += 1
+                self.summary.joints += labelled
+                self.summary.hidden += labelled & _hidden(person)
+            track_id = -1 if person.track_id is None or person.track_id < 0 else person.track_id
+            area = np.zeros(4) if box is None else np.asarray(box, np.float64)
+            place = (len(self.videos) - 1, at, track_id)
+            self.rows.append(_Row(person, labelled, area, head or 0.0, place, reason is None))
+
+    def _labelled(self, person: Person) -> npt.NDArray[np.bool_]:
+        if self.protocol.positive_joints:
+            return np.all(person.keypoints[:, :2] > 0, axis=1)
+        return person.annotated
+
+    def _head_size(self, person: Person, box: list[float] | None) -> float | None:
+        """poseval's head size; HiEve's from the person's box. None where there is none."""
+        if self.protocol.similarity:
+            return None if box is None else HEAD_SHARE * float(np.sqrt(max(box[2], 0) * max(box[3], 0)))
+        if person.head_box is None or min(person.head_box[2:]) <= 0:
+            return None
+        return HEAD_SIZE * float(np.hypot(*person.head_box[2:]))
+
+    def _reason(
+        self, frame: SequenceFrame, labelled: npt.NDArray[np.bool_], box: list[float] | None, head: float | None
+    ) -> str | None:
+        """Why a person gives no window, None where they do."""
+        if not frame.labelled:
+            return reasons.UNMARKED
+        if labelled.sum() < self.min_joints:
+            return reasons.FEW_JOINTS
+        if box is None or box[2] <= 0 or box[3] <= 0:
+            return reasons.NO_BOX
+        return reasons.NO_HEAD if head is None else None
+
+    def people(self) -> People:
+        """Everything as arrays."""
+        rows = self.rows
+        video, frame, track = np.array([row.place for row in rows], np.int64).T
+        self.summary.tracks = len({(v, t) for v, _, t in (row.place for row in rows) if t >= 0})
+        none = np.zeros(len(self.protocol.skeleton), bool)
+        return People(
+            joints=np.stack([row.person.keypoints[:, :2] for row in rows]).astype(np.float32),
+            labelled=np.stack([row.labelled for row in rows]),
+            hidden=np.stack([row.labelled & _hidden(row.person) for row in rows]),
+            blurred=np.stack([row.person.flags.get("blurred", none) for row in rows]),
+            boxes=np.stack([row.box for row in rows]).astype(np.float32),
+            head_sizes=np.array([row.head_size for row in rows], np.float32),
+            video=video,
+            frame=frame,
+            track=track,
+            usable=np.array([row.usable for row in rows]),
+        )
+
+
+def _hidden(person: Person) -> npt.NDArray[np.bool_]:
+    """The joints that the data set marks as hidden: by name, or by a visibility of 0."""
+    hidden: npt.NDArray[np.bool_] = person.flags.get("hidden", person.keypoints[:, 2] == 0)
+    return hidden
+
+
+def _pictures(folder: Path) -> dict[str, str]:
+    """Image files by their stems, ordered by number where all stems are numbers, else by name."""
+    with os.scandir(folder) as entries:
+        files = {
+            p.stem: p.name for p in (Path(entry.name) for entry in entries) if p.suffix.lower() in PICTURE_SUFFIXES
+        }
+    by_number = all(stem.isdecimal() for stem in files)
+    return dict(sorted(files.items(), key=lambda item: (int(item[0]) if by_number else 0, item[0])))
+
+
+def _numbers(stems: list[str]) -> IntArray:
+    """The frames' numbers, or their places where the names are no numbers."""
+    if all(stem.isdecimal() for stem in stems):
+        return np.array([int(stem) for stem in stems], np.int64)
+    return np.arange(len(stems), dtype=np.int64)
