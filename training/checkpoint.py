@@ -15,6 +15,8 @@ from torch import nn
 from sdtc_ros.errors import BundleError
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig
+from training.weights.networks import published_backbone, vitpose_network
+from training.weights.vitpose import find_vitpose
 
 KEY = "sdtc_ros"  # our entry in a Lightning checkpoint
 FORMAT = 1
@@ -108,13 +110,45 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
 
 
 def load_backbone(network: nn.Module, path: Path | str) -> None:
-    """Take over the backbone weights of another checkpoint of ours (a single-frame network, say)."""
-    prefix = "backbone."
-    weights = {
-        k.removeprefix(prefix): v for k, v in network_weights(read_checkpoint(path)).items() if k.startswith(prefix)
-    }
-    backbone = typing.cast(nn.Module, network.backbone)
+    """Take over the backbone of another checkpoint of ours (a single-frame network, say), or a published one.
+
+    Published are ViTPose's and HRNet's weights (training.weights), the positions resized to the config's image size.
+    BundleError where the file is none of these or of another size.
+    """
+    backbone, prefix = typing.cast(nn.Module, network.backbone), "backbone."
+    weights: dict[str, Any] | None
+    try:
+        ours = network_weights(read_checkpoint(path))
+        weights = {k.removeprefix(prefix): v for k, v in ours.items() if k.startswith(prefix)}
+    except BundleError as refusal:
+        weights = published_backbone(path, backbone)
+        if weights is None:
+            raise _neither(refusal, path) from refusal
     _fill(backbone, weights, f"the backbone in {path} does not fit this config")
+
+
+def open_network(path: Path | str) -> tuple[Network, dict[str, Any]]:
+    """The network of a checkpoint, or the single-frame one of published ViTPose weights, in eval mode; and the content.
+
+    For published weights the content is only our entry, which says what they are under "published". BundleError where
+    the file is neither.
+    """
+    try:
+        content = read_checkpoint(path)
+    except BundleError as refusal:
+        vitpose = find_vitpose(path)
+        if vitpose is None:
+            raise _neither(refusal, path) from refusal
+        said = {"file": vitpose.path.name, "format": vitpose.format, "size": vitpose.size}
+        return vitpose_network(vitpose), {KEY: {"published": said}}
+    return load_network(path), content
+
+
+def _neither(refusal: BundleError, path: Path | str) -> BundleError:
+    """The reason why a file is no checkpoint of ours, made one why it is no file of published weights either."""
+    return (
+        BundleError(f"{refusal}; nor does it hold published weights that are known") if Path(path).exists() else refusal
+    )
 
 
 def _fill(module: nn.Module, weights: dict[str, Any], complaint: str) -> None:

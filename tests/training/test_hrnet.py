@@ -1,11 +1,18 @@
-"""HRNet: the public pose checkpoint's parameters by name, shape and count; the four features that TDMI reads."""
+"""HRNet: the public checkpoints' parameters by name, shape and count; the four features that TDMI reads."""
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 import torch
+from torch import nn
 
+from sdtc_ros.errors import BundleError
+from training.checkpoint import load_backbone
 from training.models.hrnet import HRNET_SIZES, HRNet, HRNetConfig
+from training.weights.hrnet import read_hrnet
 
 TINY = HRNetConfig(width=8, modules=(1, 1, 1), blocks=1, image_size=(64, 96), stem=8)
 
@@ -87,3 +94,38 @@ def test_every_parameter_reaches_the_last_feature_and_later_stages_leave_earlier
 def test_image_size_must_divide_by_32() -> None:
     with pytest.raises(ValueError, match="multiple of 32"):
         HRNet(HRNetConfig(image_size=(200, 144)))
+
+
+def with_backbone(config: HRNetConfig) -> nn.Module:
+    """A network around an HRNet, as far as `load_backbone` looks."""
+    network = nn.Module()
+    network.backbone = HRNet(config)
+    return network
+
+
+@pytest.mark.parametrize("prefix", ["", "backbone."])
+@torch.no_grad()
+def test_loads_by_name_from_both_publishers(prefix: str, tmp_path: Path) -> None:
+    source, network = HRNet(TINY).eval(), with_backbone(TINY).eval()
+    state = {prefix + name: value for name, value in source.state_dict().items() if "num_batches" not in name}
+    state[f"{prefix}incre_modules.0.0.conv1.weight"] = torch.zeros(1)  # an ImageNet checkpoint's
+    state["head.final_layer.weight" if prefix else "final_layer.weight"] = torch.zeros(17, 8, 1, 1)
+    path = tmp_path / "hrnet.pth"
+    torch.save({"state_dict": state} if prefix else state, path)
+    weights = read_hrnet(path)
+    assert (weights.config(TINY.image_size), weights.joints) == (TINY, 17)
+    load_backbone(network, path)
+    images = torch.randn(1, 3, 64, 96)
+    torch.testing.assert_close(network.backbone(images), source(images))
+
+
+def test_weights_of_another_width_or_cut_short(tmp_path: Path) -> None:
+    state, path = HRNet(TINY).state_dict(), tmp_path / "hrnet.pth"
+    torch.save(state, path)
+    network = with_backbone(dataclasses.replace(TINY, width=4))
+    with pytest.raises(BundleError, match="holds HRNet of width 8 and not 4 as the config's backbone has"):
+        load_backbone(network, path)
+    del state["stage4.0.branches.3.0.bn2.running_var"]
+    torch.save(state, path)
+    with pytest.raises(BundleError, match="stage4.0.branches.3.0.bn2.running_var is missing"):
+        load_backbone(with_backbone(TINY), path)

@@ -11,11 +11,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.models.hrnet import HRNet, HRNetConfig
 from training.models.vit import ViT, ViTConfig
-from training.weights.hrnet import read_hrnet
-from training.weights.networks import published_backbone, vitpose_network
-from training.weights.vitpose import ViTPoseWeights, read_vitpose, resize_positions
+from training.weights.networks import published_backbone, resize_positions, vitpose_network
+from training.weights.vitpose import ViTPoseWeights, read_vitpose
 
 transformers = pytest.importorskip("transformers", reason="Hugging Face's transformers is the oracle here")
 
@@ -178,21 +176,3 @@ def test_a_backbone_alone_is_enough_for_a_backbone(tmp_path: Path) -> None:
     hf_model(simple=True).backbone.save_pretrained(tmp_path)
     weights = read_vitpose(tmp_path)
     assert (weights.head_kind, weights.joints, weights.dim) == (None, None, 24)
-
-
-@pytest.mark.parametrize("prefix", ["", "backbone."])
-@torch.no_grad()
-def test_hrnet_loads_by_name_from_both_publishers(prefix: str, tmp_path: Path) -> None:
-    config = HRNetConfig(width=8, modules=(1, 2, 1), blocks=2, image_size=(64, 64), stem=4)
-    network, other = HRNet(config), HRNet(config)
-    state = {prefix + name: value for name, value in network.state_dict().items() if "num_batches" not in name}
-    state[f"{prefix}incre_modules.0.0.conv1.weight"] = torch.zeros(1)  # an ImageNet checkpoint's
-    state["final_layer.weight" if not prefix else "head.final_layer.weight"] = torch.zeros(17, 8, 1, 1)
-    torch.save(state if not prefix else {"state_dict": state}, tmp_path / "hrnet.pth")
-    weights = read_hrnet(tmp_path / "hrnet.pth")
-    assert (weights.config((64, 64)), weights.joints) == (config, 17)
-    loaded = published_backbone(tmp_path / "hrnet.pth", other)
-    assert loaded is not None
-    other.load_state_dict(loaded)
-    images = torch.randn(1, 3, 64, 64)
-    torch.testing.assert_close(other.eval()(images)[3], network.eval()(images)[3])

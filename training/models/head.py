@@ -51,7 +51,7 @@ class SimpleHead(nn.Module):
 
 
 def make_head(kind: HeadKind, channels: int, width: int, joints: int) -> HeatmapHead | SimpleHead:
-    """ "deconv" ends in a 3x3 convolution, "classic" in a 1x1; "simple" has no `width`."""
+    """Head by its kind: "deconv" ends in a 3x3 convolution, "classic" in a 1x1; "simple" has no `width`."""
     if kind == "simple":
         return SimpleHead(channels, joints)
     return HeatmapHead(channels, width, joints, final_kernel={"deconv": 3, "classic": 1}[kind])

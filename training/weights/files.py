@@ -43,7 +43,7 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             raise BundleError(f"{path.parent} is a folder without {SAFETENSORS}: give a weight file, or its folder")
     if not path.is_file():
         raise BundleError(f"no weights at {path}")
-    if _is_safetensors(path):
+    if is_safetensors(path):
         tensors, config = _read_safetensors(path), _read_config(path.parent / CONFIG)
     else:
         tensors, config = _read_torch(path), {}
@@ -52,9 +52,16 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, config
 
 
-def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(9)[8:] == b"{" or path.suffix == ".safetensors"  # eight bytes of length, then JSON
+def is_safetensors(path: Path | str) -> bool:
+    """Whether a path is a folder or a safetensors file, by name or by content: nothing that torch writes."""
+    path = Path(path)
+    if path.is_dir() or path.suffix == ".safetensors":
+        return True
+    try:
+        with path.open("rb") as file:
+            return file.read(9)[8:] == b"{"  # eight bytes of length, then JSON
+    except OSError:
+        return False
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sdtc_ros.errors import BundleError
 from training.models.hrnet import HRNetConfig
-from training.weights.files import read_weights
+from training.weights.files import is_safetensors, read_weights
 
 FIRST = "stage2.0.branches.0.0.conv1.weight"  # its shape tells the width
 FINAL = ("final_layer.weight", "head.final_layer.weight", "keypoint_head.final_layer.weight")
@@ -45,7 +45,9 @@ def read_hrnet(path: Path | str) -> HRNetWeights:
 
 
 def find_hrnet(path: Path | str) -> HRNetWeights | None:
-    """As `read_hrnet`, but None for a file that is readable or not and holds no HRNet."""
+    """As `read_hrnet`, but None where there is no HRNet, unless it is a folder or a safetensors file."""
+    if is_safetensors(path):
+        return read_hrnet(path)
     try:
         return _hrnet(Path(path), read_weights(path)[0])
     except BundleError:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdtc_ros.errors import BundleError
@@ -14,7 +15,7 @@ from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.hrnet import HRNet
 from training.models.vit import ViT
 from training.weights.hrnet import HRNetWeights, find_hrnet
-from training.weights.vitpose import ViTPoseWeights, find_vitpose, resize_positions
+from training.weights.vitpose import ViTPoseWeights, find_vitpose
 
 SKELETON = "coco"  # of every published ViTPose that gives 17 joints
 
@@ -49,6 +50,15 @@ def vitpose_network(weights: ViTPoseWeights) -> SingleFrame:
     except RuntimeError as error:
         raise BundleError(f"the head in {weights.path} does not fit: {str(error).splitlines()[1].strip()}") from error
     return network.eval()
+
+
+def resize_positions(positions: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
+    """Position rows 1 x (rows * columns) x C of one grid -> of another, bicubic as ViTPose does it."""
+    if grid == new_grid:
+        return positions
+    image = positions.unflatten(1, grid).permute(0, 3, 1, 2)
+    resized = F.interpolate(image, size=new_grid, mode="bicubic", align_corners=False)
+    return resized.permute(0, 2, 3, 1).flatten(1, 2)
 
 
 def _vit_state(weights: ViTPoseWeights, backbone: ViT) -> dict[str, Tensor]:

@@ -23,13 +23,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from sdtc_ros.errors import BundleError
 from training.models.head import HeadKind
 from training.models.vit import VIT_SIZES, ViTConfig
-from training.weights.files import read_weights
+from training.weights.files import is_safetensors, read_weights
 
 PATCH = {  # the name of the patch convolution tells the format
     "official": "patch_embed.proj.weight",
@@ -119,7 +118,7 @@ class ViTPoseWeights:
 
     @property
     def size(self) -> str:
-        """ "vit-s", "vit-b", "vit-l", "vit-h", or the width and depth of another."""
+        """One of VIT_SIZES by its name, else width and depth."""
         known = {(size.dim, size.depth): name for name, size in VIT_SIZES.items()}
         return known.get((self.dim, self.depth), f"ViT {self.dim} wide, {self.depth} deep")
 
@@ -139,7 +138,9 @@ def read_vitpose(path: Path | str, expert: int = 0) -> ViTPoseWeights:
 
 
 def find_vitpose(path: Path | str) -> ViTPoseWeights | None:
-    """As `read_vitpose`, but None for a file that is readable or not and holds no ViTPose."""
+    """As `read_vitpose`, but None where there is no ViTPose, unless it is a folder or a safetensors file."""
+    if is_safetensors(path):
+        return read_vitpose(path)
     try:
         tensors, config = read_weights(path)
     except BundleError:
@@ -287,12 +288,3 @@ def _head_kind(head: dict[str, Tensor]) -> HeadKind | None:
     if layers == {"upsample.0", "upsample.1", "upsample.3", "upsample.4", "final"} and kernel == 1:
         return "classic"
     return None
-
-
-def resize_positions(positions: Tensor, grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
-    """Position rows 1 x (rows * columns) x C of one grid -> of another, bicubic as ViTPose does it."""
-    if grid == new_grid:
-        return positions
-    image = positions.unflatten(1, grid).permute(0, 3, 1, 2)
-    resized = F.interpolate(image, size=new_grid, mode="bicubic", align_corners=False)
-    return resized.permute(0, 2, 3, 1).flatten(1, 2)
