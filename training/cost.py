@@ -13,15 +13,21 @@ import dataclasses
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from training.models.sdtc import SDTC, SDTCConfig
+from training.models.tdmi import TDMI, TDMIConfig
 from training.models.vit import VIT_SIZES
 
-MODELS = {f"sdtc-{size[-1]}": SDTCConfig(backbone=config) for size, config in VIT_SIZES.items()}
+MODELS: dict[str, SDTCConfig | TDMIConfig] = {
+    **{f"sdtc-{size[-1]}": SDTCConfig(backbone=config) for size, config in VIT_SIZES.items()},
+    "tdmi": TDMIConfig(),
+    "tdmi-st": TDMIConfig(visual="sequence"),
+}
 BUDGET = {"trainable_params": 10.4e6, "window_macs": 95e9, "streaming_macs": 24e9}  # of sdtc-b at delta 2
 
 
@@ -36,11 +42,16 @@ class Cost:
     streaming_macs: int
 
 
-def count_macs(module: nn.Module, *inputs: Tensor) -> int:
+def count_macs(module: nn.Module, *inputs: Any) -> int:
     """Multiply-adds of one forward pass."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         module(*inputs)
     return counter.get_total_flops() // 2
+
+
+def costs_of(config: SDTCConfig | TDMIConfig) -> list[Cost]:
+    """Cost of every part of a network."""
+    return sdtc_costs(config) if isinstance(config, SDTCConfig) else tdmi_costs(config)
 
 
 def sdtc_costs(config: SDTCConfig) -> list[Cost]:
@@ -64,14 +75,44 @@ def sdtc_costs(config: SDTCConfig) -> list[Cost]:
             "head": (count_macs(network.head, feature), False),
             "decoder": (0, False),
         }
-    costs = []
-    for part, (once, per_frame) in macs.items():
-        parameters = list(network.get_submodule(part).parameters())
-        trainable = sum(p.numel() for p in parameters if p.requires_grad)
-        name = "decoder (training only)" if part == "decoder" else part
-        total = sum(p.numel() for p in parameters)
-        costs.append(Cost(name, total, trainable, once * (frames if per_frame else 1), once))
-    return costs
+    return [_cost(network, part, once, frames if per_frame else 1) for part, (once, per_frame) in macs.items()]
+
+
+def tdmi_costs(config: TDMIConfig) -> list[Cost]:
+    """Cost of every part of TDMI or TDMI-ST in eval mode, plus what the objective trains for itself.
+
+    Sampling at offsets is no multiply-add; the product that follows it counts.
+    """
+    with torch.device("meta"):
+        network = TDMI(config).eval()
+        (height, width), (rows, columns) = config.backbone.image_size, config.heatmap_size
+        visual = torch.empty(1, config.backbone.width, rows, columns)
+        window = visual.expand(config.frames, -1, -1, -1).unsqueeze(0)
+        motion = torch.empty(1, config.tde.channels, rows, columns)
+        useful = motion[:, : network.rdm.useful_channels]
+        parts = [
+            _cost(network, "backbone", count_macs(network.backbone, torch.empty(1, 3, height, width)), config.frames)
+        ]
+        if network.sequence is not None:
+            parts.append(_cost(network, "sequence", count_macs(network.sequence, window.flatten(1, 2))))
+        features = dict.fromkeys(config.stages, window)
+        gate = count_macs(network.rdm.useful_gate, motion) if config.rdm.factorisation == "attention" else 0
+        macs = {
+            "tde": count_macs(network.tde, features),
+            "rdm": gate,
+            "enhance": count_macs(network.enhance, torch.cat([useful, visual], dim=1)),
+            "head": count_macs(network.head, visual),
+        }
+        parts += [_cost(network, part, once) for part, once in macs.items()]
+        return parts if network.information is None else [*parts, _cost(network, "information", 0)]
+
+
+def _cost(network: nn.Module, part: str, once: int, passes: int = 1) -> Cost:
+    """Of a submodule by name, which a window runs `passes` times."""
+    parameters = list(network.get_submodule(part).parameters())
+    trainable = sum(p.numel() for p in parameters if p.requires_grad)
+    name = f"{part} (training only)" if part in ("decoder", "information") else part
+    return Cost(name, sum(p.numel() for p in parameters), trainable, once * passes, once)
 
 
 def totals(costs: list[Cost]) -> dict[str, int]:
@@ -102,9 +143,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--delta", type=int, default=2, help="temporal span: a window has 2 * delta + 1 frames")
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     args = parser.parse_args(arguments)
-    if args.delta < 0:
-        parser.error("--delta must be 0 or more")
-    costs = sdtc_costs(dataclasses.replace(MODELS[args.model], delta=args.delta))
+    least = 1 if isinstance(MODELS[args.model], TDMIConfig) else 0
+    if args.delta < least:
+        parser.error(f"--delta must be {least} or more")
+    costs = costs_of(dataclasses.replace(MODELS[args.model], delta=args.delta))
     print(table(f"{args.model}, delta {args.delta}", costs))
     if args.json:
         parts = [dataclasses.asdict(c) for c in costs]
