@@ -15,16 +15,18 @@ from torch import nn
 from sdtc_ros.errors import BundleError
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig
+from training.models.tdmi import TDMI, TDMIConfig
 from training.weights.networks import published_backbone, vitpose_network
 from training.weights.vitpose import find_vitpose
 
 KEY = "sdtc_ros"  # our entry in a Lightning checkpoint
 FORMAT = 1
 
-Network = SDTC | SingleFrame
-Config = SDTCConfig | SingleFrameConfig
+Network = SDTC | TDMI | SingleFrame
+Config = SDTCConfig | TDMIConfig | SingleFrameConfig
 NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
     "sdtc": (SDTC, SDTCConfig),
+    "tdmi": (TDMI, TDMIConfig),
     "single-frame": (SingleFrame, SingleFrameConfig),
 }
 
