@@ -1,0 +1,49 @@
+"""`python -m training.weights show FILE`: what a weight file holds; `... download NAME --to DIR`: fetch one by name."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from sdtc_ros.errors import SdtcError
+from training.weights.download import SOURCES, download
+
+EPILOG = "names to download:\n" + "\n".join(f"  {name:22} {source.what}" for name, source in SOURCES.items())
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Show or download; exit status as in sdtc_ros.errors."""
+    parser = argparse.ArgumentParser(
+        prog="python -m training.weights", description="Published weights: what a file holds, and where to get one.",
+        epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="say what a file or a folder holds")
+    show.add_argument(
+        "path", type=Path, metavar="FILE", help=".pth, .safetensors, a folder of Hugging Face's, or .ckpt"
+    )
+    fetch = commands.add_parser("download", help="fetch weights by name; nothing else here uses the network")
+    fetch.add_argument("name", metavar="NAME", help="one of the names that --help without a command lists")
+    fetch.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put them in")
+    args = parser.parse_args(arguments)
+    try:
+        path = args.path if args.command == "show" else download(args.name, args.to)
+        print(_described(path))
+    except SdtcError as error:
+        print(f"weights: error: {error}", file=sys.stderr)
+        return error.exit_status
+    except KeyboardInterrupt:
+        print("weights: stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _described(path: Path) -> str:
+    from training.weights.show import describe_file  # torch is slow to import: --help need not wait for it
+
+    return describe_file(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

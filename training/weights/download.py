@@ -1,0 +1,144 @@
+"""Published weights by name, fetched only when asked: over HTTPS with the standard library, whole or not at all."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import tempfile
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sdtc_ros.errors import BundleError, UsageError
+
+HUGGING_FACE = "https://huggingface.co/usyd-community/{}/resolve/main/"
+MMPOSE = "https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/"
+BLOCK = 1 << 20  # bytes read at once
+TIMEOUT = 30.0  # seconds without a byte
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a name's files are. More than one make a folder of that name; what: for people."""
+
+    base: str
+    files: tuple[str, ...]
+    what: str
+
+
+def _hugging_face(name: str, what: str) -> Source:
+    return Source(HUGGING_FACE.format(name), ("config.json", "model.safetensors"), what)
+
+
+SOURCES = {
+    "vitpose-base": _hugging_face("vitpose-base", "ViTPose-B, COCO 75.8 AP"),
+    "vitpose-base-simple": _hugging_face("vitpose-base-simple", "ViTPose-B with the simple head, COCO 75.5 AP"),
+    "vitpose-plus-small": _hugging_face("vitpose-plus-small", "ViTPose++-S, six experts, COCO 75.8 AP"),
+    "vitpose-plus-base": _hugging_face("vitpose-plus-base", "ViTPose++-B, six experts, COCO 77.0 AP"),
+    "vitpose-plus-large": _hugging_face("vitpose-plus-large", "ViTPose++-L, six experts, COCO 78.6 AP"),
+    "vitpose-plus-huge": _hugging_face("vitpose-plus-huge", "ViTPose++-H, six experts, COCO 79.4 AP"),
+    "mmpose-vitpose-small": Source(
+        MMPOSE, ("td-hm_ViTPose-small_8xb64-210e_coco-256x192-62d7a712_20230314.pth",), "ViTPose-S, COCO 73.9 AP"
+    ),
+    "mmpose-vitpose-base": Source(
+        MMPOSE, ("td-hm_ViTPose-base_8xb64-210e_coco-256x192-216eae50_20230314.pth",), "ViTPose-B, COCO 75.7 AP"
+    ),
+    "mmpose-vitpose-large": Source(
+        MMPOSE, ("td-hm_ViTPose-large_8xb64-210e_coco-256x192-53609f55_20230314.pth",), "ViTPose-L, COCO 78.2 AP"
+    ),
+    "mmpose-vitpose-huge": Source(
+        MMPOSE, ("td-hm_ViTPose-huge_8xb64-210e_coco-256x192-e32adcd4_20230314.pth",), "ViTPose-H, COCO 78.8 AP"
+    ),
+    "mmpose-hrnet-w32": Source(
+        MMPOSE, ("td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",), "HRNet-W32, COCO 74.9 AP"
+    ),
+    "mmpose-hrnet-w48": Source(
+        MMPOSE,
+        ("td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth",),
+        "HRNet-W48 at 384x288, COCO 76.7 AP",
+    ),
+}
+
+
+def download(name: str, to: Path) -> Path:
+    """Fetch a name's files into the folder `to`; returns the file, or the folder of several, to be used as weights.
+
+    Prints what it fetches and how far it is. A file that is there already is kept; one that breaks off leaves nothing.
+    Raises UsageError for an unknown name or a folder that cannot be written, BundleError where the network or the
+    server fails.
+    """
+    if name not in SOURCES:
+        raise UsageError(f"no weights are known as '{name}'; known are {', '.join(SOURCES)}")
+    source = SOURCES[name]
+    folder = to / name if len(source.files) > 1 else to
+    for file in source.files:
+        if (folder / file).exists():
+            print(f"{folder / file} is there already: remove it to fetch it again")
+        else:
+            _fetch(source.base + file, folder / file)
+    return folder if len(source.files) > 1 else folder / source.files[0]
+
+
+def _fetch(url: str, target: Path) -> None:
+    """One file, moved into place when it is complete."""
+    print(f"fetching {url}", flush=True)
+    part = None
+    try:
+        with _open(url) as response:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+            part = Path(name)
+            with os.fdopen(handle, "wb") as file:
+                _copy(response, file, url)
+        part.chmod(0o666 & ~_umask())
+        os.replace(part, target)
+    except OSError as error:
+        raise UsageError(f"{target} cannot be written: {error.strerror or error}") from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+
+
+def _open(url: str) -> Any:
+    request = urllib.request.Request(url, headers={"User-Agent": "sdtc_ros"})
+    try:
+        return urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        raise BundleError(f"the server answers {error.code} ({error.reason}) for {url}: it may have moved") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise _unreachable(url, getattr(error, "reason", error)) from error
+
+
+def _copy(response: Any, file: BinaryIO, url: str) -> None:
+    """All of a response into a file, a line for every tenth of it; BundleError where it breaks off."""
+    length = int(response.headers.get("Content-Length") or 0)
+    done = tenths = 0
+    while True:
+        try:
+            block = response.read(BLOCK)
+        except (OSError, http.client.HTTPException) as error:
+            raise _unreachable(url, error) from error
+        if not block:
+            break
+        file.write(block)
+        done += len(block)
+        if length and 10 * done // length > tenths:
+            tenths = 10 * done // length
+            print(f"  {10 * tenths} % of {length / 1e6:.1f} MB", flush=True)
+    if length and done != length:
+        raise _unreachable(url, f"it broke off after {done} of {length} bytes")
+
+
+def _unreachable(url: str, reason: object) -> BundleError:
+    return BundleError(
+        f"cannot download {url} ({reason}): check the network, or fetch the file elsewhere and give its path"
+    )
+
+
+def _umask() -> int:
+    """The user's file mask, which mkstemp ignores."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
