@@ -45,8 +45,8 @@ def read_logs(folder: Path) -> Series:
     return series
 
 
-def plot_curves(series: Series, path: Path, title: str) -> None:
-    """Draw training losses (logarithmic) and validation PCKh by joint group into a PNG."""
+def plot_curves(series: Series, path: Path, title: str, boxes: str = "ground-truth boxes") -> None:
+    """Draw training losses (logarithmic) and validation PCKh by joint group into a PNG; it says on which boxes."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -61,7 +61,7 @@ def plot_curves(series: Series, path: Path, title: str) -> None:
             style: dict[str, Any] = {"linewidth": 2.5, "color": "black"} if group == "all" else {"linewidth": 1}
             accuracy.plot(*zip(*points, strict=True), label=f"{group} {points[-1][1]:.1f}", marker=".", **style)
     losses.set(yscale="log", xlabel="step", title="training losses")
-    accuracy.set(ylim=(0, 100), xlabel="step", title="validation PCKh@0.5 (%), boxes from the truth")
+    accuracy.set(ylim=(0, 100), xlabel="step", title=f"validation PCKh@0.5 (%), {boxes}")
     for axes in (losses, accuracy):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
@@ -80,7 +80,9 @@ class Curves(Callback):
             if not trainer.sanity_checking and isinstance(logger, lightning.pytorch.loggers.CSVLogger):
                 logger.save()
                 folder = Path(logger.log_dir)
-                plot_curves(read_logs(folder), folder / "curves.png", f"{type(module).__name__}, {folder}")
+                title = f"{type(module).__name__}, {folder}"
+                boxes = getattr(getattr(trainer, "datamodule", None), "boxes", "boxes as the data gives them")
+                plot_curves(read_logs(folder), folder / "curves.png", title, boxes)
 
 
 class LastCheckpoint(Callback):

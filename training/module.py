@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import lightning
@@ -17,6 +17,8 @@ from training.checkpoint import KEY, Network, describe, load_backbone, load_weig
 from training.losses import Losses, sdtc_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig
+from training.models.tdmi import TDMI, TDMIConfig
+from training.tdmi_loss import TDMILosses, tdmi_loss
 
 PCKH = 0.5  # a joint is right within half of poseval's head size
 
@@ -25,7 +27,8 @@ PCKH = 0.5  # a joint is right within half of poseval's head size
 class OptimiserConfig:
     """AdamW with a linear warm-up, then "cosine" to zero at the last step or "steps": x `factor` at each milestone.
 
-    Milestones are steps. The SDTC paper: 5e-4, x 0.1 at epochs 20 and 40 of 50.
+    Milestones count steps, or epochs where `milestone_unit` says so. The SDTC paper: 5e-4, x 0.1 at epochs 20 and 40
+    of 50.
     """
 
     lr: float = 5e-4
@@ -33,15 +36,17 @@ class OptimiserConfig:
     warmup_steps: int = 500
     schedule: Literal["cosine", "steps"] = "cosine"
     milestones: tuple[int, ...] = ()
+    milestone_unit: Literal["steps", "epochs"] = "steps"
     factor: float = 0.1
     clip_norm: float = 1.0
 
-    def scale(self, step: int, last: int) -> float:
-        """Learning rate at a step as a multiple of `lr`."""
+    def scale(self, step: int, last: float, epoch_steps: float = math.inf) -> float:
+        """Learning rate at a step as a multiple of `lr`; last: the run's steps, epoch_steps: an epoch's."""
         if step < self.warmup_steps:
             return (step + 1) / self.warmup_steps
         if self.schedule == "steps":
-            return float(self.factor ** sum(step >= m for m in self.milestones))
+            unit = epoch_steps if self.milestone_unit == "epochs" else 1
+            return float(self.factor ** sum(step >= m * unit for m in self.milestones))
         progress = (step - self.warmup_steps) / max(1, last - self.warmup_steps)
         return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
@@ -57,7 +62,7 @@ class PoseTraining(lightning.LightningModule):
         self._right: list[np.ndarray] = []
         self._kinds: list[np.ndarray] = []
 
-    def losses(self, batch: dict[str, Tensor]) -> Losses:
+    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
         output = self.network(batch["crops"])
         config = self.network.config
@@ -65,15 +70,25 @@ class PoseTraining(lightning.LightningModule):
         return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam, sigma)
 
     def on_train_start(self) -> None:
-        """Set the modes: Lightning leaves them as they are, and a frozen backbone must stay in eval mode."""
+        """Set the modes: Lightning leaves them as they are, and a frozen backbone must stay in eval mode.
+
+        Raises UsageError where the schedule counts what has no end.
+        """
         self.network.train()
+        (last, epoch), o = self._steps(), self.optimiser
+        if o.schedule == "cosine" and not math.isfinite(last):
+            raise UsageError("the cosine schedule ends with the run: set trainer.max_steps (it is without end now)")
+        if o.schedule == "steps" and o.milestone_unit == "epochs" and not math.isfinite(epoch):
+            raise UsageError(
+                "these data have no epochs, so the schedule's milestones cannot count them: "
+                "set model.init_args.optimiser.milestone_unit to steps"
+            )
 
     def training_step(self, batch: dict[str, Tensor], index: int) -> Tensor:
         """One step; logs each part of the loss."""
         losses = self.losses(batch)
         self.log("train/loss", losses.total, prog_bar=True)
-        parts = {"train/heatmap": losses.heatmap, "train/context": losses.context, "train/pose": losses.pose}
-        self.log_dict(parts)
+        self.log_dict({f"train/{f.name}": getattr(losses, f.name) for f in fields(losses) if f.name != "total"})
         return losses.total
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
@@ -110,21 +125,29 @@ class PoseTraining(lightning.LightningModule):
         o = self.optimiser
         groups = [{"params": decayed, "weight_decay": o.weight_decay}, {"params": plain, "weight_decay": 0.0}]
         optimiser = torch.optim.AdamW(groups, lr=o.lr)
-        last = self.trainer.max_steps
-        if last <= 0 and o.schedule == "cosine":
-            raise UsageError("the cosine schedule ends at trainer.max_steps: set it (it is without end now)")
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: o.scale(step, last))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: o.scale(step, *self._steps()))
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _steps(self) -> tuple[float, float]:
+        """Optimiser steps of the run and of an epoch, infinite where there is no end (or none is known yet)."""
+        trainer = self.trainer
+        epoch = trainer.num_training_batches / trainer.accumulate_grad_batches
+        epoch = math.ceil(epoch) if math.isfinite(epoch) else math.inf
+        ends = [trainer.max_steps if trainer.max_steps > 0 else math.inf]
+        ends += [trainer.max_epochs * epoch] if trainer.max_epochs and trainer.max_epochs > 0 else []
+        return min(ends), epoch
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
         """Clip by the gradient's norm."""
         self.clip_gradients(optimizer, gradient_clip_val=self.optimiser.clip_norm, gradient_clip_algorithm="norm")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the network's kind, config and last validation beside its weights."""
+        """Put the network's kind, config and last validation, with the boxes it was on, beside its weights."""
         metrics = self.trainer.callback_metrics if self._trainer is not None else {}
         validation = {name: round(float(value), 3) for name, value in metrics.items() if name.startswith("val/")}
-        checkpoint[KEY] = describe(self.network) | {"validation": validation}
+        boxes = getattr(getattr(self._trainer, "datamodule", None), "boxes", None)
+        said = {"boxes": boxes} if validation and boxes is not None else {}
+        checkpoint[KEY] = describe(self.network) | {"validation": validation, **said}
 
 
 class SDTCTraining(PoseTraining):
@@ -162,3 +185,42 @@ class SingleFrameTraining(PoseTraining):
         self.network: SingleFrame = SingleFrame(config)
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)
+
+
+# 20 epochs; with no weight decay AdamW is the paper's Adam
+TDMI_OPTIMISER = OptimiserConfig(
+    lr=1e-3, weight_decay=0.0, warmup_steps=0, schedule="steps", milestones=(6, 12, 18), milestone_unit="epochs"
+)
+
+
+class TDMITraining(PoseTraining):
+    """TDMI and TDMI-ST on windows; the defaults are the paper's recipe.
+
+    alpha: of equation 15; target_sigma: of the target heatmaps' Gaussians, in cells (logits take the config's
+    location_sigma). The checkpoints as in SDTCTraining.
+    """
+
+    def __init__(
+        self,
+        config: TDMIConfig = TDMIConfig(),
+        optimiser: OptimiserConfig = TDMI_OPTIMISER,
+        alpha: float = 1.0,
+        target_sigma: float = 3.0,
+        backbone_checkpoint: str | None = None,
+        weights_checkpoint: str | None = None,
+    ) -> None:
+        super().__init__(optimiser, lam=0.0)
+        self.alpha, self.target_sigma = alpha, target_sigma
+        self.network: TDMI = TDMI(config)
+        if weights_checkpoint is not None:
+            load_weights(self.network, weights_checkpoint)
+        if backbone_checkpoint is not None:
+            load_backbone(self.network, backbone_checkpoint)
+
+    def losses(self, batch: dict[str, Tensor]) -> TDMILosses:
+        """Forward and equation 15 for one batch of windows."""
+        config, network = self.network.config, self.network
+        sigma = config.location_sigma or self.target_sigma
+        size = config.backbone.image_size
+        output = network(batch["crops"])
+        return tdmi_loss(output, network.information, batch["points"], batch["weight"], size, self.alpha, sigma)

@@ -27,7 +27,6 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 
 from sdtc_ros.errors import SdtcError  # noqa: E402
 from training.curves import Curves, LastCheckpoint, keep_earlier_log  # noqa: E402
-from training.data.synthetic import SyntheticData  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
 
 DEFAULT_RUNS = ("backbone-tiny.yaml", "sdtc-tiny.yaml")
@@ -39,13 +38,10 @@ class Command(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The run's folder; what two parts must agree on is said once: the seed, and the network's window and crop."""
         parser.add_argument("--run", type=str, default="runs/run", help="the run's folder: logs, curves, checkpoints")
-        parser.link_arguments("seed_everything", "data.config.seed", compute_fn=int)
-        parser.link_arguments(
-            "model.init_args.config", "data.config.delta", compute_fn=lambda config: getattr(config, "delta", 0)
-        )
-        parser.link_arguments(
-            "model.init_args.config", "data.config.size", compute_fn=lambda config: config.backbone.image_size[::-1]
-        )
+        parser.link_arguments("seed_everything", "data.init_args.config.seed", compute_fn=int)
+        network, data = "model.init_args.config", "data.init_args.config"
+        parser.link_arguments(network, f"{data}.delta", compute_fn=lambda config: getattr(config, "delta", 0))
+        parser.link_arguments(network, f"{data}.size", compute_fn=lambda config: config.backbone.image_size[::-1])
 
     def instantiate_trainer(self, **kwargs: Any) -> lightning.Trainer:
         """With the loggers and checkpoints of the run's folder, beside the config's own callbacks."""
@@ -74,8 +70,8 @@ def build(arguments: list[str], run: bool = False) -> Command:
     """Model, data and trainer of a command line; with `run` its first word is the subcommand, which is then done."""
     warnings.filterwarnings("ignore", message="LightningCLI's args parameter")  # it takes sys.argv for the user's
     return Command(
-        PoseTraining, SyntheticData, subclass_mode_model=True, seed_everything_default=0, args=arguments, run=run,
-        save_config_kwargs={"overwrite": True},
+        PoseTraining, lightning.LightningDataModule, subclass_mode_model=True, subclass_mode_data=True,
+        seed_everything_default=0, args=arguments, run=run, save_config_kwargs={"overwrite": True},
     )  # fmt: skip
 
 

@@ -118,7 +118,12 @@ class SyntheticConfig:
 
 
 class SyntheticData(lightning.LightningDataModule):
-    """Training windows without end (set the trainer's max_steps or max_time) and a fixed validation set."""
+    """Training windows without end (set the trainer's max_steps or max_time) and a fixed validation set.
+
+    `boxes` says which boxes validation crops by.
+    """
+
+    boxes = "ground-truth boxes"
 
     def __init__(self, config: SyntheticConfig) -> None:
         super().__init__()
