@@ -15,7 +15,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m export", description="Turn a checkpoint into a model bundle that the robot runs."
     )
-    parser.add_argument("checkpoint", type=Path, help="a .ckpt file that training/train.py wrote")
+    parser.add_argument(
+        "checkpoint", type=Path, help="a .ckpt file that training/train.py wrote, or ViTPose weights as published"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the bundle's folder; a bundle there is replaced")
     parser.add_argument("--name", help="the model's name (default: the folder's)")
     parser.add_argument("--accuracy", type=Path, help="a JSON file with the measured accuracy, kept in model.json")

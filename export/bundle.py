@@ -14,22 +14,21 @@ from export.graphs import write_graphs
 from export.parity import Parity, measure, sample_windows
 from sdtc_ros.bundle import Bundle, write_manifest
 from sdtc_ros.errors import BundleError
-from training.checkpoint import KEY, Network, load_network, read_checkpoint
+from training.checkpoint import KEY, Network, describe, open_network
 from training.models.sdtc import MEAN, STD
 
 
 def export_bundle(
     checkpoint: Path, out: Path, name: str, accuracy: dict[str, Any] | None = None, windows: int = 16
 ) -> tuple[Bundle, Parity]:
-    """Export a checkpoint of training/train.py into the folder `out`.
+    """Export a checkpoint of training/train.py, or published ViTPose weights, into the folder `out`.
 
     accuracy: what else was measured, kept in model.json beside the checkpoint's own validation.
     Everything is made beside `out` and moved there only when torch and ONNX Runtime agree (export.parity), so a bundle
     that is already there stays until a better one is complete. Raises BundleError for a checkpoint that cannot be
     used, a folder that holds something else, or graphs that differ.
     """
-    network = load_network(checkpoint)
-    content = read_checkpoint(checkpoint)
+    network, content = open_network(checkpoint)
     if out.exists() and any(out.iterdir()) and not (out / "model.json").exists():
         raise BundleError(f"{out} is not empty and holds no bundle: choose another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,8 +39,9 @@ def export_bundle(
         parity.check()
         measured = {"validation": content[KEY].get("validation", {})} | (accuracy or {})
         provenance = {
-            "kind": content[KEY]["kind"],
-            "config": content[KEY]["config"],
+            "kind": describe(network)["kind"],
+            "config": describe(network)["config"],
+            **{key: content[KEY][key] for key in ("published",) if key in content[KEY]},
             "epoch": content.get("epoch"),
             "steps": content.get("global_step"),
             "torch": torch.__version__,
