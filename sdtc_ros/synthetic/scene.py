@@ -265,16 +265,17 @@ def _corners(thing: _Thing, scene: _Scene, time: float) -> tuple[tuple[int, int]
 def _visible(
     scene: _Scene, config: SceneConfig, time: float, bodies: list[tuple[Body, float]], joints: npt.NDArray[np.float64]
 ) -> BoolArray:
-    """P x 15: whose silhouette is on top at each joint's pixel."""
+    """P x 15: who is on top at each joint's pixel; a joint counts as a part of its own silhouette (noses stick out)."""
     mask = np.zeros((config.height, config.width), np.uint8)
-    for _, kind, i in _drawing_order(scene):
-        if kind == 0:
-            draw_silhouette(mask, scene.actors[i].looks, *bodies[i], label=i + 1)
-        else:
-            cv2.rectangle(mask, *_corners(scene.things[i], scene, time), THING, -1)
     pixel = np.round(joints).astype(int)
     inside = np.all((pixel >= 0) & (pixel < (config.width, config.height)), axis=-1)
     x, y = np.clip(pixel[..., 0], 0, config.width - 1), np.clip(pixel[..., 1], 0, config.height - 1)
+    for _, kind, i in _drawing_order(scene):
+        if kind == 0:
+            draw_silhouette(mask, scene.actors[i].looks, *bodies[i], label=i + 1)
+            mask[y[i, inside[i]], x[i, inside[i]]] = i + 1
+        else:
+            cv2.rectangle(mask, *_corners(scene.things[i], scene, time), THING, -1)
     return np.asarray(inside & (mask[y, x] == np.arange(1, len(bodies) + 1)[:, None]))
 
 
