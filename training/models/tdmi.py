@@ -121,13 +121,16 @@ class TDMI(nn.Module):
             self.backbone.eval()
         return self
 
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """What `encode` gives, in order: the stages that are read."""
+        return tuple(f"stage{stage}" for stage in self.config.stages)
+
     def encode(self, crops: Tensor) -> dict[str, Tensor]:
-        """uint8 BGR crops N x H x W x 3 -> stage1 ... stage4 (those that are read), each N x C x h x w: what streaming
-        keeps.
-        """
+        """uint8 BGR crops N x H x W x 3 -> features by `token_names`, each N x C x h x w: what streaming keeps."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
             features = self.backbone(normalise(crops))
-        return {f"stage{stage}": features[stage - 1] for stage in self.config.stages}
+        return dict(zip(self.token_names, (features[stage - 1] for stage in self.config.stages), strict=True))
 
     def estimate(self, tokens: Mapping[str, Tensor]) -> Tensor:
         """The encoder's features of windows, each B x T x C x h x w -> the keyframe's heatmaps B x K x h x w."""
