@@ -153,7 +153,8 @@ class PoseTraining(lightning.LightningModule):
 class SDTCTraining(PoseTraining):
     """SDTC on windows.
 
-    backbone_checkpoint: where the frozen backbone comes from; weights_checkpoint: all weights to start from.
+    backbone_checkpoint: where the frozen backbone comes from, a checkpoint or published weights (training.weights);
+    weights_checkpoint: all weights to start from.
     """
 
     def __init__(
@@ -173,18 +174,24 @@ class SDTCTraining(PoseTraining):
 
 
 class SingleFrameTraining(PoseTraining):
-    """The single-frame baseline, which also gives SDTC its backbone where no ViTPose weights are at hand."""
+    """The single-frame baseline, which also gives SDTC its backbone where no ViTPose weights are at hand.
+
+    backbone_checkpoint: where the backbone starts from; weights_checkpoint: all weights to start from.
+    """
 
     def __init__(
         self,
         config: SingleFrameConfig = SingleFrameConfig(),
         optimiser: OptimiserConfig = OptimiserConfig(),
+        backbone_checkpoint: str | None = None,
         weights_checkpoint: str | None = None,
     ) -> None:
         super().__init__(optimiser, lam=0.0)
         self.network: SingleFrame = SingleFrame(config)
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)
+        if backbone_checkpoint is not None:
+            load_backbone(self.network, backbone_checkpoint)
 
 
 # 20 epochs; with no weight decay AdamW is the paper's Adam

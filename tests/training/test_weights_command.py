@@ -152,7 +152,7 @@ def test_a_server_that_has_moved_and_no_network(server, tmp_path, monkeypatch, c
 
 def test_names_and_folders_that_cannot_be(server, tmp_path, monkeypatch, capsys) -> None:
     assert main(["download", "vitpose-enormous", "--to", str(tmp_path)]) == 2
-    assert "known are vitpose-base, " in capsys.readouterr().err
+    assert "known are vitpose-s, vitpose-b, " in capsys.readouterr().err
     (tmp_path / "served" / "tiny.pth").write_bytes(b"x")
     (tmp_path / "file").write_text("")
     offer(monkeypatch, server, "tiny.pth")

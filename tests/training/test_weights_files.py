@@ -16,6 +16,7 @@ from sdtc_ros.errors import BundleError
 from training.checkpoint import KEY, describe, load_backbone, open_network
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.vit import ViT, ViTConfig
+from training.module import SingleFrameTraining
 from training.weights.hrnet import read_hrnet
 from training.weights.vitpose import read_vitpose
 
@@ -222,8 +223,8 @@ def single_frame(**changes) -> SingleFrame:
 
 def test_a_backbone_comes_from_a_published_file_or_one_of_ours(tmp_path: Path) -> None:
     path = save({"state_dict": vitpose()}, tmp_path / "vitpose.pth")
-    network, other = single_frame(), single_frame()
-    load_backbone(network, path)
+    other = single_frame()
+    network = SingleFrameTraining(SingleFrameConfig(TINY), backbone_checkpoint=str(path)).network
     assert torch.equal(network.backbone.blocks[1].mlp.fc1.weight, vitpose()["backbone.blocks.1.mlp.fc1.weight"])
     rows = vitpose()["backbone.pos_embed"]
     torch.testing.assert_close(network.backbone.pos_embed.data, rows[:, 1:] + rows[:, :1])

@@ -9,7 +9,7 @@ from pathlib import Path
 from sdtc_ros.errors import SdtcError
 from training.weights.download import SOURCES, download
 
-EPILOG = "names to download:\n" + "\n".join(f"  {name:22} {source.what}" for name, source in SOURCES.items())
+EPILOG = "names to download:\n" + "\n".join(f"  {name:19} {source.what}" for name, source in SOURCES.items())
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -29,36 +29,26 @@ class Source:
 
 
 def _hugging_face(name: str, what: str) -> Source:
-    return Source(HUGGING_FACE.format(name), ("config.json", "model.safetensors"), what)
+    return Source(HUGGING_FACE.format(name), ("config.json", "model.safetensors"), f"{what} (Hugging Face)")
+
+
+def _mmpose(file: str, what: str) -> Source:
+    return Source(MMPOSE, (f"td-hm_{file}.pth",), f"{what} (mmpose)")
 
 
 SOURCES = {
+    "vitpose-s": _mmpose("ViTPose-small_8xb64-210e_coco-256x192-62d7a712_20230314", "ViTPose-S, COCO 73.9 AP"),
+    "vitpose-b": _mmpose("ViTPose-base_8xb64-210e_coco-256x192-216eae50_20230314", "ViTPose-B, COCO 75.7 AP"),
+    "vitpose-l": _mmpose("ViTPose-large_8xb64-210e_coco-256x192-53609f55_20230314", "ViTPose-L, COCO 78.2 AP"),
+    "vitpose-h": _mmpose("ViTPose-huge_8xb64-210e_coco-256x192-e32adcd4_20230314", "ViTPose-H, COCO 78.8 AP"),
+    "hrnet-w32": _mmpose("hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909", "HRNet-W32, COCO 74.9 AP"),
+    "hrnet-w48": _mmpose("hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915", "HRNet-W48 at 384x288, COCO 76.7 AP"),
     "vitpose-base": _hugging_face("vitpose-base", "ViTPose-B, COCO 75.8 AP"),
     "vitpose-base-simple": _hugging_face("vitpose-base-simple", "ViTPose-B with the simple head, COCO 75.5 AP"),
     "vitpose-plus-small": _hugging_face("vitpose-plus-small", "ViTPose++-S, six experts, COCO 75.8 AP"),
     "vitpose-plus-base": _hugging_face("vitpose-plus-base", "ViTPose++-B, six experts, COCO 77.0 AP"),
     "vitpose-plus-large": _hugging_face("vitpose-plus-large", "ViTPose++-L, six experts, COCO 78.6 AP"),
     "vitpose-plus-huge": _hugging_face("vitpose-plus-huge", "ViTPose++-H, six experts, COCO 79.4 AP"),
-    "mmpose-vitpose-small": Source(
-        MMPOSE, ("td-hm_ViTPose-small_8xb64-210e_coco-256x192-62d7a712_20230314.pth",), "ViTPose-S, COCO 73.9 AP"
-    ),
-    "mmpose-vitpose-base": Source(
-        MMPOSE, ("td-hm_ViTPose-base_8xb64-210e_coco-256x192-216eae50_20230314.pth",), "ViTPose-B, COCO 75.7 AP"
-    ),
-    "mmpose-vitpose-large": Source(
-        MMPOSE, ("td-hm_ViTPose-large_8xb64-210e_coco-256x192-53609f55_20230314.pth",), "ViTPose-L, COCO 78.2 AP"
-    ),
-    "mmpose-vitpose-huge": Source(
-        MMPOSE, ("td-hm_ViTPose-huge_8xb64-210e_coco-256x192-e32adcd4_20230314.pth",), "ViTPose-H, COCO 78.8 AP"
-    ),
-    "mmpose-hrnet-w32": Source(
-        MMPOSE, ("td-hm_hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909.pth",), "HRNet-W32, COCO 74.9 AP"
-    ),
-    "mmpose-hrnet-w48": Source(
-        MMPOSE,
-        ("td-hm_hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915.pth",),
-        "HRNet-W48 at 384x288, COCO 76.7 AP",
-    ),
 }
 
 
