@@ -4,15 +4,18 @@ Every parameter of the node is an argument; one that is not given is taken from 
 descriptions: ros2 launch sdtc_ros pose.launch.py --show-args.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
+from launch.utilities.type_utils import coerce_to_type
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
+from sdtc_ros.errors import UsageError
 from sdtc_ros.parameters import PARAMETERS, Parameter
 
 _PARAMS_FILE = Path(__file__).resolve().parent.parent / "config" / "pose.yaml"
@@ -49,11 +52,9 @@ def _description(parameter: Parameter) -> str:
 
 def _node(context: LaunchContext) -> list[Node]:
     given = context.launch_configurations
-    parameters = {
-        parameter.name: ParameterValue(LaunchConfiguration(parameter.name), value_type=type(parameter.default))
-        for parameter in PARAMETERS
-        if given[parameter.name]
-    }
+    if not Path(given["params_file"]).is_file():  # launch_ros would go on without it
+        raise UsageError(f"params_file '{given['params_file']}' is not there")
+    parameters = {parameter.name: _value(parameter, given) for parameter in PARAMETERS if given[parameter.name]}
     parameters["use_sim_time"] = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
     return [
         Node(
@@ -66,6 +67,15 @@ def _node(context: LaunchContext) -> list[Node]:
             parameters=[given["params_file"], parameters],
         )
     ]
+
+
+def _value(parameter: Parameter, given: dict[str, str]) -> ParameterValue:
+    """An argument as the parameter's value; raises UsageError for one that it must not have, before anything starts."""
+    kind, value = type(parameter.default), given[parameter.name]
+    with suppress(ValueError):  # what cannot be read stays a text, and is refused as one
+        value = coerce_to_type(value, kind)
+    parameter.accept(value)
+    return ParameterValue(LaunchConfiguration(parameter.name), value_type=kind)
 
 
 def _topics() -> dict[str, str]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Value = bool | int | float | str
 HOG = "hog"
 RAW, COMPRESSED = "raw", "compressed"
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,21 @@ class Parameter:
     high: float | None = None
     choices: tuple[str, ...] = ()
     dynamic: bool = False
+
+    def accept(self, value: object) -> Value:
+        """The value in the parameter's type, a whole number being a real one too; raises UsageError for any other."""
+        kind = type(self.default)
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise UsageError(f"parameter '{self.name}' must be {_KINDS[kind]}{self.limits}, not {value!r}")
+        self.check(value)
+        return value
+
+    @property
+    def limits(self) -> str:
+        """The range of a number in words, with a blank before them; empty for what has none."""
+        return "" if self.low is None or self.high is None else f" of {self.low:g} to {self.high:g}"
 
     def check(self, value: Value) -> None:
         """Raise UsageError, with the reason, for a value that it must not have."""
@@ -69,6 +85,10 @@ PARAMETERS = (
     Parameter(
         "transport", RAW, "raw: sensor_msgs/Image on `image`; compressed: CompressedImage on `image`/compressed",
         choices=(RAW, COMPRESSED),
+    ),
+    Parameter(
+        "max_silence", 5.0, "seconds without an image after which the log says so, and why; 0: never", 0.0, 3600.0,
+        dynamic=True,
     ),
     Parameter(
         "statistics_period", 10.0, "seconds between two lines of statistics in the log; 0: none", 0.0, 3600.0,

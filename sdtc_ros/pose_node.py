@@ -28,10 +28,11 @@ from sdtc_ros.messages import message_types, ros_message, to_detections, to_head
 from sdtc_ros.parameters import COMPRESSED, PARAMETERS, Parameter, make_pipeline
 from sdtc_ros.pipeline import Pipeline
 from sdtc_ros.poses import FramePoses
+from sdtc_ros.silence import Silence, why_silent
 
 NODE_NAME = "sdtc_pose"
 IMAGE, POSES, ANNOTATED = "image", "sdtc/poses", "sdtc/image_annotated"
-STOP_SECONDS = 1.0  # how long a frame at work is waited for
+STOP_SECONDS = 1.0  # how long a frame at work is waited for at the end
 WARN_SECONDS = 5.0  # at most one warning about frames left out in this time
 _OVERRIDABLE = QoSOverridingOptions(
     (
@@ -58,7 +59,7 @@ class PoseNode(LifecycleNode):
         self.add_on_set_parameters_callback(self._check_new_values)
         self._log_handler = _RosLogHandler(self.get_logger())
         logging.getLogger("sdtc_ros").addHandler(self._log_handler)
-        self.create_timer(1.0, self._log_statistics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def start(self) -> None:
         """Configure and activate, where parameter `autostart` asks for it; what fails then is the node's end."""
@@ -96,6 +97,7 @@ class PoseNode(LifecycleNode):
                 now=lambda: self.get_clock().now().nanoseconds, max_age=lambda: self._value("max_age"),
             )  # fmt: skip
             self._worker.start()
+            self._silence = Silence()
             self._subscription = self._subscribe()
         except Exception as error:
             return self._refused(error)
@@ -106,7 +108,7 @@ class PoseNode(LifecycleNode):
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop working."""
-        self._stop()
+        self._stop(None)  # a worker left behind would share the pipeline with the next one
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -116,7 +118,7 @@ class PoseNode(LifecycleNode):
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free, from whatever state."""
-        self._stop()
+        self._stop(STOP_SECONDS)
         self._free()
         return super().on_shutdown(state)
 
@@ -130,15 +132,11 @@ class PoseNode(LifecycleNode):
                 descriptor.floating_point_range = [limits]
             else:
                 descriptor.integer_range = [IntegerRange(from_value=int(parameter.low), to_value=int(parameter.high))]
-        try:
-            parameter.check(self.declare_parameter(parameter.name, parameter.default, descriptor).value)
-        except UsageError:
-            raise
-        except Exception as error:  # rclpy's classes for a wrong type and a value out of range share no base
-            limits = f"; it is {type(parameter.default).__name__}"
-            if parameter.low is not None:
-                limits += f" of {parameter.low:g} to {parameter.high:g}"
-            raise UsageError(f"parameter '{parameter.name}' was given a wrong value{limits} ({error})") from None
+        # first of any type, to learn what was given: rclpy takes no 1 for 1.0, and tells a wrong type in its own terms
+        any_type = ParameterDescriptor(dynamic_typing=True)
+        given = self.declare_parameter(parameter.name, parameter.default, any_type).value
+        self.undeclare_parameter(parameter.name)
+        self.declare_parameter(parameter.name, parameter.accept(given), descriptor, ignore_override=True)
 
     def _check_new_values(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Refuse, with the reason, what a parameter must not be, or not now."""
@@ -182,10 +180,15 @@ class PoseNode(LifecycleNode):
     def _warn(self, sentence: str) -> None:
         self.get_logger().warning(sentence, throttle_duration_sec=WARN_SECONDS)
 
-    def _log_statistics(self) -> None:
-        worker, period = self._worker, self._value("statistics_period")
-        if worker is not None and 0 < period <= worker.seconds_since_report + 0.5:
+    def _every_second(self) -> None:
+        """Log the statistics, and that the camera is silent, where it is time to."""
+        worker, period, limit = self._worker, self._value("statistics_period"), self._value("max_silence")
+        if worker is None:
+            return
+        if 0 < period <= worker.seconds_since_report + 0.5:
             self.get_logger().info(worker.report().line())
+        if self._silence.is_news(worker.counts.received, limit):
+            self.get_logger().warning(f"no image came for {limit:g} s: {why_silent(self, self._subscription)}")
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition cannot be made; the node stays as it was."""
@@ -206,12 +209,12 @@ class PoseNode(LifecycleNode):
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__)) if ours else str(error)
         self.get_logger().fatal(text)
 
-    def _stop(self) -> None:
+    def _stop(self, seconds: float | None) -> None:
         if self._subscription is not None:
             self.destroy_subscription(self._subscription)
             self._subscription = None
         if self._worker is not None:
-            self._worker.stop(STOP_SECONDS)
+            self._worker.stop(seconds)
             counts = self._worker.counts
             self.get_logger().info(
                 f"stopped: {counts.received} frames received = {counts.answered} answered + {counts.replaced} dropped "

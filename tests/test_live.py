@@ -19,6 +19,7 @@ from sdtc_ros.live import Counts, LiveWorker, Report, Slot, quantile
 from sdtc_ros.parameters import PARAMETERS, check_all, make_pipeline
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.poses import FramePoses
+from sdtc_ros.silence import Silence
 
 
 def image_message(number: int, encoding: str = "bgr8") -> Any:
@@ -196,6 +197,44 @@ def test_wrong_values_are_refused_with_the_reason(values: dict, sentence: str) -
     with pytest.raises(UsageError) as refusal:
         check_all(values)
     assert str(refusal.value) == sentence
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "accepted"),
+    [("max_gap", 2, 2.0), ("threads", 2, 2), ("allow_cpu", True, True), ("bundle", "12", "12")],
+)
+def test_a_value_is_taken_in_the_parameters_type(name: str, value: Any, accepted: Any) -> None:
+    taken = next(parameter for parameter in PARAMETERS if parameter.name == name).accept(value)
+    assert (taken, type(taken)) == (accepted, type(accepted))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("max_gap", True, "parameter 'max_gap' must be a number of 0.001 to 3600, not True"),
+        ("max_people", 3.5, "parameter 'max_people' must be a whole number of 1 to 1000, not 3.5"),
+        ("allow_cpu", 1, "parameter 'allow_cpu' must be true or false, not 1"),
+        ("bundle", 12, "parameter 'bundle' must be a text, not 12"),
+        ("sticky", float("nan"), "parameter 'sticky' must lie in 0 to 1, not nan"),
+        ("sticky", 2, "parameter 'sticky' must lie in 0 to 1, not 2.0"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(name: str, value: Any, sentence: str) -> None:
+    with pytest.raises(UsageError) as refusal:
+        next(parameter for parameter in PARAMETERS if parameter.name == name).accept(value)
+    assert str(refusal.value) == sentence
+
+
+def test_silence_is_told_once_until_images_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("sdtc_ros.silence.monotonic", lambda: now)
+    silence = Silence()
+    told = []
+    for now, received in ((104, 0), (105, 0), (111, 0), (112, 3), (116, 3), (117, 3), (130, 3)):  # noqa: B007
+        told.append(silence.is_news(received, 5.0))
+    assert told == [False, True, False, False, False, True, False]
+    now = 1000.0
+    assert not Silence().is_news(0, 0.0)
 
 
 def test_pose_yaml_documents_every_parameter_with_its_default() -> None:

@@ -13,6 +13,14 @@ from conftest import exit_status
 from sdtc_ros.skeleton import POSETRACK
 
 CAMERA = "camera_optical_frame"
+# the node, saying so whenever it draws
+COUNTS_DRAWINGS = """
+import sys
+import sdtc_ros.node, sdtc_ros.pose_node
+draw = sdtc_ros.pose_node.draw_poses
+sdtc_ros.pose_node.draw_poses = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
+sys.exit(sdtc_ros.node.main())
+"""
 
 
 def answered(recorded: dict) -> list[int]:
@@ -75,6 +83,21 @@ def test_annotated_image_only_for_a_subscriber(ros, pose_node) -> None:
         assert picture["differs"] > 100, "nothing is drawn on it"
 
 
+def test_nothing_is_drawn_while_nobody_listens(ros, models) -> None:
+    parameters = [word for argument in models for word in ("-p", argument)]
+    node = ros.start(
+        sys.executable, "-c", COUNTS_DRAWINGS, "--ros-args", "-r", "image:=/camera/image_raw", *parameters
+    )
+    node.wait_for("waiting for images on")
+    assert len(ros.peer("--frames", "6", "--patient", "3")["poses"]) >= 4
+    assert "a picture is drawn" not in node.log
+    ros.peer("--annotated", "--frames", "6", "--patient", "3")
+    assert node.log.count("a picture is drawn") >= 4
+    drawn = node.log.count("a picture is drawn")
+    assert len(ros.peer("--frames", "6", "--patient", "3")["poses"]) >= 4  # and the listener has gone
+    assert node.log.count("a picture is drawn") == drawn
+
+
 def test_damaged_frames_are_named_counted_and_survived(ros, pose_node) -> None:
     node = pose_node()
     numbers = answered(ros.peer("--damage", "--frames", "12", "--hz", "4"))
@@ -98,11 +121,22 @@ def test_ctrl_c_ends_the_launch_cleanly(ros, pose_node) -> None:
 
 def test_ctrl_c_takes_less_than_two_seconds(ros, models) -> None:
     parameters = [word for argument in models for word in ("-p", argument)]
-    node = ros.start(sys.executable, "-m", "sdtc_ros.node", "--ros-args", *parameters)
+    # a whole number for a real parameter is what everybody writes
+    node = ros.start(sys.executable, "-m", "sdtc_ros.node", "--ros-args", *parameters, "-p", "max_gap:=2")
     node.wait_for("waiting for images on /image")
     assert node.interrupt() < 2.0
     assert node.process.returncode == 0
     assert "Traceback" not in node.log
+
+
+def test_ctrl_c_while_it_loads_is_no_traceback(ros, models) -> None:
+    parameters = [word for argument in models for word in ("-p", argument)]
+    node = ros.start(sys.executable, "-v", "-m", "sdtc_ros.node", "--ros-args", *parameters)  # -v tells the imports
+    node.wait_for("import 'rclpy.node'")
+    assert node.interrupt() < 2.0
+    assert node.process.returncode == 0
+    assert "Traceback" not in node.log
+    assert "waiting for images" not in node.log
 
 
 @pytest.mark.parametrize(
@@ -110,8 +144,8 @@ def test_ctrl_c_takes_less_than_two_seconds(ros, models) -> None:
     [
         ("detector:=magic", 2, "parameter 'detector' must be hog or the path of an .onnx file, not 'magic'"),
         ("detector:=magic.onnx", 4, "detector 'magic.onnx' is not there"),
-        ("sticky:=7.5", 2, "parameter 'sticky' was given a wrong value; it is float of 0 to 1"),
-        ("threads:=many", 2, "parameter 'threads' was given a wrong value; it is int of 0 to 1024"),
+        ("sticky:=7.5", 2, "parameter 'sticky' must lie in 0 to 1, not 7.5"),
+        ("threads:=many", 2, "parameter 'threads' must be a whole number of 0 to 1024, not 'many'"),
         ("lookahead:=9", 2, "lookahead must lie in 0 to 2 for this model, not 9"),
         ("provider:=abacus", 2, "parameter 'provider' must be one of cpu, cuda, tensorrt, not 'abacus'"),
     ],
@@ -144,6 +178,21 @@ def test_a_bundle_whose_file_changed_is_refused(ros, models) -> None:
     node = ros.run(sys.executable, "-m", "sdtc_ros.node", "--ros-args", "-p", f"bundle:={copy}")
     assert node.returncode == 4
     assert "encoder.onnx' is not the file that model.json describes" in node.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "sentence"),
+    [
+        ("params_file:=/nowhere.yaml", "params_file '/nowhere.yaml' is not there"),
+        ("max_gap:=soon", "parameter 'max_gap' must be a number of 0.001 to 3600, not 'soon'"),
+        ("max_gap:=0", "parameter 'max_gap' must lie in 0.001 to 3600, not 0.0"),
+    ],
+)
+def test_bad_launch_arguments_start_nothing(ros, wrong, sentence) -> None:
+    launch = ros.run("ros2", "launch", Path(__file__).parents[2] / "launch" / "pose.launch.py", wrong)
+    assert launch.returncode == 1
+    assert sentence in launch.stdout
+    assert "process started" not in launch.stdout
 
 
 def test_show_args_describes_every_parameter(ros) -> None:

@@ -1,0 +1,55 @@
+"""A camera that says nothing: the node names the reason, from what it sees of the ROS graph."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+# our node and a camera's in one process; every topic is silent for a reason of its own
+GRAPH = """
+import json, sys, time
+import rclpy
+from rclpy.qos import QoSProfile, qos_profile_sensor_data as sensor
+from sensor_msgs.msg import CompressedImage, Image
+from sdtc_ros.silence import why_silent
+rclpy.init()
+ours, camera = rclpy.create_node("sdtc_pose"), rclpy.create_node("camera")
+ours.create_publisher(Image, "/sdtc/image_annotated", 1)
+ours.create_subscription(Image, "/nowhere", print, sensor)
+lonely = why_silent(ours, next(s for s in ours.subscriptions if s.topic_name == "/nowhere"))
+camera.create_publisher(Image, "/raw", sensor)
+camera.create_publisher(CompressedImage, "/packed/compressed", sensor)
+deadline = time.monotonic() + 20
+while ours.count_publishers("/packed/compressed") + ours.count_publishers("/raw") < 2 and time.monotonic() < deadline:
+    time.sleep(0.05)
+asked = {
+    "silent": (Image, "/raw", sensor), "mismatch": (Image, "/raw", QoSProfile(depth=1)),
+    "misspelt": (Image, "/row", sensor), "packed": (Image, "/packed", sensor),
+    "unpacked": (CompressedImage, "/raw/compressed", sensor), "type": (Image, "/packed/compressed", sensor),
+}
+told = {name: why_silent(ours, ours.create_subscription(kind, topic, print, qos))
+        for name, (kind, topic, qos) in asked.items()}
+print(json.dumps(told | {"lonely": lonely}))
+"""
+
+
+def test_every_reason_has_its_sentence(ros) -> None:
+    done = ros.run(sys.executable, "-c", GRAPH)
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        "lonely": "nobody publishes on /nowhere; no topic of the type sensor_msgs/msg/Image is published",
+        "silent": "'camera' is there to publish on /raw, but nothing comes from it",
+        "mismatch": "the quality of service of 'camera' on /raw does not match ours: "
+        "Best effort publisher and reliable subscription",
+        "misspelt": "nobody publishes on /row; sensor_msgs/msg/Image is published on /raw",
+        "packed": "nobody publishes on /packed; /packed/compressed is there: set transport to compressed",
+        "unpacked": "nobody publishes on /raw/compressed; /raw is there: set transport to raw",
+        "type": "/packed/compressed carries sensor_msgs/msg/CompressedImage, not sensor_msgs/msg/Image",
+    }
+
+
+def test_the_node_says_it_and_goes_on(ros, pose_node) -> None:
+    node = pose_node("max_silence:=1.0", "lookahead:=0")
+    node.wait_for("no image came for 1 s: nobody publishes on /camera/image_raw")
+    assert ros.peer("--frames", "4", "--patient", "1")["poses"]
+    assert node.log.count("nobody publishes") == 1
