@@ -151,8 +151,8 @@ class LiveWorker:
         self._pipeline.reset()
         self._thread.start()
 
-    def stop(self, seconds: float) -> bool:
-        """Ask the thread to end after the frame it works on; whether it did within `seconds`."""
+    def stop(self, seconds: float | None) -> bool:
+        """Ask the thread to end after the frame it works on; whether it did within `seconds` (None: wait for it)."""
         self._slot.close()
         self._thread.join(seconds)
         return not self._thread.is_alive()
@@ -188,8 +188,9 @@ class LiveWorker:
                     self._handle(arrival)
                 elif not self._slot.closed:  # the camera fell silent: what waits for later frames is answered without
                     self._answer(self._pipeline.flush())
-        except Exception as error:  # nobody else would hear of it
-            self._failed(error)
+        except Exception as error:  # nobody else would hear of it; after `stop`, the outputs may be gone
+            if not self._slot.closed:
+                self._failed(error)
 
     def _handle(self, arrival: _Arrival) -> None:
         stamp = stamp_of(arrival.message.header) or arrival.stamp

@@ -1,17 +1,19 @@
 """The node's process: `ros2 run sdtc_ros pose_node`, or `python -m sdtc_ros.node --ros-args ...`.
 
 It ends at SIGINT and SIGTERM within two seconds and with status 0, else with the statuses of errors.py; what went
-wrong is one sentence in the log. rclpy is imported here and in `pose_node` only, and here after the signal handlers
-are set, so that a Ctrl-C while it loads is no traceback either.
+wrong is one sentence in the log. rclpy is imported here, in `pose_node` and in `silence` only, and here after the
+signal handlers are set, so that a Ctrl-C while it loads is no traceback either.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sdtc_ros.errors import SdtcError, UsageError
@@ -24,9 +26,7 @@ STOP_SECONDS = 1.5  # of the two; whatever still runs then (an engine being buil
 
 def main() -> int:
     """Run the node until it is told to end; returns the exit status only where ROS could not even begin."""
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
+    _on_signals(lambda: _leave(0))  # nothing is there yet that would have to be ended
     try:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
@@ -39,6 +39,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return UsageError.exit_status
+    ended = threading.Event()
+    _on_signals(ended.set)
     try:
         rclpy.init(args=sys.argv, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # wrong --ros-args, a parameter file that is missing or no YAML
@@ -48,6 +50,11 @@ def main() -> int:
     finally:
         rclpy.try_shutdown()
     _leave(status)
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: act())
 
 
 def _run(ended: threading.Event) -> int:
@@ -105,7 +112,8 @@ def _refused(error: Exception) -> int:
     """Log why there is no node; returns the exit status."""
     from rclpy.logging import get_logger
 
-    text = str(error) if isinstance(error, SdtcError) else " ".join(str(error).split())
+    # rcl's messages end in places of its source
+    text = str(error) if isinstance(error, SdtcError) else " ".join(re.sub(r", at \S+:\d+", "", str(error)).split())
     get_logger("sdtc_pose").fatal(text)
     return error.exit_status if isinstance(error, SdtcError) else UsageError.exit_status
 
