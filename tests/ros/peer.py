@@ -100,7 +100,7 @@ def main() -> None:
         spin_until(node, lambda: False, begin + number / args.hz - time.monotonic())
         if args.patient is not None and number >= args.patient:
             answer = scene.stamp(number - args.patient)
-            spin_until(node, lambda answer=answer: bool(poses) and poses[-1]["stamp"] >= answer, 3.0)
+            spin_until(node, lambda answer=answer: bool(poses) and poses[-1]["stamp"] >= answer, 10.0)
         images.publish(message(number, picture, args))
     last = scene.stamp(len(pixels) - 1)
     spin_until(node, lambda: bool(poses) and poses[-1]["stamp"] == last, 30.0)
