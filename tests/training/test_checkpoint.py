@@ -9,8 +9,11 @@ import torch
 from sdtc_ros.errors import BundleError
 from training.checkpoint import KEY, NETWORKS, config_from_dict, describe, load_backbone, load_network, load_weights
 from training.models.baselines import SingleFrame, SingleFrameConfig
+from training.models.hrnet import HRNetConfig
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
+from training.models.tde import TDEConfig
+from training.models.tdmi import TDMIConfig
 from training.models.vit import ViTConfig
 
 VIT = ViTConfig(image_size=(32, 32), patch=16, padding=0, dim=16, depth=1, heads=2, stem="conv")
@@ -19,6 +22,12 @@ CONFIGS = {
         backbone=VIT, delta=1, channels=8, head_width=4, location_sigma=1.0, mlsme=MLSMEConfig(heads=2, mask_ratio=0.25)
     ),
     "single-frame": SingleFrameConfig(backbone=VIT, skeleton="coco", head_width=4),
+    "tdmi": TDMIConfig(
+        backbone=HRNetConfig(width=4, modules=(1, 1, 1), blocks=1, image_size=(64, 32), stem=8),
+        delta=1,
+        visual="sequence",
+        tde=TDEConfig(channels=8, offset_groups=2),
+    ),
 }
 
 
