@@ -2,19 +2,24 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
 
 from sdtc_ros.errors import BundleError, UsageError
+from training import train
+from training.checkpoint import KEY, describe, load_network
 from training.losses import gaussian_heatmaps
 from training.models.hrnet import HRNetConfig
 from training.models.mutual_information import InformationConfig
 from training.models.rdm import RDMConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMI, TDMIConfig
+from training.module import TDMI_OPTIMISER, TDMITraining
 from training.tdmi_loss import tdmi_loss
 
+CONFIGS = Path(train.__file__).parent / "configs"
 SIZE = (64, 32)
 SMALL = TDMIConfig(
     backbone=HRNetConfig(width=4, modules=(1, 1, 1), blocks=1, image_size=SIZE, stem=8),
@@ -190,3 +195,47 @@ def test_what_cannot_be():
     assert build(delta=0, motion="none").eval()(windows(1)).heatmaps.shape == (3, 15, 16, 8)
     with pytest.raises(BundleError, match="optical flow"):
         build(motion="optical-flow").estimate({})
+
+
+def test_recipe_is_the_papers():
+    """Adam, 1e-3 down to 1e-6 at epochs 6, 12 and 18; without weight decay AdamW is Adam."""
+    rates = [TDMI_OPTIMISER.lr * TDMI_OPTIMISER.scale(step, math.inf, 100) for step in (0, 599, 600, 1200, 1800, 1999)]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-4, 1e-5, 1e-6, 1e-6])
+    assert TDMI_OPTIMISER.weight_decay == 0
+    training = TDMITraining(SMALL)
+    assert (training.alpha, training.target_sigma) == (1.0, 3.0)
+
+
+def test_training_module_takes_batches_and_its_alpha():
+    crops = windows()
+    batch = {"crops": crops, "points": torch.full((3, 5, 15, 2), 20.0), "weight": torch.ones(3, 5, 15)}
+    torch.manual_seed(0)
+    training = TDMITraining(SMALL, alpha=2.0).eval()
+    for pair in training.network.information.pairs.values():
+        torch.nn.init.normal_(pair.predict.weight)
+    with torch.no_grad():
+        losses = training.losses(batch)
+    expected = losses.heatmap + (2 * losses.information + losses.fit) / (16 * 8)
+    assert losses.total.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_tiny_config_builds_what_it_says():
+    command = train.build(["--config", str(CONFIGS / "tdmi-tiny.yaml"), "--trainer.logger", "false"])
+    network = command.model.network
+    assert isinstance(network, TDMI)
+    assert network.config.location_sigma == 1.0 and not network.config.freeze_backbone
+    assert network.config.information.terms == ("separation", "abundance", "motion", "frame")
+    assert (command.datamodule.config.size, command.datamodule.config.delta) == ((96, 128), 2)
+
+
+def test_a_checkpoint_brings_every_field_back(tmp_path):
+    config = dataclasses.replace(
+        SMALL, visual="sequence", tde=dataclasses.replace(SMALL.tde, stages=(2, 4), fusion="concat"),
+        rdm=RDMConfig("split", 2), information=InformationConfig(("abundance", "frame"), "distilled", 0.5),
+    )  # fmt: skip
+    network = TDMI(config)
+    state = {f"network.{name}": value for name, value in network.state_dict().items()}
+    torch.save({KEY: describe(network), "state_dict": state}, tmp_path / "tdmi.ckpt")
+    loaded = load_network(tmp_path / "tdmi.ckpt")
+    assert loaded.config == config
+    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), network.parameters(), strict=True))
