@@ -81,7 +81,9 @@ def network_config(name: str) -> SDTCConfig:
     from training.models.sdtc import SDTCConfig
 
     if name != TINY:
-        return MODELS[name]
+        config = MODELS[name]
+        assert isinstance(config, SDTCConfig), "the command line offers SDTC's sizes only"
+        return config
     import yaml
 
     content = yaml.safe_load(TINY_CONFIG.read_text(encoding="utf-8"))
