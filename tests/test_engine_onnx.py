@@ -29,6 +29,20 @@ def test_windows_reach_the_graph_in_order(tmp_path: Path, max_batch: int) -> Non
     np.testing.assert_allclose(spread, np.broadcast_to(SPREAD, (7, 15, 3)))
 
 
+@pytest.mark.parametrize(("limit", "largest"), [(3 * 5 * 12 * 4, 3), (1, 1), (1 << 29, 7)])
+def test_large_tokens_run_in_smaller_chunks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, largest: int
+) -> None:
+    """Memory is bounded by the tokens' size, not by the number of people: 5 frames x 12 numbers a window here."""
+    monkeypatch.setattr("sdtc_ros.engine.onnx.WINDOW_BYTES", limit)
+    engine = OnnxEngine(make_bundle(tmp_path), threads=1)
+    crops = np.random.default_rng(0).integers(0, 256, (5, 32, 24, 3), dtype=np.uint8)
+    handles = engine.encode(crops)
+    keypoints, _ = engine.estimate([handles] * 7)
+    np.testing.assert_array_equal(keypoints, np.broadcast_to(keypoints[:1], keypoints.shape))
+    assert len(engine._windows["tokens"]) == largest * 5
+
+
 def test_tokens_do_not_depend_on_the_crops_buffer(tmp_path: Path) -> None:
     """The caller may overwrite its crops once encode has returned."""
     engine = OnnxEngine(make_bundle(tmp_path), threads=1)

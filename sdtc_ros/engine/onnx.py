@@ -6,6 +6,7 @@ providers they therefore cross the bus once each way.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from sdtc_ros.errors import BundleError, UsageError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 OUTPUTS = ["keypoints", "spread"]
+WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps (TDMI) are 27 times SDTC's tokens
 Tokens = tuple[npt.NDArray[Any], ...]  # one array of shape 1 x ... a named tensor
 
 
@@ -58,12 +60,14 @@ class OnnxEngine:
     ) -> None:
         """Open, check and warm up both graphs.
 
-        threads: 0 leaves the number to the runtime; max_batch: larger batches run in chunks. Raises UsageError
-        (provider) and BundleError (a graph that is broken or is not the one that model.json describes).
+        threads: 0 leaves the number to the runtime; max_batch: larger batches run in chunks, and so do those whose
+        windows would take more than WINDOW_BYTES. Raises UsageError (provider) and BundleError (a graph that is broken
+        or is not the one that model.json describes).
         """
         self._names = list(bundle.tokens)
         self._frames = 2 * bundle.delta + 1
-        self._max_batch = max_batch
+        window = 4 * self._frames * sum(math.prod(shape) for shape in bundle.tokens.values())
+        self._max_batch = max(1, min(max_batch, WINDOW_BYTES // window))
         self._encoder = open_session(bundle.encoder, provider, threads=threads, allow_cpu=allow_cpu)
         self._temporal = open_session(bundle.temporal, provider, threads=threads, allow_cpu=allow_cpu)
         self.providers = list(self._encoder.get_providers())
