@@ -18,14 +18,21 @@ BASE = [
     "scipy>=1.7",
     "tqdm>=4.60",
 ]
-EXPORT = ["torch>=2.6", "onnx>=1.17", "onnxscript>=0.5"]
-TRAIN = ["torch>=2.6", "lightning>=2.5", "jsonargparse[signatures]>=4.35", "tensorboard>=2.15", "matplotlib>=3.6"]
+EXPORT = ["torch>=2.6", "onnx>=1.17", "onnxscript>=0.5", "safetensors>=0.4"]
+TRAIN = [
+    "torch>=2.6",
+    "safetensors>=0.4",
+    "lightning>=2.5",
+    "jsonargparse[signatures]>=4.35",
+    "tensorboard>=2.15",
+    "matplotlib>=3.6",
+]
 EXTRAS = {
     "train": TRAIN,
     "export": EXPORT,
-    # onnxruntime-gpu and onnxruntime own the same folder: uninstall the latter first (docs/install.md).
+    # onnxruntime-gpu and onnxruntime own the same folder: uninstall the latter first.
     "gpu": ["onnxruntime-gpu>=1.18", "tensorrt>=10", "pycuda>=2024.1"],
-    "dev": [*TRAIN, *EXPORT, "pytest>=8", "ruff>=0.8", "mypy>=1.13", "types-PyYAML"],
+    "dev": [*TRAIN, *EXPORT, "pytest>=8", "transformers>=4.48", "ruff>=0.8", "mypy>=1.13", "types-PyYAML"],
 }
 
 setup(
@@ -35,7 +42,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10",
     packages=find_packages(include=["sdtc_ros", "sdtc_ros.*", "training", "training.*", "export", "export.*"]),
-    package_data={"sdtc_ros": ["models/*/*", "py.typed"], "training": ["configs/*.yaml"]},
+    package_data={"sdtc_ros": ["models/*/*", "py.typed"], "training": ["configs/*.yaml", "configs/tables/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
