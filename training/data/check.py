@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -54,10 +55,11 @@ def run(args: argparse.Namespace) -> int:
             continue
         if args.decode:
             decode_all(index)
+        sheet = draw(index, args)
         print("\n".join(index.summary.lines()))
         if args.boxes is not None:
             print(f"  {match_detections(index, args.boxes).source}")
-        print(f"  drawn in   {draw(index, args)}", flush=True)
+        print(f"  drawn in   {sheet}", flush=True)
         damaged |= index.summary.damaged
     if len(unusable) == len(layouts):
         raise InputError(unusable[0])
@@ -81,10 +83,15 @@ def _decodes(path: Path) -> bool:
 
 
 def draw(index: Index, args: argparse.Namespace) -> Path:
-    """Write the contact sheet of a split: windows spread evenly over all of them."""
+    """Write the contact sheet of a split, windows spread evenly over all; images that do not decode are counted."""
     dataset = ClipDataset(index, WINDOW, args.delta, Augmentation() if args.augment else NO_AUGMENTATION)
     chosen = np.unique(np.linspace(0, len(dataset) - 1, max(1, args.windows)).round().astype(int)).tolist()
-    sheet = contact_sheet([(_caption(dataset, i), dataset[i]) for i in chosen], index.skeleton)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what does not decode is told in the summary
+        sheet = contact_sheet([(_caption(dataset, i), dataset[i]) for i in chosen], index.skeleton)
+    if not args.decode:
+        for broken in dataset.unreadable():
+            index.summary.skip(reasons.UNREADABLE, str(broken))
     args.out.mkdir(parents=True, exist_ok=True)
     path: Path = args.out / f"{index.summary.dataset}-{index.summary.split}.png"
     cv2.imwrite(str(path), sheet)

@@ -24,6 +24,8 @@ from training.data.windows import Subject, Window, cut_window
 
 Image = npt.NDArray[np.uint8]
 
+RUN = 8  # keyframes that make a run of neighbours
+
 
 class FrameCache:
     """The latest decoded frames, `size` of them, by path; a loader worker has one of its own."""
@@ -91,6 +93,14 @@ class ClipDataset(Dataset[Window]):
             head_size=float(people.head_sizes[row]),
         )
         return cut_window(subject, self.size, self.augmentation, random, self.index.skeleton)
+
+    def runs(self, length: int = RUN) -> list[IntArray]:
+        """Samples whose keyframes lie within `length` frames of a video, run after run; they share most images."""
+        people = self.index.people
+        video, frame = people.video[self.rows], people.frame[self.rows]
+        order = np.lexsort((frame, video))
+        stretch = video[order] * (int(frame.max()) + 1) + frame[order] // length  # rises by at least 1 at a new run
+        return np.split(order, np.flatnonzero(np.diff(stretch)) + 1)
 
     def unreadable(self) -> list[Path]:
         """The images that did not decode so far, in any worker of this process's loaders."""

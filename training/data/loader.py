@@ -27,14 +27,47 @@ class SeededOrder(DistributedSampler[Any]):
         self.skip = 0  # items of the next pass that an interrupted run has seen already
 
     def __iter__(self) -> Iterator[Any]:
-        order = self.order()
-        padded = np.resize(order, self.total_size)[self.rank :: self.num_replicas]
         skip, self.skip = self.skip, 0
-        return iter([(self.epoch, i) for i in padded[skip:].tolist()])
+        return iter([(self.epoch, i) for i in self.mine(self.order())[skip:].tolist()])
 
     def order(self) -> IntArray:
         """This epoch's order over all processes."""
         return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))  # type: ignore[arg-type]
+
+    def mine(self, order: IntArray) -> IntArray:
+        """This process's part of it."""
+        return np.resize(order, self.total_size)[self.rank :: self.num_replicas]
+
+
+class NearbyOrder(SeededOrder):
+    """An order in which windows that share frames come to the same loader worker soon after each other.
+
+    `runs` are samples of neighbouring keyframes; `mixed` runs, drawn from anywhere, are shuffled together, and each
+    worker gets whole batches of such mixtures. Every sample still comes once an epoch.
+    """
+
+    def __init__(
+        self, dataset: Sized, seed: int, runs: list[IntArray], mixed: int, batch: int, workers: int,
+        ranks: int = 1, rank: int = 0,
+    ) -> None:  # fmt: skip
+        super().__init__(dataset, seed, ranks, rank)
+        self.runs, self.mixed, self.batch, self.workers = runs, mixed, batch, max(1, workers)
+
+    def order(self) -> IntArray:
+        """Mixture after mixture."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        shuffled = [self.runs[i] for i in random.permutation(len(self.runs))]
+        mixtures = [np.concatenate(shuffled[i : i + self.mixed]) for i in range(0, len(shuffled), self.mixed)]
+        return np.concatenate([random.permutation(mixture) for mixture in mixtures])
+
+    def mine(self, order: IntArray) -> IntArray:
+        """A stretch of the order for every worker, dealt out batch by batch, as torch deals batches to workers."""
+        parts = np.array_split(
+            np.array_split(np.resize(order, self.total_size), self.num_replicas)[self.rank], self.workers
+        )
+        full = min(map(len, parts)) // self.batch * self.batch
+        dealt = np.stack([part[:full].reshape(-1, self.batch) for part in parts], axis=1).ravel()
+        return np.concatenate([dealt, *(part[full:] for part in parts)])
 
 
 class ResumableLoader(DataLoader[Window]):
@@ -46,24 +79,29 @@ class ResumableLoader(DataLoader[Window]):
             prefetch_factor=4 if workers else None, pin_memory=pin, drop_last=True, worker_init_fn=one_thread,
         )  # fmt: skip
         self._given = 0
+        self._stopped = {"epoch": 0, "batches": 0}
 
     def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
         """Lazily: Lightning makes the iterator before it tells the order which epoch it is."""
-        order = self.sampler
-        assert isinstance(order, SeededOrder) and self.batch_size is not None
-        self._given = order.skip // self.batch_size
+        order, stopped = self._order(), self._stopped
+        self._given = stopped["batches"] if stopped["epoch"] == order.epoch else 0
+        self._stopped = {"epoch": 0, "batches": 0}
+        order.skip = self._given * (self.batch_size or 1)
         for batch in super().__iter__():
             self._given += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Where it stands."""
-        return {"batches": self._given}
+        return {"epoch": self._order().epoch, "batches": self._given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there: the next pass leaves out the batches that were given already."""
-        assert isinstance(self.sampler, SeededOrder) and self.batch_size is not None
-        self.sampler.skip = state["batches"] * self.batch_size
+        """Go on there: the next pass, if it is of the same epoch, leaves out the batches that were given already."""
+        self._stopped = dict(state)
+
+    def _order(self) -> SeededOrder:
+        assert isinstance(self.sampler, SeededOrder)
+        return self.sampler
 
 
 def one_thread(worker: int) -> None:

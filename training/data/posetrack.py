@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 from sdtc_ros.errors import UsageError
 from training.data import summary as reasons
 from training.data.augment import NO_AUGMENTATION, Augmentation
-from training.data.clips import ClipDataset
+from training.data.clips import RUN, ClipDataset
 from training.data.detections import match_detections
 from training.data.index import Index, build_index
 from training.data.layout import Layout, find_layout
-from training.data.loader import ResumableLoader, SeededOrder, one_thread
+from training.data.loader import NearbyOrder, ResumableLoader, SeededOrder, one_thread
 from training.data.windows import Window
 
 
@@ -35,6 +35,9 @@ class PoseTrackConfig:
     detector boxes to validate on (training/data/detections.py), those scored under min_score dropped; None: the
     annotated boxes. size is the crop's (width, height); min_joints: people with fewer labelled joints give no window;
     cache: decoded frames that each worker keeps.
+
+    mixed: 0 draws every batch from all of the data, as the papers do; n draws it from n stretches of 8 neighbouring
+    keyframes at a time, whose decoded frames the workers keep: for GPUs that the loader cannot feed otherwise.
     """
 
     root: str
@@ -53,6 +56,7 @@ class PoseTrackConfig:
     val_batch: int = 64
     workers: int = 8
     cache: int = 32
+    mixed: int = 0
     seed: int = 0
 
 
@@ -88,7 +92,11 @@ class PoseTrackData(lightning.LightningDataModule):
         assert self.train_set is not None
         c, trainer = self.config, self.trainer
         ranks, rank = (trainer.world_size, trainer.global_rank) if trainer else (1, 0)
-        order = SeededOrder(self.train_set, c.seed, ranks, rank)
+        if c.mixed:
+            runs = self.train_set.runs()
+            order: SeededOrder = NearbyOrder(self.train_set, c.seed, runs, c.mixed, c.batch, c.workers, ranks, rank)
+        else:
+            order = SeededOrder(self.train_set, c.seed, ranks, rank)
         if len(order) < c.batch:
             raise UsageError(f"a batch of {c.batch} windows is more than the {len(order)} that there are a process")
         return ResumableLoader(self.train_set, order, c.batch, c.workers, torch.cuda.is_available())
@@ -135,4 +143,5 @@ class PoseTrackData(lightning.LightningDataModule):
 
     def _dataset(self, index: Index, augmentation: Augmentation) -> ClipDataset:
         c = self.config
-        return ClipDataset(index, c.size, c.delta, augmentation, c.seed, cache=c.cache)
+        frames = c.mixed * (RUN + 2 * c.delta)  # of a mixture
+        return ClipDataset(index, c.size, c.delta, augmentation, c.seed, cache=max(c.cache, frames))
