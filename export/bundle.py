@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from export.graphs import write_graphs
+from export.folder import check_folder, new_bundle
+from export.graphs import token_shapes, write_graphs
 from export.parity import Parity, measure, sample_windows
-from sdtc_ros.bundle import Bundle, write_manifest
-from sdtc_ros.errors import BundleError
+from sdtc_ros.bundle import Bundle, load_bundle, write_manifest
 from training.checkpoint import KEY, Network, describe, open_network
 from training.models.sdtc import MEAN, STD
 
@@ -21,48 +20,45 @@ from training.models.sdtc import MEAN, STD
 def export_bundle(
     checkpoint: Path, out: Path, name: str, accuracy: dict[str, Any] | None = None, windows: int = 16
 ) -> tuple[Bundle, Parity]:
-    """Export a checkpoint of training/train.py, or published ViTPose weights, into the folder `out`.
+    """Export a checkpoint of training/train.py, or ViTPose weights, into the folder `out`; a bundle there is replaced.
 
-    accuracy: what else was measured, kept in model.json beside the checkpoint's own validation.
-    Everything is made beside `out` and moved there only when torch and ONNX Runtime agree (export.parity), so a bundle
-    that is already there stays until a better one is complete. Raises BundleError for a checkpoint that cannot be
-    used, a folder that holds something else, or graphs that differ.
+    accuracy: what else was measured, kept in model.json beside the checkpoint's own validation. windows: how many
+    torch and ONNX Runtime are compared on (export.parity). Nothing in `out` changes unless they agree; files in it
+    that are no part of a bundle are kept (export.folder). Raises BundleError for a checkpoint that cannot be used or
+    graphs that differ, UsageError for an `out` that cannot be written or holds something else.
     """
+    check_folder(out)  # before the minutes that the rest may take
     network, content = open_network(checkpoint)
-    if out.exists() and any(out.iterdir()) and not (out / "model.json").exists():
-        raise BundleError(f"{out} is not empty and holds no bundle: choose another folder")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        encoder, temporal = write_graphs(network, work)
-        parity = measure(encoder, temporal, work, sample_windows(network, windows))
+    with new_bundle(out) as work:
+        graphs = write_graphs(network, work)
+        parity = measure(graphs.encoder, graphs.temporal, work, sample_windows(network, windows))
         parity.check()
-        measured = {"validation": content[KEY].get("validation", {})} | (accuracy or {})
-        provenance = {
-            "kind": describe(network)["kind"],
-            "config": describe(network)["config"],
-            **{key: content[KEY][key] for key in ("published",) if key in content[KEY]},
-            "epoch": content.get("epoch"),
-            "steps": content.get("global_step"),
-            "torch": torch.__version__,
-        }
         write_manifest(
             work, name=name, skeleton=network.config.skeleton, input_size=network.config.backbone.image_size[::-1],
-            delta=network.config.delta, tokens={"tokens": _token_shape(network)}, mean=MEAN, std=STD,
-            training=json.loads(json.dumps(provenance)), accuracy=measured, parity=parity.to_json(),
+            delta=network.config.delta, tokens=token_shapes(network), mean=MEAN, std=STD,
+            training=_provenance(network, content), parity=parity.to_json(),
+            accuracy=(accuracy or {}) | {"validation": _figures(content[KEY].get("validation"))},
         )  # fmt: skip
-        if out.exists():
-            shutil.rmtree(out)
-        work.chmod(0o755)
-        work.rename(out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    from sdtc_ros.bundle import load_bundle
-
     return load_bundle(out), parity
 
 
-def _token_shape(network: Network) -> tuple[int, int]:
-    rows, columns = network.config.backbone.grid
-    channels = getattr(network.config, "channels", network.config.backbone.dim)
-    return rows * columns, channels
+def _provenance(network: Network, content: dict[str, Any]) -> dict[str, Any]:
+    """What was trained, how long, and by which torch; plain JSON data."""
+    described = describe(network)
+    steps = {"epoch": content.get("epoch"), "steps": content.get("global_step")}
+    known = {key: value for key, value in steps.items() if isinstance(value, int)}
+    return {
+        "kind": described["kind"],
+        "config": json.loads(json.dumps(described["config"])),
+        **known,
+        **{key: content[KEY][key] for key in ("published",) if key in content[KEY]},
+        "torch": str(torch.__version__),
+    }
+
+
+def _figures(validation: Any) -> dict[str, float | None]:
+    """A checkpoint's last validation, None for a figure that is no number (JSON has no NaN)."""
+    if not isinstance(validation, dict):
+        return {}
+    numbers = {str(name): value for name, value in validation.items() if isinstance(value, int | float)}
+    return {name: value if math.isfinite(value) else None for name, value in numbers.items()}

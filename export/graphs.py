@@ -2,68 +2,147 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sdtc_ros.bundle import ENCODER, TEMPORAL
 from training.checkpoint import Network
 from training.models.decode import Decode
+from training.models.tdmi import TDMI
 
 OPSET = 20  # LayerNormalization and Gelu as single operators
+INLINE_LIMIT = 1_500_000_000  # bytes of weights; protobuf ends at 2 GiB, and so does an .onnx file that holds its own
 
 
 class EncoderGraph(nn.Module):
-    """crops N x H x W x 3 uint8 BGR -> tokens N x L x C."""
+    """crops N x H x W x 3 uint8 BGR -> the encoder's tensors, each N x ..., in the order of their names."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, crops: Tensor) -> Tensor:
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Normalise, backbone, projection."""
-        return self.network.encode(crops)
+        return tuple(_encode(self.network, crops).values())
 
 
 class TemporalGraph(nn.Module):
-    """tokens N x T x L x C -> keypoints N x K x 3, spread N x K x 3 (crop pixels), heatmaps N x K x h x w."""
+    """The encoder's tensors of windows, each N x T x ..., in the order of their names -> keypoints N x K x 3, spread
+    N x K x 3 (crop pixels), heatmaps N x K x h x w.
+    """
 
     def __init__(self, network: Network) -> None:
         super().__init__()
         self.network = network
         self.decode = Decode(network.config.heatmap_size, network.config.backbone.image_size)
 
-    def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, *tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Window, heatmaps, decoding."""
-        heatmaps = self.network.estimate(tokens)
+        if isinstance(self.network, TDMI):
+            heatmaps = self.network.estimate(dict(zip(self.network.token_names, tokens, strict=True)))
+        else:
+            (single,) = tokens
+            heatmaps = self.network.estimate(single)
         keypoints, spread = self.decode(heatmaps)
         return keypoints, spread, heatmaps
 
 
-def example_inputs(network: Network, batch: int = 2) -> tuple[Tensor, Tensor]:
-    """Random crops (uint8) and window tokens of the right shapes."""
-    height, width = network.config.backbone.image_size
-    crops = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8)
-    with torch.no_grad():
-        tokens = network.encode(crops[:1])
-    window = torch.randn(batch, 2 * network.config.delta + 1, *tokens.shape[1:])
-    return crops, window
+@dataclass(frozen=True)
+class Graphs:
+    """The modules of a bundle and the ONNX programs traced from them, by file name."""
+
+    encoder: nn.Module
+    temporal: nn.Module
+    programs: dict[str, torch.onnx.ONNXProgram]
 
 
-def write_graphs(network: Network, folder: Path) -> tuple[EncoderGraph, TemporalGraph]:
-    """Write encoder.onnx and temporal.onnx (dynamic batch, weights inside); returns the modules they came from."""
+def write_graphs(network: Network, folder: Path) -> Graphs:
+    """Trace both graphs and write encoder.onnx and temporal.onnx."""
+    graphs = trace_graphs(network)
+    save_graphs(graphs, folder)
+    return graphs
+
+
+def trace_graphs(network: Network) -> Graphs:
+    """Trace both graphs with a dynamic batch; puts the network into eval mode."""
     network = network.eval()
     encoder, temporal = EncoderGraph(network).eval(), TemporalGraph(network).eval()
-    crops, window = example_inputs(network)
-    _write(encoder, crops, "crops", ["tokens"], folder / "encoder.onnx")
-    _write(temporal, window, "tokens", ["keypoints", "spread", "heatmaps"], folder / "temporal.onnx")
-    return encoder, temporal
+    crops, windows = example_inputs(network)
+    with torch.no_grad():
+        temporal(*windows.values())  # a network that cannot run on tokens says so in its own words
+    batch = {0: torch.export.Dim("batch")}
+    programs = {
+        ENCODER: trace(encoder, {"crops": crops}, (batch,), list(windows)),
+        TEMPORAL: trace(temporal, windows, ((batch,) * len(windows),), ["keypoints", "spread", "heatmaps"]),
+    }
+    return Graphs(encoder, temporal, programs)
 
 
-def _write(module: nn.Module, example: Tensor, name: str, outputs: list[str], path: Path) -> None:
-    program = torch.onnx.export(
-        module, (example,), dynamo=True, opset_version=OPSET, input_names=[name], output_names=outputs,
-        dynamic_shapes=({0: torch.export.Dim("batch")},), verbose=False,
-    )  # fmt: skip
+def token_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+    """Name -> per-crop shape of every tensor that the encoder gives, in order; the network must be in eval mode."""
+    height, width = network.config.backbone.image_size
+    with torch.no_grad():
+        tokens = _encode(network, torch.zeros(1, height, width, 3, dtype=torch.uint8))
+    return {name: tuple(tensor.shape[1:]) for name, tensor in tokens.items()}
+
+
+def example_inputs(network: Network, batch: int = 2) -> tuple[Tensor, dict[str, Tensor]]:
+    """Random crops (uint8) and window tokens by name, of the right shapes."""
+    height, width = network.config.backbone.image_size
+    random = torch.Generator().manual_seed(0)  # its own, so that the caller's random numbers stay what they were
+    crops = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, generator=random)
+    frames = 2 * network.config.delta + 1
+    shapes = token_shapes(network).items()
+    return crops, {name: torch.randn(batch, frames, *shape, generator=random) for name, shape in shapes}
+
+
+def _encode(network: Network, crops: Tensor) -> dict[str, Tensor]:
+    """What the encoder gives, by name."""
+    tokens = network.encode(crops)
+    return tokens if isinstance(tokens, dict) else {"tokens": tokens}
+
+
+def trace(
+    module: nn.Module, examples: dict[str, Tensor], dynamic: tuple[Any, ...], outputs: list[str]
+) -> torch.onnx.ONNXProgram:
+    """One module as an ONNX program; axis 0 of all inputs is the batch and the only dynamic one, as `dynamic` says."""
+    with _quiet():
+        program = torch.onnx.export(
+            module, tuple(examples.values()), dynamo=True, opset_version=OPSET, input_names=list(examples),
+            output_names=outputs, dynamic_shapes=dynamic, verbose=False,
+        )  # fmt: skip
     assert program is not None
-    program.save(str(path), external_data=False)
+    for node in program.model.graph:
+        node.metadata_props.clear()  # stack traces: they name this machine's folders, and can outweigh the weights
+    return program
+
+
+def save_graphs(graphs: Graphs, folder: Path) -> None:
+    """Write encoder.onnx and temporal.onnx; weights above INLINE_LIMIT go to a file beside it, named .onnx.data."""
+    for name, program in graphs.programs.items():
+        weights = program.model.graph.initializers.values()
+        size = sum(weight.const_value.nbytes for weight in weights if weight.const_value is not None)
+        program.save(str(folder / name), external_data=size > INLINE_LIMIT)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's word on packages and classes that have no part in this."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name: batch will not be used")  # the inputs share it
+            yield
+    finally:
+        log.setLevel(level)
