@@ -185,7 +185,7 @@ def test_a_real_frame():
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_folder_that_is_something_else_is_told_in_a_sentence(tmp_path, name):
-    with pytest.raises(InputError, match="does not exist; expected .*images/") as caught:
+    with pytest.raises(InputError, match="does not exist; expected a folder with .*images/") as caught:
         find_layout(tmp_path / "nowhere", "val", name)
     assert str(tmp_path / "nowhere") in str(caught.value)
     with pytest.raises(InputError, match="has no annotations of a split 'val'; expected"):

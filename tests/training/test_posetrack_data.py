@@ -381,8 +381,14 @@ def test_check_tells_how_many_people_a_detector_finds(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ((), "data has no annotations of a split '<split>'; expected annotations/<split>/"),
-        (("--dataset", "hieve"), "expected annotations/<split>/<video>/000000.xml beside images/<split>/<video>/"),
+        (
+            (),
+            "data holds no data set that is known; expected annotations/<split>/*.json (PoseTrack17, 18), pose",
+        ),
+        (
+            ("--dataset", "hieve"),
+            "data holds no hieve; expected annotations/<split>/<video>/000000.xml beside images/<split>/<video>/",
+        ),
         (("--dataset", "posetrack21"), "expected posetrack_data/<split>/*.json beside images/<split>/<sequence>/"),
         (
             ("--split", "val", "--dataset", "posetrack17"),

@@ -35,6 +35,10 @@ EXPECTED = {
     "posetrack21": "posetrack_data/{split}/*.json beside images/{split}/<sequence>/000000.jpg",
     "hieve": "annotations/{split}/<video>/000000.xml beside images/{split}/<video>/000000.jpg",
 }
+_ANY = (
+    "annotations/{split}/*.json (PoseTrack17, 18), posetrack_data/{split}/*.json (PoseTrack21) or "
+    "annotations/{split}/<video>/*.xml (HiEve), with images/ beside"
+)
 _PEEK = 5  # how many unreadable files are passed over in search of one that tells the data set
 
 
@@ -56,7 +60,7 @@ def find_layout(root: Path, split: str, dataset: str | None = None, images: Path
     if dataset is not None and dataset not in DATASETS:
         raise UsageError(f"data set '{dataset}' is not known; known are {', '.join(DATASETS)}")
     if not root.is_dir():
-        raise InputError(f"{root} does not exist; expected {_expected(dataset, split)} in it")
+        raise InputError(f"{root} does not exist; expected a folder with {_expected(dataset, split)}")
     for place in _places(dataset):
         folder = root / place.format(split=split)
         files = _annotation_files(folder)
@@ -81,6 +85,9 @@ def find_splits(root: Path, dataset: str | None = None, images: Path | None = No
         for path in root.glob(place.format(split="*"))
         if _annotation_files(path)
     }
+    if root.is_dir() and not names:
+        what = dataset or "data set that is known"
+        raise InputError(f"{root} holds no {what}; expected {_expected(dataset, '<split>')}{_hint(root)}")
     return [find_layout(root, split, dataset, images) for split in sorted(names) or ["<split>"]]
 
 
@@ -89,8 +96,7 @@ def _places(dataset: str | None) -> list[str]:
 
 
 def _expected(dataset: str | None, split: str) -> str:
-    texts = [EXPECTED[dataset]] if dataset else [f"{text} ({name})" for name, text in EXPECTED.items()]
-    return ", or ".join(texts).format(split=split)
+    return (EXPECTED[dataset] if dataset else _ANY).format(split=split)
 
 
 def _hint(root: Path) -> str:
