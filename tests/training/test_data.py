@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from torch.utils.data import DataLoader
 
 from export.parity import SEED as PARITY_SEED
 from sdtc_ros.commands.demo import SEED as DEMO_SEED
@@ -268,8 +269,8 @@ def take(stream, count=12):
     return [next(samples) for _ in range(count)]
 
 
-def stream_of(seed=0, rank=0, pool=2, reuse=3.0):
-    return SyntheticWindows(SceneConfig(frames=6), SIZE, 1, HARD, seed, pool, reuse, rank)
+def stream_of(seed=0, rank=0, pool=2, reuse=3, batch=1, skip=0):
+    return SyntheticWindows(SceneConfig(frames=6), SIZE, 1, HARD, seed, pool, reuse, rank, batch, skip)
 
 
 def same(one, other):
@@ -284,15 +285,28 @@ def test_a_stream_is_fixed_by_its_seed(rendered):
 def test_ranks_and_workers_have_streams_of_their_own(rendered, monkeypatch):
     streams = []
     for worker in (None, 1, 2):
-        number = None if worker is None else type("Worker", (), {"id": worker})
+        number = None if worker is None else type("Worker", (), {"id": worker, "num_workers": 3})
         monkeypatch.setattr(synthetic, "get_worker_info", lambda number=number: number)
         streams += [take(stream_of(rank=rank)) for rank in (0, 1)]
     for i, one in enumerate(streams):
         assert not any(same(one, other) for other in streams[:i])
 
 
+@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+def test_a_stream_goes_on_after_any_number_of_batches(rendered, workers):
+    def batches(skip, count):
+        stream = stream_of(pool=2, reuse=3, batch=2, skip=skip)
+        loader = iter(DataLoader(stream, batch_size=2, num_workers=workers))
+        return [next(loader) for _ in range(count)]
+
+    whole = batches(0, 7)
+    for skip in (1, 2, 5):
+        assert same(batches(skip, 7 - skip), whole[skip:])
+    assert not same(whole[:3], whole[3:6])
+
+
 def test_clips_are_replaced_when_they_have_given_their_windows(rendered):
-    samples = take(stream_of(pool=2, reuse=5.0), 40)
+    samples = take(stream_of(pool=2, reuse=5), 40)
     clips = [tuple(sample["crops"][1, 32, 24, ::2].tolist()) for sample in samples]
     given = [clips.count(clip) for clip in set(clips)]
     assert max(given) == 5
@@ -301,7 +315,7 @@ def test_clips_are_replaced_when_they_have_given_their_windows(rendered):
 
 
 def test_seeds_of_training_validation_parity_and_demo_never_meet(rendered):
-    take(stream_of(reuse=1.0), 60)
+    take(stream_of(reuse=1), 60)
     training = [seed for _, seed in rendered]
     rendered.clear()
     SyntheticValidation(SceneConfig(), SIZE, 1, clips=5)

@@ -1,12 +1,14 @@
 """Synthetic clips rendered on the fly, as a Lightning data module.
 
-Each loader worker keeps a pool of clips, draws windows from random ones, and replaces a clip when it has given as many
-windows as it has people times `reuse` frames: rendering is then a small share of the work, and a batch still mixes
-many scenes. Training seeds lie under 1e9, validation seeds from 1e9 on; the demo and the benches use others.
+Each loader worker keeps a pool of clips, takes one window from each in turn, and replaces a clip when it has given
+`reuse` windows: rendering is then a small share of the work, and a batch still mixes many scenes. Every window follows
+from its number alone, so that a stream can go on anywhere. Training seeds lie under 1e9, validation seeds from 1e9 on;
+the demo and the benches use others.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -33,50 +35,48 @@ def usable_people(clip: Clip, frame: int, labelled: int = 5) -> list[int]:
     return np.flatnonzero(seen & (inside.sum(axis=1) >= labelled)).tolist()
 
 
-@dataclass
-class _Pooled:
-    clip: Clip
-    left: int  # windows it may still give
-
-
 class SyntheticWindows(IterableDataset[Window]):
-    """An endless stream of training windows; `seed`, the process's rank and the worker's number fix the stream."""
+    """An endless stream of training windows, fixed by `seed`, the process's `rank` and the loader's worker.
+
+    It goes on after `skip` batches of `batch` windows, which the loader has taken from its workers in turn.
+    """
 
     def __init__(
         self, scene: SceneConfig, size: tuple[int, int], delta: int, augmentation: Augmentation, seed: int,
-        pool: int = 16, reuse: float = 8.0, rank: int = 0,
+        pool: int = 16, reuse: int = 32, rank: int = 0, batch: int = 1, skip: int = 0,
     ) -> None:  # fmt: skip
         self.scene, self.size, self.delta, self.augmentation = scene, size, delta, augmentation
         self.seed, self.pool, self.reuse, self.rank = seed, pool, reuse, rank
+        self.batch, self.skip = batch, skip
 
     def __iter__(self) -> Iterator[Window]:
         cv2.setNumThreads(1)
-        worker = get_worker_info()
-        random = np.random.default_rng([self.seed, self.rank, worker.id if worker else 0])
-        pool: list[_Pooled] = []
+        info = get_worker_info()
+        number, workers = (info.id, info.num_workers) if info else (0, 1)
+        worker = (number + self.skip) % workers  # the loader asks its first worker first, wherever it goes on
+        given = self.batch * len(range(worker, self.skip, workers))
+        pool: dict[int, tuple[int, Clip]] = {}  # slot -> how many clips it has had, and the one it has
+        for n in itertools.count(given):
+            turn, slot = divmod(n, self.pool)
+            first = max(1, self.reuse * (slot + 1) // self.pool)  # the first clips end one by one, not all at once
+            generation = (turn - first) // self.reuse + 1
+            if slot not in pool or pool[slot][0] != generation:
+                pool[slot] = generation, self._clip(worker, slot, generation)
+            yield self._draw(pool[slot][1], np.random.default_rng([self.seed, self.rank, worker, 1, n]))
+
+    def _clip(self, worker: int, slot: int, generation: int) -> Clip:
+        """The slot's next clip with somebody in it who gives a window."""
+        random = np.random.default_rng([self.seed, self.rank, worker, 0, slot, generation])
         while True:
-            if len(pool) < self.pool:
-                pool.append(self._new_clip(random, first=len(pool)))
-            slot = int(random.integers(len(pool)))
-            window = self._draw(pool[slot].clip, random)
-            pool[slot].left -= 1
-            if pool[slot].left <= 0:
-                pool[slot] = self._new_clip(random)
-            if window is not None:
-                yield window
+            clip = render_clip(self.scene, int(random.integers(VALIDATION_SEED)))
+            if any(usable_people(clip, frame) for frame in range(len(clip.frames))):
+                return clip
 
-    def _new_clip(self, random: np.random.Generator, first: int | None = None) -> _Pooled:
-        clip = render_clip(self.scene, int(random.integers(VALIDATION_SEED)))
-        windows = int(self.reuse * len(clip.track_ids))
-        if first is not None:  # the first clips end one by one, not all in one step
-            windows = max(1, windows * (first + 1) // self.pool)
-        return _Pooled(clip, windows)
-
-    def _draw(self, clip: Clip, random: np.random.Generator) -> Window | None:
-        frame = int(random.integers(len(clip.frames)))
-        people = usable_people(clip, frame)
-        if not people:
-            return None
+    def _draw(self, clip: Clip, random: np.random.Generator) -> Window:
+        people: list[int] = []
+        while not people:
+            frame = int(random.integers(len(clip.frames)))
+            people = usable_people(clip, frame)
         person = people[int(random.integers(len(people)))]
         return person_window(clip, frame, person, self.delta, self.size, self.augmentation, random)
 
@@ -103,7 +103,7 @@ class SyntheticValidation(Dataset[Window]):
 
 @dataclass
 class SyntheticConfig:
-    """What is rendered and how it is batched. `size` is the crop's (width, height)."""
+    """What is rendered and how it is batched: `size` is the crop's (width, height), `reuse` counts a clip's windows."""
 
     scene: SceneConfig = field(default_factory=SceneConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -112,7 +112,7 @@ class SyntheticConfig:
     batch: int = 32
     workers: int = 1
     pool: int = 16
-    reuse: float = 8.0
+    reuse: int = 32
     validation_clips: int = 40
     seed: int = 0
 
@@ -131,13 +131,19 @@ class SyntheticData(lightning.LightningDataModule):
         self._validation: SyntheticValidation | None = None
 
     def train_dataloader(self) -> DataLoader[Window]:
-        """Batches of the endless stream; a resumed run goes on with a stream of its own (the step is in the seed)."""
+        """Batches of the endless stream; a resumed run goes on where it stopped."""
         c = self.config
-        step, rank = (self.trainer.global_step, self.trainer.global_rank) if self.trainer else (0, 0)
-        stream = SyntheticWindows(c.scene, c.size, c.delta, c.augmentation, c.seed + step, c.pool, c.reuse, rank)
+        steps, rank, parts = 0, 0, 1
+        if self.trainer:
+            steps, rank = self.trainer.global_step, self.trainer.global_rank
+            parts = self.trainer.accumulate_grad_batches
+        stream = SyntheticWindows(
+            c.scene, c.size, c.delta, c.augmentation, c.seed, c.pool, c.reuse, rank, c.batch, steps * parts
+        )
         return DataLoader(
             stream, batch_size=c.batch, num_workers=c.workers, persistent_workers=c.workers > 0,
             prefetch_factor=4 if c.workers else None, pin_memory=torch.cuda.is_available(),
+            generator=torch.Generator(),  # its own: torch's stays as a checkpoint has it
         )  # fmt: skip
 
     def val_dataloader(self) -> DataLoader[Window]:
@@ -145,4 +151,4 @@ class SyntheticData(lightning.LightningDataModule):
         if self._validation is None:
             c = self.config
             self._validation = SyntheticValidation(c.scene, c.size, c.delta, c.validation_clips)
-        return DataLoader(self._validation, batch_size=64)
+        return DataLoader(self._validation, batch_size=64, generator=torch.Generator())
