@@ -83,23 +83,3 @@ class Curves(Callback):
                 title = f"{type(module).__name__}, {folder}"
                 boxes = getattr(getattr(trainer, "datamodule", None), "boxes", "boxes as the data gives them")
                 plot_curves(read_logs(folder), folder / "curves.png", title, boxes)
-
-
-class LastCheckpoint(Callback):
-    """Keeps `last.ckpt`: the newest state at every validation and at the end (Lightning's own may lag behind both)."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "last.ckpt"
-
-    def _save(self, trainer: lightning.Trainer) -> None:
-        if not trainer.sanity_checking:
-            trainer.save_checkpoint(self.path, weights_only=False)  # with the optimiser
-
-    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Save after a validation of a fit."""
-        if trainer.state.fn == "fit":
-            self._save(trainer)
-
-    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
-        """Save the last step's state."""
-        self._save(trainer)

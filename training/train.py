@@ -25,11 +25,14 @@ from lightning.pytorch.callbacks import Callback, ModelCheckpoint  # noqa: E402
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa: E402
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 
-from sdtc_ros.errors import SdtcError  # noqa: E402
-from training.curves import Curves, LastCheckpoint, keep_earlier_log  # noqa: E402
+from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from training.checkpoint import load_weights  # noqa: E402
+from training.curves import Curves, keep_earlier_log  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
+from training.resume import LastCheckpoint  # noqa: E402
 
 DEFAULT_RUNS = ("backbone-tiny.yaml", "sdtc-tiny.yaml")
+LIGHTNINGS_OWN = ("last", "best", "hpc")  # checkpoints that are found by Lightning
 
 
 class Command(LightningCLI):
@@ -54,16 +57,34 @@ class Command(LightningCLI):
         ours: list[Callback] = [best, LastCheckpoint(run / "checkpoints"), Curves()]
         return super().instantiate_trainer(**{"logger": loggers, "callbacks": [*given, *ours]} | kwargs)
 
+    def instantiate_classes(self) -> None:
+        """Say in its own words what a part of ours refuses: the parser wraps it into a page with the whole config."""
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            reason = error.__cause__ or error
+            if isinstance(reason, SdtcError):
+                raise reason from None
+            words = (str(reason) or type(reason).__name__).splitlines()[0]
+            raise UsageError(f"these options do not go together: {words}") from error
+
     def before_fit(self) -> None:
-        """Load checkpoints as weights only, and keep an earlier log, which Lightning's logger deletes on opening."""
-        self.config_init["fit"]["weights_only"] = True
+        """Check what is to be resumed, and keep an earlier log, which Lightning's logger deletes on opening."""
+        self._check_checkpoint("fit")
         for logger in self.trainer.loggers:
             if isinstance(logger, CSVLogger):
                 keep_earlier_log(Path(logger.log_dir))
 
     def before_validate(self) -> None:
-        """Load checkpoints as weights only."""
-        self.config_init["validate"]["weights_only"] = True
+        """Check what is to be validated."""
+        self._check_checkpoint("validate")
+
+    def _check_checkpoint(self, subcommand: str) -> None:
+        """Load checkpoints as weights only; BundleError for a file that is none of this network's."""
+        settings = self.config_init[subcommand]
+        settings["weights_only"] = True
+        if settings["ckpt_path"] not in (None, *LIGHTNINGS_OWN):
+            load_weights(self.model.network, settings["ckpt_path"])
 
 
 def build(arguments: list[str], run: bool = False) -> Command:

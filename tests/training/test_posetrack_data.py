@@ -22,7 +22,6 @@ from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.images import picture_to_bgr
 from sdtc_ros.synthetic import SceneConfig
 from training.checkpoint import KEY, read_checkpoint
-from training.curves import LastCheckpoint
 from training.data import clips
 from training.data.__main__ import main
 from training.data.clips import ClipDataset
@@ -35,6 +34,7 @@ from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SingleFrameTraining
+from training.resume import LastCheckpoint
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 TINY = SingleFrameConfig(backbone=ViTConfig(image_size=(64, 48), dim=16, depth=1, heads=2), head_width=8)

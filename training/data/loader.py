@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from training.data.windows import Window
@@ -77,6 +78,7 @@ class ResumableLoader(DataLoader[Window]):
         super().__init__(
             dataset, batch_size=batch, sampler=order, num_workers=workers, persistent_workers=workers > 0,
             prefetch_factor=4 if workers else None, pin_memory=pin, drop_last=True, worker_init_fn=one_thread,
+            generator=torch.Generator(),  # its own: torch's stays as a checkpoint has it
         )  # fmt: skip
         self._given = 0
         self._stopped = {"epoch": 0, "batches": 0}
