@@ -148,9 +148,8 @@ def open_network(path: Path | str) -> tuple[Network, dict[str, Any]]:
 
 def _neither(refusal: BundleError, path: Path | str) -> BundleError:
     """The reason why a file is no checkpoint of ours, made one why it is no file of published weights either."""
-    return (
-        BundleError(f"{refusal}; nor does it hold published weights that are known") if Path(path).exists() else refusal
-    )
+    more = "; nor does it hold published weights that are known" if Path(path).exists() else ""
+    return BundleError(f"{refusal}{more}")
 
 
 def _fill(module: nn.Module, weights: dict[str, Any], complaint: str) -> None:
