@@ -27,6 +27,7 @@ class SingleFrameConfig:
     head: HeadKind = "deconv"
     head_width: int = 256
     location_sigma: float | None = None
+    freeze_backbone: bool = False
 
     @property
     def delta(self) -> int:
@@ -41,7 +42,7 @@ class SingleFrameConfig:
 
 
 class SingleFrame(nn.Module):
-    """ViTPose, a backbone and a head; trained whole."""
+    """ViTPose, a backbone and a head; trained whole, or the head alone."""
 
     def __init__(self, config: SingleFrameConfig) -> None:
         super().__init__()
@@ -49,6 +50,15 @@ class SingleFrame(nn.Module):
         self.skeleton = skeleton_by_name(config.skeleton)
         self.backbone = ViT(config.backbone)
         self.head = make_head(config.head, config.backbone.dim, config.head_width, len(self.skeleton))
+        if config.freeze_backbone:
+            self.backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> SingleFrame:
+        """A frozen backbone stays in eval mode, as SDTC's does."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.backbone.eval()
+        return self
 
     def encode(self, crops: Tensor) -> Tensor:
         """uint8 BGR crops N x H x W x 3 -> tokens N x L x D."""
