@@ -44,7 +44,11 @@ def read_folder(folder: Path | str, skeleton: Skeleton = POSETRACK, ordered: boo
 def read_sequence(path: Path | str, skeleton: Skeleton = POSETRACK) -> Sequence:
     """One PoseTrack17, 18 or 21 file, truth or predictions; raises InputError that says what was expected where."""
     path = Path(path)
-    data = load_json(path)
+    return parse_sequence(load_json(path), path, skeleton)
+
+
+def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Sequence:
+    """A file's content as read_sequence reads it; `path` names the sequence and stands in what errors say."""
     if isinstance(data, dict) and "annolist" in data:
         return Sequence(path.stem, parse_annolist(data, path, skeleton), skeleton, path)
     if not isinstance(data, dict) or "images" not in data:

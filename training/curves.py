@@ -7,10 +7,15 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning
 from lightning.pytorch.callbacks import Callback
 
-Series = dict[str, list[tuple[int, float]]]
+from training.data.sheet import prediction_sheet
+from training.module import PoseTraining
+
+Points = list[tuple[int, float]]
+Series = dict[str, Points]
 
 
 def read_log(path: Path) -> Series:
@@ -46,23 +51,27 @@ def read_logs(folder: Path) -> Series:
 
 
 def plot_curves(series: Series, path: Path, title: str, boxes: str = "ground-truth boxes") -> None:
-    """Draw training losses (logarithmic) and validation PCKh by joint group into a PNG; it says on which boxes."""
+    """Draw training losses (logarithmic), validation PCKh and AP by joint group into a PNG; it says on which boxes."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, (losses, accuracy) = pyplot.subplots(1, 2, figsize=(12, 4.5), constrained_layout=True)
+    measures = {"val/pckh_": "PCKh@0.5"}
+    if any(name.startswith("val/ap_") for name in series):
+        measures["val/ap_"] = "AP"
+    size = (6 * (1 + len(measures)), 4.5)
+    figure, (losses, *others) = pyplot.subplots(1, 1 + len(measures), figsize=size, constrained_layout=True)
     for name, points in sorted(series.items()):
         if name.startswith("train/") and any(value > 0 for _, value in points):
             losses.plot(*zip(*points, strict=True), label=name.removeprefix("train/"), linewidth=1)
-        elif name.startswith("val/pckh_"):
-            group = name.removeprefix("val/pckh_")
-            style: dict[str, Any] = {"linewidth": 2.5, "color": "black"} if group == "all" else {"linewidth": 1}
-            accuracy.plot(*zip(*points, strict=True), label=f"{group} {points[-1][1]:.1f}", marker=".", **style)
     losses.set(yscale="log", xlabel="step", title="training losses")
-    accuracy.set(ylim=(0, 100), xlabel="step", title=f"validation PCKh@0.5 (%), {boxes}")
-    for axes in (losses, accuracy):
+    for axes, (prefix, measure) in zip(others, measures.items(), strict=True):
+        for name, points in sorted(series.items()):
+            if name.startswith(prefix):
+                _plot_group(axes, name.removeprefix(prefix), points)
+        axes.set(ylim=(0, 100), xlabel="step", title=f"validation {measure} (%), {boxes}")
+    for axes in (losses, *others):
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(fontsize=8, ncols=2)
@@ -71,15 +80,34 @@ def plot_curves(series: Series, path: Path, title: str, boxes: str = "ground-tru
     pyplot.close(figure)
 
 
+def _plot_group(axes: Any, group: str, points: Points) -> None:
+    """One joint group's line; the one over all joints is thick and black."""
+    style: dict[str, Any] = {"linewidth": 2.5, "color": "black"} if group in ("all", "total") else {"linewidth": 1}
+    axes.plot(*zip(*points, strict=True), label=f"{group} {points[-1][1]:.1f}", marker=".", **style)
+
+
 class Curves(Callback):
-    """Redraws `curves.png` in the run's folder after every validation."""
+    """Redraws `curves.png` and `samples.png` in the run's folder after every validation."""
 
     def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
         """Plot what the CSV log holds so far."""
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
         for logger in trainer.loggers:
-            if not trainer.sanity_checking and isinstance(logger, lightning.pytorch.loggers.CSVLogger):
+            if isinstance(logger, lightning.pytorch.loggers.CSVLogger):
                 logger.save()
                 folder = Path(logger.log_dir)
                 title = f"{type(module).__name__}, {folder}"
                 boxes = getattr(getattr(trainer, "datamodule", None), "boxes", "boxes as the data gives them")
                 plot_curves(read_logs(folder), folder / "curves.png", title, boxes)
+                self._show_samples(trainer, module, folder)
+
+    def _show_samples(self, trainer: lightning.Trainer, module: lightning.LightningModule, folder: Path) -> None:
+        """The first validation windows, labels beside predictions, as a picture and in TensorBoard."""
+        if not isinstance(module, PoseTraining):
+            return
+        sheet = prediction_sheet(module.validation.shown, module.network.skeleton)
+        cv2.imwrite(str(folder / "samples.png"), sheet)
+        for logger in trainer.loggers:
+            if isinstance(logger, lightning.pytorch.loggers.TensorBoardLogger):
+                logger.experiment.add_image("samples", sheet[..., ::-1].copy(), trainer.global_step, dataformats="HWC")

@@ -7,11 +7,9 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
 
-from sdtc_ros.decode import decode_heatmaps
 from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Network, describe, load_backbone, load_weights
 from training.losses import Losses, sdtc_loss
@@ -19,8 +17,7 @@ from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.tdmi_loss import TDMILosses, tdmi_loss
-
-PCKH = 0.5  # a joint is right within half of poseval's head size
+from training.validation import Validation
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,14 @@ class OptimiserConfig:
 
 
 class PoseTraining(lightning.LightningModule):
-    """What all networks share; subclasses build `self.network`. Logs losses and PCKh by joint group."""
+    """What all networks share; subclasses build `self.network`. Logs losses, PCKh and AP by joint group."""
 
     network: Network
 
     def __init__(self, optimiser: OptimiserConfig, lam: float) -> None:
         super().__init__()
         self.optimiser, self.lam = optimiser, lam
-        self._right: list[np.ndarray] = []
-        self._kinds: list[np.ndarray] = []
+        self.validation = Validation()
 
     def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
@@ -92,27 +88,15 @@ class PoseTraining(lightning.LightningModule):
         return losses.total
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """Loss and, joint by joint, whether the decoded point lies within half a head size of the truth."""
-        heatmaps = self.network(batch["crops"]).heatmaps.float()
-        middle = batch["points"].shape[1] // 2
-        height, width = self.network.config.backbone.image_size
-        keypoints, _ = decode_heatmaps(heatmaps.cpu().numpy(), (width, height))
-        truth, weight = (batch[key][:, middle].cpu().numpy() for key in ("points", "weight"))
-        distance = np.linalg.norm(keypoints[..., :2] - truth, axis=-1)
-        right = (distance <= PCKH * batch["head_size"].cpu().numpy()[:, None]).astype(float)
-        self._right.append(np.where(weight > 0, right, np.nan))
-        self._kinds.append(np.stack([batch["hidden"].cpu().numpy(), batch["blurred"].cpu().numpy()]))
+        """Collect what `training.validation` measures."""
+        self.validation.add(batch, self.network(batch["crops"]).heatmaps, self.network.config.backbone.image_size)
 
     def on_validation_epoch_end(self) -> None:
-        """Log PCKh: over all joints, by group, and over hidden and blurred joints apart."""
-        right = np.concatenate(self._right)
-        hidden, blurred = np.concatenate(self._kinds, axis=1)
-        self._right, self._kinds = [], []
-        groups = {name: right[:, list(joints)] for name, joints in self.network.skeleton.groups}
-        groups |= {"all": right, "hidden": right[hidden], "blurred": right[blurred]}
-        for name, values in groups.items():
-            if not np.all(np.isnan(values)):
-                self.log(f"val/pckh_{name.lower()}", 100 * float(np.nanmean(values)), prog_bar=name == "all")
+        """Log PCKh and, where the data module knows the truth's whole frames, AP."""
+        data = getattr(self.trainer, "datamodule", None)
+        truth = data.validation_truth() if data is not None and hasattr(data, "validation_truth") else None
+        for name, value in self.validation.figures(self.network.skeleton, truth).items():
+            self.log(f"val/{name}", value, prog_bar=name in ("pckh_all", "ap_total"))
 
     def configure_optimizers(self) -> Any:
         """AdamW; norms, biases, position codes and mask tokens without weight decay."""

@@ -176,6 +176,8 @@ def test_what_a_window_holds():
         "hidden": ((15,), "bool"),
         "blurred": ((15,), "bool"),
         "head_size": ((), "float32"),
+        "to_image": ((2, 3), "float32"),
+        "sample": ((), "int64"),
     }
 
 

@@ -47,6 +47,7 @@ def make_samples(count: int = 5, frames: int = 3) -> list[dict[str, np.ndarray]]
         {
             "crops": np.full((frames, 64, 48, 3), number, np.uint8), "points": points[number], "weight": weight[number],
             "hidden": np.zeros(15, bool), "blurred": np.zeros(15, bool), "head_size": np.float32(HEAD),
+            "to_image": np.eye(2, 3, dtype=np.float32), "sample": np.int64(number),
         }
         for number in range(count)
     ]  # fmt: skip

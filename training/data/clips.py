@@ -21,6 +21,7 @@ from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.detections import Matches
 from training.data.index import Index, IntArray, windows
 from training.data.windows import Subject, Window, cut_window
+from training.validation import Truth
 
 Image = npt.NDArray[np.uint8]
 
@@ -68,6 +69,7 @@ class ClipDataset(Dataset[Window]):
         self.boxes = people.boxes[self.rows] if matches is None else matches.boxes
         self.frames, self.owners = windows(index, self.rows, delta)
         self._cache = FrameCache(cache)
+        self.scores = np.ones(len(self.rows), np.float32) if matches is None else matches.scores
         self._first = np.cumsum([0] + [len(video.files) for video in index.videos])
         # shared with the loader's workers, which mark what they cannot decode
         self._unreadable = torch.zeros(int(self._first[-1]), dtype=torch.uint8).share_memory_()
@@ -92,7 +94,7 @@ class ClipDataset(Dataset[Window]):
             blurred=people.blurred[row],
             head_size=float(people.head_sizes[row]),
         )
-        return cut_window(subject, self.size, self.augmentation, random, self.index.skeleton)
+        return cut_window(subject, self.size, self.augmentation, random, self.index.skeleton, sample)
 
     def runs(self, length: int = RUN) -> list[IntArray]:
         """Samples whose keyframes lie within `length` frames of a video, run after run; they share most images."""
@@ -101,6 +103,11 @@ class ClipDataset(Dataset[Window]):
         order = np.lexsort((frame, video))
         stretch = video[order] * (int(frame.max()) + 1) + frame[order] // length  # rises by at least 1 at a new run
         return np.split(order, np.flatnonzero(np.diff(stretch)) + 1)
+
+    def truth(self) -> Truth:
+        """The split's annotations, and where the samples lie in them."""
+        sequence, frame = self.index.people.place[self.rows].T
+        return Truth(self.index.summary.dataset, self.index.truth, sequence, frame, self.scores)
 
     def unreadable(self) -> list[Path]:
         """The images that did not decode so far, in any worker of this process's loaders."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -52,7 +52,8 @@ class People:
     """N annotated people, each in one frame; coordinates in image pixels.
 
     joints N x K x 2 float32, labelled, hidden and blurred N x K bool, boxes N x 4 float32 (xywh), head_sizes N float32;
-    video, frame (position in the video) and track (-1: none) N int64; usable N bool: gives a window of its own.
+    video, frame (position in the video) and track (-1: none) N int64; usable N bool: gives a window of its own; place
+    N x 2 int64: positions in Index.truth and in that sequence's frames.
     """
 
     joints: npt.NDArray[np.float32]
@@ -65,16 +66,18 @@ class People:
     frame: IntArray
     track: IntArray
     usable: npt.NDArray[np.bool_]
+    place: IntArray
 
 
 @dataclass(frozen=True)
 class Index:
-    """A split, read."""
+    """A split, read. truth: the annotations whose images are there, as evaluation takes them."""
 
     skeleton: Skeleton
     videos: list[Video]
     people: People
     summary: Summary
+    truth: list[Sequence]
 
 
 def build_index(layout: Layout, min_joints: int = 3) -> Index:
@@ -93,7 +96,7 @@ def build_index(layout: Layout, min_joints: int = 3) -> Index:
         raise InputError(f"{layout.dataset}, split '{layout.split}', has nobody to train on: {why or 'nobody listed'}")
     people = reader.people()
     summary.samples = int(people.usable.sum())
-    return Index(protocol.skeleton, reader.videos, people, summary)
+    return Index(protocol.skeleton, reader.videos, people, summary, reader.truth)
 
 
 def windows(index: Index, rows: IntArray, delta: int) -> tuple[IntArray, IntArray]:
@@ -160,7 +163,7 @@ class _Row:
     labelled: npt.NDArray[np.bool_]
     box: npt.NDArray[np.float64]
     head_size: float
-    place: tuple[int, int, int]
+    place: tuple[int, int, int, int]  # video, frame in it, track, frame in its truth
     usable: bool
 
 
@@ -170,6 +173,7 @@ class _Reader:
     def __init__(self, protocol: Protocol, min_joints: int, summary: Summary) -> None:
         self.protocol, self.min_joints, self.summary = protocol, min_joints, summary
         self.videos: list[Video] = []
+        self.truth: list[Sequence] = []  # one a video
         self.rows: list[_Row] = []
 
     def add(self, sequence: Sequence, parent: str, frames: list[SequenceFrame], roots: tuple[Path, ...]) -> None:
@@ -184,6 +188,7 @@ class _Reader:
         stem = sequence.path.stem if sequence.path else sequence.name
         video = Video(PurePosixPath(parent).name, stem, folder, tuple(files.values()), _numbers(list(files)))
         position = {name: i for i, name in enumerate(files)}
+        self.truth.append(Sequence(f"{len(self.videos)} {video.name}", [], self.protocol.skeleton))
         self.videos.append(video)
         self.summary.sequences += 1
         self.summary.single_frames += len(files) == 1
@@ -199,6 +204,8 @@ class _Reader:
     def _add_frame(self, frame: SequenceFrame, at: int, where: str) -> None:
         self.summary.labelled_frames += frame.labelled
         self.summary.skip(reasons.POINTLESS, where, frame.pointless)
+        truth = self.truth[-1].frames
+        truth.append(SequenceFrame(frame.name, len(truth), frame.labelled, ignore=frame.ignore))
         for person in frame.people:
             labelled, box = self._labelled(person), person_box(person)
             head = self._head_size(person, box)
@@ -212,7 +219,9 @@ class _Reader:
                 self.summary.hidden += labelled & _hidden(person)
             track_id = -1 if person.track_id is None or person.track_id < 0 else person.track_id
             area = np.zeros(4) if box is None else np.asarray(box, np.float64)
-            place = (len(self.videos) - 1, at, track_id)
+            place = (len(self.videos) - 1, at, track_id, len(truth) - 1)
+            if reason != reasons.NO_HEAD:  # evaluation could not tell how near is near enough
+                truth[-1].people.append(replace(person, track_id=None))
             self.rows.append(_Row(person, labelled, area, head or 0.0, place, reason is None))
 
     def _labelled(self, person: Person) -> npt.NDArray[np.bool_]:
@@ -243,8 +252,8 @@ class _Reader:
     def people(self) -> People:
         """Everything as arrays."""
         rows = self.rows
-        video, frame, track = np.array([row.place for row in rows], np.int64).T
-        self.summary.tracks = len({(v, t) for v, _, t in (row.place for row in rows) if t >= 0})
+        video, frame, track, truth_frame = np.array([row.place for row in rows], np.int64).T
+        self.summary.tracks = len({(v, t) for v, _, t, _ in (row.place for row in rows) if t >= 0})
         none = np.zeros(len(self.protocol.skeleton), bool)
         return People(
             joints=np.stack([row.person.keypoints[:, :2] for row in rows]).astype(np.float32),
@@ -257,6 +266,7 @@ class _Reader:
             frame=frame,
             track=track,
             usable=np.array([row.usable for row in rows]),
+            place=np.stack([video, truth_frame], axis=1),
         )
 
 

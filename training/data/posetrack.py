@@ -24,6 +24,7 @@ from training.data.index import Index, build_index
 from training.data.layout import Layout, find_layout
 from training.data.loader import NearbyOrder, ResumableLoader, SeededOrder, one_thread
 from training.data.windows import Window
+from training.validation import Truth
 
 
 @dataclass
@@ -109,6 +110,11 @@ class PoseTrackData(lightning.LightningDataModule):
             self.val_set, batch_size=c.val_batch, num_workers=c.workers, persistent_workers=c.workers > 0,
             pin_memory=torch.cuda.is_available(), worker_init_fn=one_thread,
         )  # fmt: skip
+
+    def validation_truth(self) -> Truth:
+        """What validation's AP is measured against."""
+        assert self.val_set is not None
+        return self.val_set.truth()
 
     def teardown(self, stage: str) -> None:
         """Tell which images could not be read."""

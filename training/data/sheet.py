@@ -29,6 +29,29 @@ def contact_sheet(windows: Sequence[tuple[str, Window]], skeleton: Skeleton, col
     return np.vstack(rows)
 
 
+def prediction_sheet(
+    samples: Sequence[tuple[Window, npt.NDArray[np.float32]]], skeleton: Skeleton, columns: int = 6, scale: int = 2
+) -> Image:
+    """Each window's keyframe twice: with its labels and with predicted keypoints K x 3 (crop pixels, score)."""
+    pairs = []
+    for window, keypoints in samples:
+        middle = len(window["crops"]) // 2
+        cells = []
+        for points, known, hidden in (
+            (window["points"][middle], window["weight"][middle] > 0, window["hidden"]),
+            (keypoints[:, :2], np.ones(len(skeleton), bool), np.zeros(len(skeleton), bool)),
+        ):
+            crop = window["crops"][middle]
+            cell = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
+            _draw(cell, points * scale, known, hidden, skeleton)
+            cells.append(cell)
+        pair = np.hstack(cells)
+        pairs.append(cv2.copyMakeBorder(pair, GAP, GAP, GAP, GAP, cv2.BORDER_CONSTANT, value=(60, 60, 60)))
+    pairs += [np.zeros_like(pairs[0])] * (-len(pairs) % columns)
+    rows = [np.hstack(pairs[i : i + columns]) for i in range(0, len(pairs), columns)]
+    return np.asarray(np.vstack(rows), np.uint8)
+
+
 def _strip(caption: str, window: Window, skeleton: Skeleton) -> Image:
     middle = len(window["crops"]) // 2
     cells = []

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import cv2
 import lightning
@@ -18,9 +19,11 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from sdtc_ros.synthetic import Clip, SceneConfig, render_clip
+from sdtc_ros.posetrack import parse_sequence
+from sdtc_ros.synthetic import Clip, SceneConfig, posetrack18_truth, render_clip
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.windows import Window, person_window
+from training.validation import Truth
 
 VALIDATION_SEED = 1_000_000_000
 VALIDATION_FRAMES = 24
@@ -86,13 +89,21 @@ class SyntheticValidation(Dataset[Window]):
 
     def __init__(self, scene: SceneConfig, size: tuple[int, int], delta: int, clips: int) -> None:
         self.windows: list[Window] = []
+        sequences, places = [], []
         random = np.random.default_rng(0)
         for number in range(clips):
             clip = render_clip(replace(scene, frames=VALIDATION_FRAMES), VALIDATION_SEED + number)
-            for frame in VALIDATION_KEYFRAMES:
+            sequence = parse_sequence(posetrack18_truth(clip, f"{number}"), Path(f"{number}"))
+            sequence.frames = [sequence.frames[frame] for frame in VALIDATION_KEYFRAMES]
+            sequences.append(sequence)
+            for place, frame in enumerate(VALIDATION_KEYFRAMES):
                 for person in usable_people(clip, frame):
-                    window = person_window(clip, frame, person, delta, size, NO_AUGMENTATION, random)
+                    places.append((number, place))
+                    sample = len(self.windows)
+                    window = person_window(clip, frame, person, delta, size, NO_AUGMENTATION, random, sample=sample)
                     self.windows.append(window)
+        where = np.array(places, np.int64).reshape(-1, 2)
+        self.truth = Truth("posetrack18", sequences, where[:, 0], where[:, 1], np.ones(len(where)))
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -147,8 +158,16 @@ class SyntheticData(lightning.LightningDataModule):
         )  # fmt: skip
 
     def val_dataloader(self) -> DataLoader[Window]:
-        """The fixed validation windows, rendered once."""
+        """The fixed validation windows."""
+        return DataLoader(self._validation_set(), batch_size=64, generator=torch.Generator())
+
+    def validation_truth(self) -> Truth:
+        """What validation's AP is measured against."""
+        return self._validation_set().truth
+
+    def _validation_set(self) -> SyntheticValidation:
+        """Rendered once."""
         if self._validation is None:
             c = self.config
             self._validation = SyntheticValidation(c.scene, c.size, c.delta, c.validation_clips)
-        return DataLoader(self._validation, batch_size=64, generator=torch.Generator())
+        return self._validation

@@ -18,7 +18,8 @@ class Window(TypedDict):
     """T = 2 * delta + 1 frames of one person.
 
     crops T x H x W x 3 uint8 BGR; points T x K x 2 float32 (crop pixels); weight T x K float32 (0: not labelled or not
-    in the crop); hidden and blurred K bool (keyframe); head_size float32, poseval's head size in crop pixels.
+    in the crop); hidden and blurred K bool (keyframe); head_size float32, poseval's head size in crop pixels; to_image
+    2 x 3 float32, crop pixels -> image pixels (before a flip); sample int64, its number in a data set.
     """
 
     crops: npt.NDArray[np.uint8]
@@ -27,6 +28,8 @@ class Window(TypedDict):
     hidden: npt.NDArray[np.bool_]
     blurred: npt.NDArray[np.bool_]
     head_size: np.float32
+    to_image: npt.NDArray[np.float32]
+    sample: np.int64
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ def cut_window(
     augmentation: Augmentation,
     random: np.random.Generator,
     skeleton: Skeleton = POSETRACK,
+    sample: int = 0,
 ) -> Window:
     """Crop every frame with the middle frame's box and one transform; size is the crop's (width, height)."""
     last = np.array([(image.shape[1] - 1, image.shape[0] - 1) for image in subject.images])[:, None]
@@ -74,6 +78,8 @@ def cut_window(
         hidden=subject.hidden[order],
         blurred=subject.blurred[order],
         head_size=np.float32(subject.head_size / pixels),
+        to_image=transform.to_image.astype(np.float32),
+        sample=np.int64(sample),
     )
 
 
@@ -86,6 +92,7 @@ def person_window(
     augmentation: Augmentation,
     random: np.random.Generator,
     skeleton: Skeleton = POSETRACK,
+    sample: int = 0,
 ) -> Window:
     """Cut the window of a synthetic `person` around `frame`, clamped at the clip's ends."""
     frames = np.clip(np.arange(frame - delta, frame + delta + 1), 0, len(clip.frames) - 1)
@@ -99,4 +106,4 @@ def person_window(
         blurred=clip.blurred[frame, person] > BLUR_SHARE * box[3],
         head_size=HEAD_SIZE * float(np.hypot(*clip.head_boxes[frame, person, 2:])),
     )
-    return cut_window(subject, size, augmentation, random, skeleton)
+    return cut_window(subject, size, augmentation, random, skeleton, sample)

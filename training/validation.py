@@ -1,0 +1,110 @@
+"""What validation measures: PCKh on the windows, and AP on the whole frames they are from, as poseval counts it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor, distributed
+
+from sdtc_ros.decode import decode_heatmaps
+from sdtc_ros.evaluate import evaluate
+from sdtc_ros.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.skeleton import Skeleton
+from training.data.windows import Window
+
+PCKH = 0.5  # a joint is right within half of poseval's head size
+SHOWN = 24
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The annotated sequences of a validation set and where its N samples lie in them.
+
+    protocol: evaluate's. sequence, frame N int64: positions in `sequences` and in their frames; score N float: the
+    person's box's, which a joint's score is multiplied by. Nobody has a track id: AP does not ask for it.
+    """
+
+    protocol: str
+    sequences: list[Sequence]
+    sequence: npt.NDArray[np.int64]
+    frame: npt.NDArray[np.int64]
+    score: npt.NDArray[np.floating[Any]]
+
+    def predictions(self, samples: Array, keypoints: Array) -> list[Sequence]:
+        """Samples M and their keypoints M x K x 3 (x, y in image pixels, score) as sequences of predictions."""
+        answer = []
+        for sequence in self.sequences:
+            frames = [SequenceFrame(f.name, f.id, f.labelled) for f in sequence.frames]
+            answer.append(Sequence(sequence.name, frames, sequence.skeleton))
+        for sample, points in zip(samples.tolist(), keypoints.astype(float), strict=True):
+            score = float(self.score[sample])
+            xyv = np.concatenate([points[:, :2], np.ones((len(points), 1))], axis=1)
+            person = Person(xyv, score=score, joint_scores=score * points[:, 2])
+            answer[self.sequence[sample]].frames[self.frame[sample]].people.append(person)
+        return answer
+
+
+@dataclass
+class Validation:
+    """Collects batches; `figures` sums up, over all processes.
+
+    shown: the first windows of the last validation with their keypoints (K x 3: crop pixels, score), to look at.
+    """
+
+    batches: list[dict[str, Array]] = field(default_factory=list)
+    shown: list[tuple[Window, npt.NDArray[np.float32]]] = field(default_factory=list)
+
+    def add(self, batch: dict[str, Tensor], heatmaps: Tensor, image_size: tuple[int, int]) -> None:
+        """A batch of windows and the keyframes' heatmaps B x K x h x w; image_size is the crop's (height, width)."""
+        given = {k: v.cpu().numpy() for k, v in batch.items() if k not in ("crops", "points", "weight")}
+        middle = batch["points"].shape[1] // 2
+        truth, weight = (batch[key][:, middle].cpu().numpy() for key in ("points", "weight"))
+        keypoints, _ = decode_heatmaps(heatmaps.float().cpu().numpy(), image_size[::-1])
+        if not self.batches:
+            plain = {name: values.cpu().numpy() for name, values in batch.items()}
+            self.shown = [
+                (cast(Window, {name: values[i] for name, values in plain.items()}), keypoints[i])
+                for i in range(min(SHOWN, len(keypoints)))
+            ]
+        distance = np.linalg.norm(keypoints[..., :2] - truth, axis=-1)
+        right = (distance <= PCKH * given["head_size"][:, None]).astype(float)
+        linear, shift = given["to_image"][:, :, :2], given["to_image"][:, None, :, 2]
+        in_image = keypoints[..., :2] @ linear.transpose(0, 2, 1) + shift
+        self.batches.append(
+            {
+                "sample": given["sample"], "right": np.where(weight > 0, right, np.nan), "hidden": given["hidden"],
+                "blurred": given["blurred"], "keypoints": np.concatenate([in_image, keypoints[..., 2:]], axis=-1),
+            }
+        )  # fmt: skip
+
+    def figures(self, skeleton: Skeleton, truth: Truth | None) -> dict[str, float]:
+        """Percent by name: pckh_all, by joint group, _hidden and _blurred; with a truth ap_total and by group too.
+
+        Groups without a labelled joint are left out. Empties the collection.
+        """
+        collected = self._gathered()
+        _, first = np.unique(collected["sample"], return_index=True)  # processes may have been given one twice
+        collected = {name: values[first] for name, values in collected.items()}
+        right = collected["right"]
+        groups = {name: right[:, list(joints)] for name, joints in skeleton.groups}
+        groups |= {"all": right} | {kind: right[collected[kind]] for kind in ("hidden", "blurred")}
+        found = {f"pckh_{n.lower()}": 100 * float(np.nanmean(v)) for n, v in groups.items() if not np.isnan(v).all()}
+        if truth is not None:
+            predictions = truth.predictions(collected["sample"], collected["keypoints"])
+            result = evaluate(truth.sequences, predictions, truth.protocol)
+            ap = {"total": result.ap["total"]} | result.groups["ap"]
+            found |= {f"ap_{n.lower()}": v for n, v in ap.items() if n != "Mean" and np.isfinite(v)}
+        return found
+
+    def _gathered(self) -> dict[str, Array]:
+        batches, self.batches = self.batches, []
+        if distributed.is_available() and distributed.is_initialized():
+            parts: list[Any] = [None] * distributed.get_world_size()
+            distributed.all_gather_object(parts, batches)
+            batches = [batch for part in parts for batch in part]
+        return {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
