@@ -63,7 +63,7 @@ def plot_curves(series: Series, path: Path, title: str, boxes: str = "ground-tru
     size = (6 * (1 + len(measures)), 4.5)
     figure, (losses, *others) = pyplot.subplots(1, 1 + len(measures), figsize=size, constrained_layout=True)
     for name, points in sorted(series.items()):
-        if name.startswith("train/") and any(value > 0 for _, value in points):
+        if name.startswith("train/") and name != "train/wait" and any(value > 0 for _, value in points):
             losses.plot(*zip(*points, strict=True), label=name.removeprefix("train/"), linewidth=1)
     losses.set(yscale="log", xlabel="step", title="training losses")
     for axes, (prefix, measure) in zip(others, measures.items(), strict=True):

@@ -30,6 +30,7 @@ from training.checkpoint import load_weights  # noqa: E402
 from training.curves import Curves, keep_earlier_log  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
 from training.resume import LastCheckpoint  # noqa: E402
+from training.waiting import Waiting  # noqa: E402
 
 DEFAULT_RUNS = ("backbone-tiny.yaml", "sdtc-tiny.yaml")
 LIGHTNINGS_OWN = ("last", "best", "hpc")  # checkpoints that are found by Lightning
@@ -54,7 +55,7 @@ class Command(LightningCLI):
         best = ModelCheckpoint(
             run / "checkpoints", "best", monitor="val/pckh_all", mode="max", enable_version_counter=False
         )
-        ours: list[Callback] = [best, LastCheckpoint(run / "checkpoints"), Curves()]
+        ours: list[Callback] = [best, LastCheckpoint(run / "checkpoints"), Curves(), Waiting()]
         return super().instantiate_trainer(**{"logger": loggers, "callbacks": [*given, *ours]} | kwargs)
 
     def instantiate_classes(self) -> None:

@@ -30,10 +30,11 @@ def contact_sheet(windows: Sequence[tuple[str, Window]], skeleton: Skeleton, col
 
 
 def prediction_sheet(
-    samples: Sequence[tuple[Window, npt.NDArray[np.float32]]], skeleton: Skeleton, columns: int = 6, scale: int = 2
+    samples: Sequence[tuple[Window, npt.NDArray[np.float32]]], skeleton: Skeleton, columns: int = 6
 ) -> Image:
     """Each window's keyframe twice: with its labels and with predicted keypoints K x 3 (crop pixels, score)."""
     pairs = []
+    scale = max(1, 192 // samples[0][0]["crops"].shape[2])  # small crops are drawn larger
     for window, keypoints in samples:
         middle = len(window["crops"]) // 2
         cells = []
