@@ -45,7 +45,7 @@ def ros_environment() -> dict[str, str] | str:
     # `python3` of the launch file must be the Python that runs the tests
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
     environment.update(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", OMP_NUM_THREADS="1", RCUTILS_COLORIZED_OUTPUT="0")
-    code = "import rclpy, launch_ros, vision_msgs.msg, sensor_msgs.msg"
+    code = "import rclpy, launch_ros, ros2cli.cli, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg"
     tried = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     if tried.returncode:
         return f"ROS 2 is there, but {sys.executable} cannot use it: {tried.stderr.strip().splitlines()[-1]}"
@@ -117,7 +117,7 @@ class Ros:
     def peer(self, *arguments: str | Path) -> dict[str, Any]:
         """Publish and record with peer.py; returns what it recorded."""
         out = self.folder / "peer.json"
-        done = self.run(sys.executable, HERE / "peer.py", out, *arguments)
+        done = self.run(sys.executable, HERE / "peer.py", out, *arguments, seconds=180.0)
         assert done.returncode == 0, done.stdout
         return json.loads(out.read_text())
 

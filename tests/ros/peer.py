@@ -62,10 +62,11 @@ def pixels_of(args: argparse.Namespace) -> list[np.ndarray]:
     return [video.read()[1] for _ in range(args.frames)]
 
 
-def spin_until(node: Any, condition: Any, seconds: float) -> None:
+def spin_until(node: Any, condition: Any, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
+    while not (met := condition()) and time.monotonic() < deadline:
         rclpy.spin_once(node, timeout_sec=0.02)
+    return bool(met)
 
 
 def main() -> None:
@@ -93,14 +94,15 @@ def main() -> None:
     pose_source = node.create_subscription(Detection2DArray, args.poses, lambda m: poses.append(record(m)), 10)
     if args.annotated:
         node.create_subscription(Image, "/sdtc/image_annotated", annotated.append, qos_profile_sensor_data)
-    spin_until(node, lambda: images.get_subscription_count() and node.count_publishers(args.poses), 60.0)
+    spin_until(node, lambda: images.get_subscription_count() and node.count_publishers(args.poses), 30.0)
     spin_until(node, lambda: False, 0.5)  # discovery is done by either side for itself
-    begin = time.monotonic()
+    begin, patience = time.monotonic(), 10.0
     for number, picture in enumerate(pixels):
         spin_until(node, lambda: False, begin + number / args.hz - time.monotonic())
         if args.patient is not None and number >= args.patient:
             answer = scene.stamp(number - args.patient)
-            spin_until(node, lambda answer=answer: bool(poses) and poses[-1]["stamp"] >= answer, 10.0)
+            if not spin_until(node, lambda answer=answer: bool(poses) and poses[-1]["stamp"] >= answer, patience):
+                patience = 3.0  # an image or an answer was lost
         images.publish(message(number, picture, args))
     last = scene.stamp(len(pixels) - 1)
     spin_until(node, lambda: bool(poses) and poses[-1]["stamp"] == last, 30.0)
