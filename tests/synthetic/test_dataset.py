@@ -98,7 +98,7 @@ def test_who_can_hardly_be_seen_is_not_annotated(clips):
     visible = np.ones_like(clip.visible)
     visible[0, 0, :14] = False  # the 15th alone is seen
     visible[0, 1, :13] = False
-    keypoints[0, 2, 2:] = 500
+    keypoints[0, 2, 3:] = 500
     keypoints[0, 3, 4:] = 500
     content = posetrack18_truth(replace(clip, keypoints=keypoints, visible=visible), "images/val/x")
     first = content["images"][0]["id"]

@@ -46,6 +46,12 @@ def drawn_by(monkeypatch, config: SceneConfig, seed: int, clip: Clip, person: in
     return [np.abs(a.astype(int) - b).max(axis=2) for a, b in pairs]
 
 
+@pytest.fixture
+def truth_only(monkeypatch):
+    """Nobody is drawn, which takes most of the time."""
+    monkeypatch.setattr(scene, "draw_person", lambda *arguments: None)
+
+
 def test_a_seed_fixes_every_byte():
     one, again = render_clip(CROWD, 5), render_clip(CROWD, 5)
     for field in fields(Clip):
@@ -79,26 +85,30 @@ def test_what_a_clip_holds():
     assert clip.fps == CROWD.fps
 
 
-def test_numbers_of_people_are_inclusive():
+def test_numbers_of_people_are_inclusive(truth_only):
     config = replace(ALONE, frames=1, people=(1, 3))
     counts = {render_clip(config, seed).keypoints.shape[1] for seed in range(20)}
     assert counts == {1, 2, 3}
 
 
-def test_joints_are_where_the_person_is_drawn(monkeypatch):
-    on = off = total = 0
+def test_joints_and_limbs_are_where_the_person_is_drawn(monkeypatch):
+    shares = np.linspace(0, 1, 6)[:, None, None]
+    limbs = np.array(POSETRACK.limbs)
+    on, off = [], []
     for seed in SEEDS:
         clip = render_clip(ALONE, seed)
         for frame, drawn in enumerate(drawn_by(monkeypatch, ALONE, seed, clip, 0)):
             joints, height = clip.keypoints[frame, 0], clip.boxes[frame, 0, 3]
-            aside = joints + [0.25 * height, 0.0]
-            both = is_inside(joints, ALONE) & is_inside(aside, ALONE)
-            total += both.sum()
-            on += (values_at(drawn, joints[both]) > 3).sum()
-            off += (values_at(drawn, aside[both]) > 3).sum()
-    assert total > 150
-    assert on > 0.95 * total  # clothes may have the background's colour here and there
-    assert off < 0.3 * total
+            along = (1 - shares) * joints[limbs[:, 0]] + shares * joints[limbs[:, 1]]  # 6 x limbs x 2
+            aside = along + [0.25 * height, 0.0]
+            both = is_inside(along, ALONE) & is_inside(aside, ALONE)
+            on.append(np.where(both, values_at(drawn, np.where(both[..., None], along, 9)) > 3, np.nan))
+            off += (values_at(drawn, aside[both]) > 3).tolist()
+    by_limb = np.nanmean(on, axis=(0, 1))
+    assert np.isfinite(on).sum() > 1000
+    assert by_limb.min() > 0.9  # clothes may have the background's colour here and there
+    assert by_limb.mean() > 0.95
+    assert np.mean(off) < 0.3
 
 
 def test_ends_of_limbs_are_their_joints(monkeypatch):
@@ -125,16 +135,17 @@ def test_ends_of_limbs_are_their_joints(monkeypatch):
 
 def test_visible_joints_are_seen_and_hidden_ones_are_not(monkeypatch):
     """Taking the person out of the picture changes it where a joint is said to be visible, and only there."""
+    config = replace(CROWD, frames=1)
     changed = {True: [], False: []}
     for seed in SEEDS:
-        clip = render_clip(CROWD, seed)
+        clip = render_clip(config, seed)
         for person in range(4):
-            for frame, drawn in enumerate(drawn_by(monkeypatch, CROWD, seed, clip, person)):
+            for frame, drawn in enumerate(drawn_by(monkeypatch, config, seed, clip, person)):
                 joints, visible = clip.keypoints[frame, person], clip.visible[frame, person]
-                inside = is_inside(joints, CROWD)
+                inside = is_inside(joints, config)
                 for said in changed:
                     changed[said] += (values_at(drawn, joints[inside & (visible == said)]) > 3).tolist()
-    assert min(len(values) for values in changed.values()) > 100
+    assert min(len(values) for values in changed.values()) > 80
     assert np.mean(changed[True]) > 0.93
     assert np.mean(changed[False]) < 0.1  # outlines are a little wider than silhouettes
 
@@ -185,32 +196,47 @@ def test_the_one_in_front_hides_the_one_behind(monkeypatch):
         assert visible[1 - near].sum() <= 8
 
 
-def test_joints_outside_the_image_are_not_visible():
-    outside = 0
+def test_joints_outside_the_image_are_not_visible(truth_only):
+    config = replace(ALONE, person_height=(220, 300))
+    before, beyond = [], []
     for seed in range(20):
-        clip = render_clip(CROWD, seed)
-        away = np.any((clip.keypoints < -0.5) | (clip.keypoints > (CROWD.width - 0.5, CROWD.height - 0.5)), axis=-1)
-        outside += away.sum()
-        assert not clip.visible[away].any()
-    assert outside > 50
+        clip = render_clip(config, seed)
+        before.append(np.any(clip.keypoints < -0.5, axis=-1))
+        beyond.append(np.any(clip.keypoints > (config.width - 0.5, config.height - 0.5), axis=-1))
+        assert not clip.visible[before[-1] | beyond[-1]].any()
+    assert min(np.sum(before), np.sum(beyond)) > 20
 
 
-def test_boxes_hold_the_whole_body_and_say_who_is_present(monkeypatch):
+def test_boxes_hold_the_whole_body(monkeypatch):
+    make = scene.random_looks
+    monkeypatch.setattr(scene, "random_looks", lambda random: replace(make(random), bag=None))  # no part of the body
     for seed in SEEDS:
-        clip = render_clip(CROWD, seed)
+        clip = render_clip(ALONE, seed)
         low, high = clip.boxes[..., None, :2], clip.boxes[..., None, :2] + clip.boxes[..., None, 2:]
         assert np.all((clip.keypoints > low) & (clip.keypoints < high))
         slack = np.minimum(clip.keypoints - low, high - clip.keypoints).min(axis=2)
         assert np.all(slack < 0.2 * clip.boxes[..., 2:].max(axis=-1, keepdims=True))  # not much larger than the body
-        meets = np.all((low < (CROWD.width, CROWD.height)) & (high > 0), axis=-1)[..., 0]
-        assert np.array_equal(clip.present, meets)
-    clip = render_clip(ALONE, 3)
-    x, y, w, h = clip.boxes[0, 0]
-    drawn = np.argwhere(drawn_by(monkeypatch, ALONE, 3, clip, 0)[0] > 3)[:, ::-1]
-    assert np.mean(np.all((drawn >= (x, y)) & (drawn <= (x + w, y + h)), axis=1)) > 0.98
+        for drawn, (x, y), (right, bottom) in zip(
+            drawn_by(monkeypatch, ALONE, seed, clip, 0), low[:, 0, 0], high[:, 0, 0], strict=True
+        ):
+            rows, columns = np.nonzero(drawn > 20)
+            held = (columns >= x) & (columns <= right) & (rows >= y) & (rows <= bottom)
+            assert held.mean() > 0.94  # hands and feet too; limbs are thicker than the margin here and there
 
 
-def test_head_boxes_span_the_head():
+def test_present_is_whose_box_meets_the_image(truth_only):
+    config = replace(CROWD, fps=2.0, frames=10)  # long enough to walk out of it
+    gone = {"left": 0, "right": 0}
+    for seed in SEEDS:
+        clip = render_clip(config, seed)
+        low, high = clip.boxes[..., :2], clip.boxes[..., :2] + clip.boxes[..., 2:]
+        assert np.array_equal(clip.present, np.all((low < (config.width, config.height)) & (high > 0), axis=-1))
+        gone["left"] += np.sum(high[..., 0] < 0)
+        gone["right"] += np.sum(low[..., 0] > config.width)
+    assert min(gone.values()) > 5
+
+
+def test_head_boxes_span_the_head(truth_only):
     for seed in SEEDS:
         clip = render_clip(CROWD, seed)
         joints = clip.keypoints
@@ -225,7 +251,7 @@ def test_head_boxes_span_the_head():
         assert np.all((size > 0.5 * tall) & (size < 0.35 * clip.boxes[..., 3]))
 
 
-def test_tracks_are_people_who_move_steadily():
+def test_tracks_are_people_who_move_steadily(truth_only):
     config = replace(CROWD, frames=12, fps=25.0)
     for seed in range(6):
         clip = render_clip(config, seed)
@@ -236,7 +262,7 @@ def test_tracks_are_people_who_move_steadily():
         assert np.all(np.abs(np.diff(heights, axis=0)) < 0.15 * heights[1:])
 
 
-def test_blur_is_the_way_a_joint_goes_in_the_exposure():
+def test_blur_is_the_way_a_joint_goes_in_the_exposure(truth_only):
     """At 50 frames a second an exposure of 40 ms lasts from one neighbour's moment to the other's."""
     config = replace(CROWD, fps=50.0, frames=5, exposure=(0.04, 0.04))
     blurred = []
