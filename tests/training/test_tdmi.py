@@ -239,3 +239,20 @@ def test_a_checkpoint_brings_every_field_back(tmp_path):
     loaded = load_network(tmp_path / "tdmi.ckpt")
     assert loaded.config == config
     assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), network.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["posetrack17-tdmi", "posetrack18-tdmi", "posetrack21-tdmi", "hieve-tdmi-st"])
+def test_the_papers_recipe_is_a_config(name, tmp_path):
+    small = {"width": 8, "modules": [1, 1, 1], "blocks": 1, "stem": 8}  # a backbone that is built in no time
+    arguments = [f"--model.init_args.config.backbone.{key}={value}" for key, value in small.items()]
+    arguments += ["--model.init_args.backbone_checkpoint=null", "--trainer.accelerator=cpu", f"--run={tmp_path}"]
+    command = train.build(["--config", str(CONFIGS / f"{name}.yaml"), *arguments])
+    network, data = command.model.network, command.datamodule.config
+    assert (data.dataset, data.size, data.delta) == (name.split("-")[0], (288, 384), 2)
+    assert command.model.optimiser == TDMI_OPTIMISER
+    assert command.trainer.max_epochs == 20
+    assert (network.config.visual == "sequence") == name.endswith("-st")
+    assert dataclasses.replace(network.config, backbone=HRNetConfig()) == TDMIConfig(
+        visual=network.config.visual, skeleton=network.config.skeleton
+    )
+    assert len(network.skeleton) == (14 if "hieve" in name else 15)
