@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.annotations.json_input import load_json, member, numbers
+from sdtc_ros.annotations.sequence import Person
 from sdtc_ros.errors import InputError
-from sdtc_ros.json_input import load_json, member, numbers
 from sdtc_ros.poses import Boxes, Frame
-from sdtc_ros.sequence import Person
 from sdtc_ros.truth import Truth
 
 Row = tuple[list[float], float, "int | None"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from sdtc_ros.annotations.posetrack import read_folder, read_sequence
+from sdtc_ros.annotations.sequence import Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import Result, evaluate
-from sdtc_ros.posetrack import read_folder, read_sequence
-from sdtc_ros.sequence import Sequence, SequenceFrame
 from sdtc_ros.skeleton import Skeleton
 
 

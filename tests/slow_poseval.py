@@ -6,7 +6,7 @@ import math
 
 from scipy.optimize import linear_sum_assignment
 
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 
 Point = tuple[float, float]
 

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.boxes_input import read_boxes, truth_boxes
 from sdtc_ros.errors import InputError
 from sdtc_ros.poses import Frame
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.truth import Truth
 
 IMAGE = np.zeros((4, 4, 3), np.uint8)

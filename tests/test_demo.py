@@ -10,8 +10,8 @@ import pytest
 from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
+from sdtc_ros.annotations.posetrack import read_sequence
 from sdtc_ros.commands.demo import FRAME_ID, START, TOPIC, write_demo_input
-from sdtc_ros.posetrack import read_sequence
 from sdtc_ros.sources import open_source
 from sdtc_ros.synthetic import SceneConfig
 

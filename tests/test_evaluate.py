@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from pose_sets import person_at, predict, truth_set
 
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.evaluate.frames import inside
 from sdtc_ros.evaluate.precision import curve_summary
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import COCO, POSETRACK
 
 NOSE, WRIST = POSETRACK.index("nose"), POSETRACK.index("left_wrist")

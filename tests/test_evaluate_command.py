@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pose_sets import predict, truth_set
 
+from sdtc_ros.annotations.posetrack_write import write_folder
 from sdtc_ros.evaluate import evaluate
-from sdtc_ros.posetrack_write import write_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -39,7 +39,7 @@ def test_table_and_json(folders, tmp_path):
     assert "Shoulder" in done.stdout
     assert "posetrack18: 2 sequences" in done.stdout
     data = json.loads((tmp_path / "out.json").read_text())
-    from sdtc_ros.posetrack import read_folder
+    from sdtc_ros.annotations.posetrack import read_folder
 
     result = evaluate(read_folder(truth), read_folder(predictions))
     assert data == json.loads(json.dumps(result.to_json()))

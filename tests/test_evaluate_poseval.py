@@ -10,8 +10,8 @@ import pytest
 from pose_sets import predict, truth_set
 from slow_poseval import average_precision, mota_motp
 
+from sdtc_ros.annotations.posetrack import read_folder
 from sdtc_ros.evaluate import Result, evaluate
-from sdtc_ros.posetrack import read_folder
 from sdtc_ros.skeleton import POSETRACK
 
 ORACLES = Path(__file__).resolve().parents[2] / "shared" / "oracles" / "poseval"

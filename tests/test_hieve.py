@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sdtc_ros.annotations.hieve import read_hieve_folder
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import evaluate
-from sdtc_ros.hieve import read_hieve_folder
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import HIEVE
 
 OBJECT = (

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from pose_sets import person_at, predict, truth_set
 
+from sdtc_ros.annotations.posetrack import POSETRACK_SLOTS, read_folder, read_sequence
+from sdtc_ros.annotations.posetrack_write import sequence_from_poses, sequence_to_json, write_folder, write_sequence
+from sdtc_ros.annotations.sequence import Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.poses import Frame, FramePoses, Pose
-from sdtc_ros.posetrack import POSETRACK_SLOTS, read_folder, read_sequence
-from sdtc_ros.posetrack_write import sequence_from_poses, sequence_to_json, write_folder, write_sequence
-from sdtc_ros.sequence import Sequence, SequenceFrame
 from sdtc_ros.skeleton import COCO, POSETRACK
 
 REAL = Path(__file__).resolve().parents[2] / "shared/data/posetrack18/annotations/val/009473_mpii_test.json"

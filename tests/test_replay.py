@@ -16,12 +16,12 @@ import pytest
 from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
+from sdtc_ros.annotations.posetrack import read_sequence
+from sdtc_ros.annotations.posetrack_write import write_sequence
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.bag import ANNOTATED_TOPIC, BagReader, BagWriter, read_images, typestore
 from sdtc_ros.messages import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
 from sdtc_ros.poses import Frame
-from sdtc_ros.posetrack import read_sequence
-from sdtc_ros.posetrack_write import write_sequence
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from sdtc_ros.report_plots import area_chart, bars, nice_ticks, range_bars, spans
+from sdtc_ros.replay.report_plots import area_chart, bars, nice_ticks, range_bars, spans
 
 
 def rects(svg: str, kind: str) -> list[dict[str, str]]:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, distributed
 
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.decode import decode_heatmaps
 from sdtc_ros.evaluate import evaluate
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import Skeleton
 from training.data.windows import Window
 

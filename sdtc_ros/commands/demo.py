@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the clip, replay it, print the accuracy and where the report lies; raises SdtcError."""
     from sdtc_ros.replay import ReplayOptions, replay
-    from sdtc_ros.replay_outputs import Wanted, prepare_folder
+    from sdtc_ros.replay.outputs import Wanted, prepare_folder
     from sdtc_ros.synthetic import SceneConfig, render_clip
 
     if args.frames < 1 or args.people < 1 or args.seed < 0:
@@ -65,7 +65,7 @@ def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     """Write a clip to `folder` as a bag of JPEG images and a PoseTrack18 annotation file; returns both paths."""
     from sdtc_ros.bag import BagWriter
     from sdtc_ros.poses import Frame
-    from sdtc_ros.replay_outputs import remove_results
+    from sdtc_ros.replay.outputs import remove_results
     from sdtc_ros.synthetic import posetrack18_truth
 
     bag, truth = folder / NAME, folder / f"{NAME}.json"

@@ -61,7 +61,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Replay and print what was written; raises SdtcError, a PartialInputError after everything is written."""
     from sdtc_ros.replay import ReplayOptions, replay
-    from sdtc_ros.replay_outputs import Wanted
+    from sdtc_ros.replay.outputs import Wanted
     from sdtc_ros.sources import Excerpt
 
     if args.start < 0 or (args.frames is not None and args.frames < 1):

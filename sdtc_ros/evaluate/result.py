@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.annotations.sequence import Array
 from sdtc_ros.evaluate.protocols import Protocol
-from sdtc_ros.sequence import Array
 
 ByJoint = dict[str, float]
 

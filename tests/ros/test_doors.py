@@ -14,7 +14,7 @@ from sdtc_ros.messages import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_me
 from sdtc_ros.pipeline import PipelineConfig
 from sdtc_ros.poses import Frame
 from sdtc_ros.replay import ReplayOptions, replay
-from sdtc_ros.replay_outputs import Wanted
+from sdtc_ros.replay.outputs import Wanted
 
 VIDEO = Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "pedestrians.avi"
 FRAMES = 8

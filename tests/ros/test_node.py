@@ -85,9 +85,7 @@ def test_annotated_image_only_for_a_subscriber(ros, pose_node) -> None:
 
 def test_nothing_is_drawn_while_nobody_listens(ros, models) -> None:
     parameters = [word for argument in models for word in ("-p", argument)]
-    node = ros.start(
-        sys.executable, "-c", COUNTS_DRAWINGS, "--ros-args", "-r", "image:=/camera/image_raw", *parameters
-    )
+    node = ros.start(sys.executable, "-c", COUNTS_DRAWINGS, "--ros-args", "-r", "image:=/camera/image_raw", *parameters)
     node.wait_for("waiting for images on")
     assert len(ros.peer("--frames", "6", "--patient", "3")["poses"]) >= 4
     assert "a picture is drawn" not in node.log

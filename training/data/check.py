@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from sdtc_ros.errors import InputError, PartialInputError
-from sdtc_ros.progress import Progress
+from sdtc_ros.replay.progress import Progress
 from training.data import summary as reasons
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.clips import ClipDataset, FrameCache

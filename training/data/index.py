@@ -13,12 +13,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.annotations.hieve import read_hieve_sequence
+from sdtc_ros.annotations.posetrack import read_sequence
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.boxes_input import person_box
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import PROTOCOLS, Protocol
-from sdtc_ros.hieve import read_hieve_sequence
-from sdtc_ros.posetrack import read_sequence
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.sources import PICTURE_SUFFIXES
 from training.data import summary as reasons

@@ -16,8 +16,8 @@ from sdtc_ros.bundle import Bundle
 from sdtc_ros.draw import draw_poses
 from sdtc_ros.errors import UsageError
 from sdtc_ros.poses import FramePoses
-from sdtc_ros.results import PoseTrackStream, VideoStream
-from sdtc_ros.run_statistics import RunStatistics
+from sdtc_ros.replay.statistics import RunStatistics
+from sdtc_ros.replay.streams import PoseTrackStream, VideoStream
 from sdtc_ros.sources import Source
 from sdtc_ros.truth import Truth
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.annotations.posetrack import POSETRACK_SLOTS
+from sdtc_ros.annotations.sequence import Array, Person, Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
 from sdtc_ros.poses import FramePoses
-from sdtc_ros.posetrack import POSETRACK_SLOTS
-from sdtc_ros.sequence import Array, Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
 _MAX_TRACK_ID = 10000  # poseval refuses track ids from here on

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
-from sdtc_ros.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import HIEVE
 
 _JOINT_OF_TAG = {joint.replace("_", ""): k for k, joint in enumerate(HIEVE.joints)}

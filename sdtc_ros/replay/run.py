@@ -15,12 +15,13 @@ from sdtc_ros.bundle import default_bundle
 from sdtc_ros.detection import Detector
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.progress import Progress
-from sdtc_ros.replay_outputs import EVALUATION, REPORT, Outputs, Wanted, prepare_folder
-from sdtc_ros.run_guard import StopRequest, collected_warnings, stop_requests
-from sdtc_ros.run_statistics import RunStatistics
-from sdtc_ros.sources import Excerpt, Source, open_source
-from sdtc_ros.truth import Accuracy, Truth, measure, read_truth
+from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
+from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, Wanted, prepare_folder
+from sdtc_ros.replay.progress import Progress
+from sdtc_ros.replay.result import ReplayResult
+from sdtc_ros.replay.statistics import RunStatistics
+from sdtc_ros.sources import Excerpt, open_source
+from sdtc_ros.truth import Truth, measure, read_truth
 
 HOG, TRUTH = "hog", "truth"
 
@@ -47,37 +48,13 @@ class ReplayOptions:
     overwrite: bool = False
 
 
-@dataclass
-class ReplayResult:
-    """What a replay found and wrote.
-
-    problems: what of the input was lost or left out, a clause each; notes: warnings that cost nothing; files: what
-    was written, by its role; boxes: where the person boxes came from; stopped: the exit status of a request to end.
-    """
-
-    source: Source
-    pipeline: Pipeline
-    boxes: str
-    statistics: RunStatistics
-    files: dict[str, Path] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    accuracy: Accuracy | None = None
-    stopped: int = 0
-
-    @property
-    def frames(self) -> int:
-        """How many keyframes were answered and written."""
-        return len(self.statistics.seconds)
-
-
 def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: bool = True) -> ReplayResult:
     """Run a replay to its end and write bag, JSON, video and report into `options.out`.
 
     pipeline: one made already, in place of the options' model, detector and settings. Raises UsageError, InputError
     and BundleError before anything is written; damage met later is told in the result's `problems`.
     """
-    from sdtc_ros.report import write_report
+    from sdtc_ros.replay.report import write_report
 
     with collected_warnings() as notes:
         source = open_source(options.source, options.topic, options.fps, options.excerpt)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.annotations.sequence import Array
 from sdtc_ros.errors import InputError
-from sdtc_ros.sequence import Array
 
 
 def load_json(path: Path) -> Any:

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.annotations.posetrack import POSETRACK_SLOTS
 from sdtc_ros.errors import InputError
 from sdtc_ros.poses import FramePoses, Pose
-from sdtc_ros.posetrack import POSETRACK_SLOTS
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.annotations.json_input import load_json, member, numbers
+from sdtc_ros.annotations.posetrack17 import parse_annolist
+from sdtc_ros.annotations.sequence import Array, Mask, Person, Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
-from sdtc_ros.json_input import load_json, member, numbers
-from sdtc_ros.posetrack17 import parse_annolist
-from sdtc_ros.sequence import Array, Mask, Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
 # the file's own layout: skeleton order with two ears after head_top

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import sdtc_ros
-from sdtc_ros.report_page import page, section, table, tile
-from sdtc_ros.report_plots import area_chart, bars, range_bars, spans
-from sdtc_ros.run_statistics import STAGES, RunStatistics
+from sdtc_ros.replay.report_page import page, section, table, tile
+from sdtc_ros.replay.report_plots import area_chart, bars, range_bars, spans
+from sdtc_ros.replay.statistics import STAGES, RunStatistics
 
 if TYPE_CHECKING:
-    from sdtc_ros.replay import ReplayResult
+    from sdtc_ros.replay.result import ReplayResult
 
 _MAX_PICTURES, _MAX_TRACKS = 7, 30
 _STAGE_TEXT = {

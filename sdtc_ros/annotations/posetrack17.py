@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.annotations.json_input import member
+from sdtc_ros.annotations.sequence import Array, Person, SequenceFrame
 from sdtc_ros.errors import InputError
-from sdtc_ros.json_input import member
-from sdtc_ros.sequence import Array, Person, SequenceFrame
 from sdtc_ros.skeleton import Skeleton
 
 # PoseTrack17's point ids 0..14; its "neck" and the later files' "head_bottom" are one joint

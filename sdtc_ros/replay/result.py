@@ -1,0 +1,35 @@
+"""What a replay found and wrote, for its report and for the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.replay.statistics import RunStatistics
+from sdtc_ros.sources import Source
+from sdtc_ros.truth import Accuracy
+
+
+@dataclass
+class ReplayResult:
+    """What a replay found and wrote.
+
+    problems: what of the input was lost or left out, a clause each; notes: warnings that cost nothing; files: what
+    was written, by its role; boxes: where the person boxes came from; stopped: the exit status of a request to end.
+    """
+
+    source: Source
+    pipeline: Pipeline
+    boxes: str
+    statistics: RunStatistics
+    files: dict[str, Path] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    accuracy: Accuracy | None = None
+    stopped: int = 0
+
+    @property
+    def frames(self) -> int:
+        """How many keyframes were answered and written."""
+        return len(self.statistics.seconds)
