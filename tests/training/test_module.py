@@ -160,6 +160,9 @@ def test_a_batch_can_be_learnt_by_heart(kind):
     assert len(losses.values) == 25
     assert losses.values[0] == pytest.approx(np.log(12 * 16), abs=0.3)  # it knows nothing
     assert np.mean(losses.values[-3:]) < losses.values[0] - 1.2  # more than by learning where people are on average
+    if kind == "single-frame":  # masks keep the other one from it
+        (metrics,) = trainer().validate(module, loader, verbose=False)
+        assert metrics["val/pckh_all"] > 90  # each its own person, and not another one of the batch
     moved = [n for n, value in module.network.backbone.state_dict().items() if not torch.equal(value, backbone[n])]
     assert moved == (list(backbone) if kind == "single-frame" else [])  # a frozen one keeps its statistics too
 
