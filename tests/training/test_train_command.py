@@ -130,7 +130,8 @@ def test_going_on_keeps_the_log_and_counts_from_where_it_was(runs, streams, tmp_
 
 
 def test_a_schedule_without_an_end_is_refused(runs, capsys):
-    assert fit("backbone-tiny", "--trainer.max_steps", "-1", "--run", "runs/endless") == 2
+    endless = ["--trainer.max_steps", "-1", "--trainer.max_time", "00:00:00:09"]  # lest a failure lasts for ever
+    assert fit("backbone-tiny", *endless, "--run", "runs/endless") == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
     assert len(said) == 1
     assert said[0].startswith("train.py: error: the cosine schedule")
