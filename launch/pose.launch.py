@@ -83,9 +83,13 @@ def _topics() -> dict[str, str]:
 
 
 def _executable() -> dict[str, object]:
-    """The installed executable; without a colcon install (pip, the source tree), the module of the Python on PATH."""
+    """The installed executable; without a colcon install (pip, the source tree), the module.
+
+    Either way under the Python on PATH, a virtual environment's where one is active: with --symlink-install, colcon
+    writes its own Python into the executable.
+    """
     try:
         get_package_prefix("sdtc_ros")
     except PackageNotFoundError:
         return {"executable": "python3", "arguments": ["-m", "sdtc_ros.node"]}
-    return {"package": "sdtc_ros", "executable": "pose_node"}
+    return {"package": "sdtc_ros", "executable": "pose_node", "prefix": "python3"}

@@ -34,8 +34,8 @@ def main() -> int:
         import sdtc_ros.pose_node  # noqa: F401
     except ImportError as error:
         print(
-            f"sdtc_ros: error: the node cannot run under {sys.executable}: {error}; source ROS 2's setup.bash, and "
-            "activate the environment in which sdtc_ros and its dependencies are installed",
+            f"sdtc_ros: error: the node cannot run under {sys.executable}: {error}; source ROS 2's setup.bash, "
+            "activate the environment in which sdtc_ros's dependencies are installed, and run python3 -m sdtc_ros.node",
             file=sys.stderr,
         )
         return UsageError.exit_status
