@@ -16,7 +16,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
-from sdtc_ros.parameters import PARAMETERS, Parameter
+from sdtc_ros.live.parameters import PARAMETERS, Parameter
 
 _PARAMS_FILE = Path(__file__).resolve().parent.parent / "config" / "pose.yaml"
 _ARGUMENTS = {

@@ -1,7 +1,7 @@
 """The node's process: `ros2 run sdtc_ros pose_node`, or `python -m sdtc_ros.node --ros-args ...`.
 
 It ends at SIGINT and SIGTERM within two seconds and with status 0, else with the statuses of errors.py; what went
-wrong is one sentence in the log. rclpy is imported here, in `pose_node` and in `silence` only, and here after the
+wrong is one sentence in the log. rclpy is imported here and in the files of `live` that only it uses, and here after the
 signal handlers are set, so that a Ctrl-C while it loads is no traceback either.
 """
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from sdtc_ros.errors import SdtcError, UsageError
 
 if TYPE_CHECKING:
-    from sdtc_ros.pose_node import PoseNode
+    from sdtc_ros.live.pose_node import PoseNode
 
 STOP_SECONDS = 1.5  # of the two; whatever still runs then (an engine being built) is abandoned
 
@@ -31,7 +31,7 @@ def main() -> int:
         import rclpy
         from rclpy.signals import SignalHandlerOptions
 
-        import sdtc_ros.pose_node  # noqa: F401
+        import sdtc_ros.live.pose_node  # noqa: F401
     except ImportError as error:
         print(
             f"sdtc_ros: error: the node cannot run under {sys.executable}: {error}; source ROS 2's setup.bash, "
@@ -61,7 +61,7 @@ def _run(ended: threading.Event) -> int:
     """Make the node and serve it in a thread: the main thread stays free for signals."""
     from rclpy.executors import SingleThreadedExecutor
 
-    from sdtc_ros.pose_node import PoseNode
+    from sdtc_ros.live.pose_node import PoseNode
 
     try:
         node = PoseNode(ended)

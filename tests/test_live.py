@@ -15,11 +15,11 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.detection import no_boxes
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live import Counts, LiveWorker, Report, Slot, quantile
-from sdtc_ros.parameters import PARAMETERS, check_all, make_pipeline
+from sdtc_ros.live.worker import Counts, LiveWorker, Report, Slot, quantile
+from sdtc_ros.live.parameters import PARAMETERS, check_all, make_pipeline
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.poses import FramePoses
-from sdtc_ros.silence import Silence
+from sdtc_ros.live.silence import Silence
 
 
 def image_message(number: int, encoding: str = "bgr8") -> Any:
@@ -227,7 +227,7 @@ def test_a_value_of_another_type_is_refused(name: str, value: Any, sentence: str
 
 def test_silence_is_told_once_until_images_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
-    monkeypatch.setattr("sdtc_ros.silence.monotonic", lambda: now)
+    monkeypatch.setattr("sdtc_ros.live.silence.monotonic", lambda: now)
     silence = Silence()
     told = []
     for now, received in ((104, 0), (105, 0), (111, 0), (112, 3), (116, 3), (117, 3), (130, 3)):  # noqa: B007

@@ -16,9 +16,9 @@ CAMERA = "camera_optical_frame"
 # the node, saying so whenever it draws
 COUNTS_DRAWINGS = """
 import sys
-import sdtc_ros.node, sdtc_ros.pose_node
-draw = sdtc_ros.pose_node.draw_poses
-sdtc_ros.pose_node.draw_poses = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
+import sdtc_ros.node, sdtc_ros.live.pose_node
+draw = sdtc_ros.live.pose_node.draw_poses
+sdtc_ros.live.pose_node.draw_poses = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
 sys.exit(sdtc_ros.node.main())
 """
 
@@ -194,7 +194,7 @@ def test_bad_launch_arguments_start_nothing(ros, wrong, sentence) -> None:
 
 
 def test_show_args_describes_every_parameter(ros) -> None:
-    from sdtc_ros.parameters import PARAMETERS
+    from sdtc_ros.live.parameters import PARAMETERS
 
     shown = ros.run("ros2", "launch", Path(__file__).parents[2] / "launch" / "pose.launch.py", "--show-args").stdout
     for parameter in PARAMETERS:
