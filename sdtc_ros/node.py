@@ -1,7 +1,7 @@
 """The node's process: `ros2 run sdtc_ros pose_node`, or `python -m sdtc_ros.node --ros-args ...`.
 
 It ends at SIGINT and SIGTERM within two seconds and with status 0, else with the statuses of errors.py; what went
-wrong is one sentence in the log. rclpy is imported here and in the files of `live` that only it uses, and here after the
+wrong is one sentence in the log. rclpy is imported in the files of `live` that only it uses, and here after the
 signal handlers are set, so that a Ctrl-C while it loads is no traceback either.
 """
 

@@ -15,11 +15,11 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.detection import no_boxes
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live.worker import Counts, LiveWorker, Report, Slot, quantile
 from sdtc_ros.live.parameters import PARAMETERS, check_all, make_pipeline
+from sdtc_ros.live.silence import Silence
+from sdtc_ros.live.worker import Counts, LiveWorker, Report, Slot, quantile
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.poses import FramePoses
-from sdtc_ros.live.silence import Silence
 
 
 def image_message(number: int, encoding: str = "bgr8") -> Any:

@@ -23,12 +23,12 @@ from vision_msgs.msg import Detection2DArray
 from sdtc_ros.draw import draw_poses
 from sdtc_ros.errors import SdtcError, UsageError
 from sdtc_ros.image_messages import fill_image_message
+from sdtc_ros.live.parameters import COMPRESSED, PARAMETERS, Parameter, make_pipeline
+from sdtc_ros.live.silence import Silence, why_silent
 from sdtc_ros.live.worker import LiveWorker
 from sdtc_ros.messages import message_types, ros_message, to_detections, to_header
-from sdtc_ros.live.parameters import COMPRESSED, PARAMETERS, Parameter, make_pipeline
 from sdtc_ros.pipeline import Pipeline
 from sdtc_ros.poses import FramePoses
-from sdtc_ros.live.silence import Silence, why_silent
 
 NODE_NAME = "sdtc_pose"
 IMAGE, POSES, ANNOTATED = "image", "sdtc/poses", "sdtc/image_annotated"
