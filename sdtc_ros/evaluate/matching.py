@@ -1,3 +1,9 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
 """Which predicted person is which annotated one: poseval's greedy assignment by PCKh, a sequence at a time.
 
 A predicted joint hits a truth joint within half a unit (unit = 0.6 x the head box's diagonal, so within 0.3 of the
