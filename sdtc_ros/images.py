@@ -7,11 +7,14 @@
 """Image bytes as ROS carries them -> H x W x 3 uint8 BGR, without cv_bridge (whose binaries break across NumPy ABIs).
 
 Encoding names are those of sensor_msgs/image_encodings.hpp (Humble to Jazzy) and Isaac ROS's nv12. Rows may be padded
-(`step`), 16-bit samples may be of either byte order, and colour is turned into BGR the way cv_bridge does.
+(`step`), 16-bit samples may be of either byte order, and colour is turned into BGR the way cv_bridge does, to the bit.
+Encodings of plain numbers (16UC1, 32FC1: depth, labels) have no colours to give and are refused, as in cv_bridge; but
+8UC1, 8UC3 and 8UC4, which many drivers write, are taken as mono8, bgr8 and bgra8.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +75,9 @@ _ENCODINGS: dict[str, _Packed | _Planar] = {
     "nv24": _Planar(None),
 }
 ENCODINGS = tuple(_ENCODINGS)
+_PLAIN_NUMBERS = re.compile(r"(8|16|32|64)[USF]C?\d*")
+_HALF_WIDTH_COLOUR = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
+_BY_CHANNELS: dict[int, int | None] = {1: cv2.COLOR_GRAY2BGR, 3: None, 4: cv2.COLOR_BGRA2BGR}
 
 
 class UnknownEncodingError(InputError):
@@ -87,39 +93,74 @@ def image_to_bgr(
     memory with `data` where nothing has to be converted. Raises UnknownEncodingError for an encoding that is not in
     `ENCODINGS`, InputError where the sizes contradict each other.
     """
-    form = _ENCODINGS.get(encoding)
-    if form is None:
-        raise UnknownEncodingError(f"image encoding '{encoding}' is not known; known are {', '.join(ENCODINGS)}")
+    form = _form(encoding)
     if height < 1 or width < 1:
         raise InputError(f"image of {width} x {height} pixels has no content")
     flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data.reshape(-1).view(np.uint8)
     if isinstance(form, _Planar):
         return _planar_to_bgr(flat, height, width, encoding, step, form.code)
-    rows = _rows(flat, height, width * form.channels * form.sample, encoding, step)
-    if form.sample == 2:
-        samples = np.ascontiguousarray(rows).view(">u2" if is_bigendian else "<u2").astype(np.uint16)
-        pixels = cv2.convertScaleAbs(samples, alpha=1 / 257)  # 65535 -> 255
-    else:
-        pixels = rows
-    if encoding.endswith(("yuv422", "uyvy", "yuyv", "yuy2")) and width % 2:
+    if encoding in _HALF_WIDTH_COLOUR and width % 2:
         raise InputError(
             f"image of encoding '{encoding}' has an odd width of {width}, but two pixels share their colour"
         )
-    image: Image = np.ascontiguousarray(pixels, np.uint8).reshape(height, width, form.channels)
-    return image if form.code is None else np.asarray(cv2.cvtColor(image, form.code), np.uint8)
+    rows = np.ascontiguousarray(_rows(flat, height, width * form.channels * form.sample, encoding, step))
+    if form.sample == 2:
+        rows = rows.view(">u2" if is_bigendian else "<u2").astype(np.uint16, copy=False)
+    return _to_bgr(rows.reshape(height, width, form.channels), form.code)
+
+
+def _form(encoding: str) -> _Packed | _Planar:
+    """How an encoding lies in memory; raises UnknownEncodingError, with the reason, for what is no image of colours."""
+    if encoding in _ENCODINGS:
+        return _ENCODINGS[encoding]
+    if _PLAIN_NUMBERS.fullmatch(encoding):
+        raise UnknownEncodingError(
+            f"image encoding '{encoding}' holds plain numbers, as depth images do, and no colours: name the camera's "
+            "colour or infrared image, or have its driver say what it is (mono16, for grey)"
+        )
+    raise UnknownEncodingError(f"image encoding '{encoding}' is not known; known are {', '.join(ENCODINGS)}")
+
+
+def _to_bgr(image: npt.NDArray[Any], code: int | None) -> Image:
+    """OpenCV's conversion `code` (None: BGR already), then 16 bits to 8: 65535 -> 255."""
+    if code is not None:
+        image = cv2.cvtColor(image, code)
+    return np.asarray(image if image.dtype == np.uint8 else cv2.convertScaleAbs(image, alpha=1 / 257), np.uint8)
 
 
 def compressed_to_bgr(data: Any, fmt: str) -> Image:
     """Pixels of a sensor_msgs/CompressedImage as H x W x 3 uint8 BGR.
 
-    fmt is as ROS writes it: 'jpeg', 'png', 'bgr8; jpeg compressed bgr8'. Raises UnknownEncodingError for any other
-    (depth, video codecs), InputError for data that does not decode or a JPEG that is cut short.
+    fmt is as ROS writes it: 'jpeg', 'png', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed '; empty means
+    jpeg or png. Raises UnknownEncodingError for any other (depth, video codecs), InputError for data that does not
+    decode or a JPEG that is cut short.
+    """
+    order, what = _sample_order(fmt), f"compressed image ('{fmt}')"
+    flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
+    image = _decoded(flat, cv2.IMREAD_UNCHANGED, what)
+    channels = image.shape[2] if image.ndim == 3 else 1
+    if image.dtype not in (np.uint8, np.uint16) or channels not in _BY_CHANNELS:
+        raise InputError(f"{what} decodes to {channels} channels of {image.dtype}, which are no colours")
+    form = _ENCODINGS.get(order)
+    if isinstance(form, _Packed) and form.channels == channels:
+        return _to_bgr(image, form.code)
+    return _to_bgr(image, _BY_CHANNELS[channels])
+
+
+def _sample_order(fmt: str) -> str:
+    """The encoding of the samples that the codec was given; empty where the file itself says it.
+
+    The format is 'ENCODING; CODEC compressed [ENCODING GIVEN TO THE CODEC]', or the codec alone. The second encoding
+    is missing for grey, for Bayer patterns in png (which stay patterns) and for tiff (which takes any order as it is).
     """
     words = fmt.lower()
-    if "compresseddepth" in words or not any(name in words for name in ("jpeg", "jpg", "png")):
-        raise UnknownEncodingError(f"compressed image format '{fmt}' is not known; known are jpeg and png")
-    flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
-    return picture_to_bgr(flat, f"compressed image ('{fmt}')")
+    if words and ("compresseddepth" in words or not any(codec in words for codec in ("jpeg", "jpg", "png", "tif"))):
+        raise UnknownEncodingError(f"compressed image format '{fmt}' is not known; known are jpeg, png and tiff")
+    raw, _, codec = (part.strip() for part in fmt.partition(";"))
+    given = codec.partition("compressed")[2].strip()
+    if not given and raw not in _ENCODINGS and _PLAIN_NUMBERS.fullmatch(raw):
+        _form(raw)  # says why it is none
+    return given or (raw if raw.startswith("bayer") or "tif" in codec else "")
 
 
 def picture_to_bgr(data: Image, what: str) -> Image:
@@ -128,11 +169,17 @@ def picture_to_bgr(data: Image, what: str) -> Image:
     Raises InputError for data that does not decode or a JPEG that is cut short.
     """
     # pixels as the sensor saw them: an EXIF rotation would contradict the camera's calibration and the annotations
-    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(data, flags) if data.size and not _jpeg_is_cut(data) else None
+    return np.asarray(_decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, what), np.uint8)
+
+
+def _decoded(data: Image, flags: int, what: str) -> npt.NDArray[Any]:
+    try:
+        image = cv2.imdecode(data, flags) if data.size and not _jpeg_is_cut(data) else None
+    except cv2.error:  # a size in the file that OpenCV takes for an attack
+        image = None
     if image is None:
         raise InputError(f"{what} of {data.size} bytes does not decode")
-    return np.asarray(image, np.uint8)
+    return image
 
 
 def _jpeg_is_cut(flat: Image) -> bool:

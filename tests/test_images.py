@@ -113,8 +113,20 @@ def test_any_byte_container(wrap):
 
 
 def test_unknown_encoding_names_it_and_the_known():
-    with pytest.raises(UnknownEncodingError, match="'32FC1' is not known; known are bgr8, 8UC3, rgb8"):
-        image_to_bgr(b"", H, W, "32FC1")
+    with pytest.raises(UnknownEncodingError, match="'rgb7' is not known; known are bgr8, 8UC3, rgb8"):
+        image_to_bgr(b"", H, W, "rgb7")
+
+
+@pytest.mark.parametrize("encoding", ["32FC1", "16UC1", "8UC2", "16SC3", "64FC4", "8U"])
+def test_plain_numbers_are_no_colours(encoding):
+    with pytest.raises(UnknownEncodingError, match=f"'{encoding}' holds plain numbers, as depth images do, and no col"):
+        image_to_bgr(b"", H, W, encoding)
+
+
+def test_sixteen_bits_are_scaled_not_cut():
+    samples = np.arange(65536, dtype="<u2")
+    image = image_to_bgr(samples.tobytes(), 256, 256, "mono16")
+    assert np.array_equal(image[..., 0].reshape(-1), np.rint(samples / 257).astype(np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -144,10 +156,52 @@ def test_jpeg_in_any_of_its_names(fmt):
     assert np.abs(image.astype(int) - smooth).max() <= 3
 
 
-@pytest.mark.parametrize("fmt", ["h264", "16UC1; compressedDepth png", "theora", ""])
+@pytest.mark.parametrize("fmt", ["", "mono8; jpeg compressed mono8", "mono8; png compressed "])
+def test_grey_files(fmt):
+    grey = np.arange(H * W, dtype=np.uint8).reshape(H, W)
+    image = compressed_to_bgr(cv2.imencode(".png", grey)[1], fmt)
+    assert np.array_equal(image, np.repeat(grey[..., None], 3, axis=2))
+
+
+@pytest.mark.parametrize(
+    ("fmt", "samples"),
+    [
+        ("bgr16; png compressed bgr16", BGR.astype(np.uint16) * 257),
+        ("rgb8; png compressed rgb8", BGR[..., ::-1]),
+        ("rgb16; png compressed rgb16", BGR[..., ::-1].astype(np.uint16) * 257),
+        ("bgra8; png compressed ", np.dstack([BGR, np.full((H, W), 9, np.uint8)])),
+        ("bgr8; tiff compressed ", BGR),
+        ("rgb8; tiff compressed ", BGR[..., ::-1]),  # tiff is given the message's own order
+    ],
+)
+def test_what_the_codec_was_given_is_undone(fmt, samples):
+    suffix = ".tiff" if "tiff" in fmt else ".png"
+    assert np.array_equal(compressed_to_bgr(cv2.imencode(suffix, samples)[1], fmt), BGR)
+
+
+def test_bayer_patterns_in_png_are_demosaiced():
+    mosaic = encode("bayer_rggb8")
+    image = compressed_to_bgr(cv2.imencode(".png", mosaic)[1], "bayer_rggb8; png compressed ")
+    assert np.array_equal(image, image_to_bgr(mosaic.tobytes(), H, W, "bayer_rggb8"))
+    assert np.array_equal(image[2:4, 1], BGR[2:4, 1])
+
+
+@pytest.mark.parametrize("fmt", ["h264", "16UC1; compressedDepth png", "theora"])
 def test_unknown_compression(fmt):
-    with pytest.raises(UnknownEncodingError, match="known are jpeg and png"):
+    with pytest.raises(UnknownEncodingError, match="known are jpeg, png and tiff"):
         compressed_to_bgr(b"123", fmt)
+
+
+@pytest.mark.parametrize("fmt", ["16UC1; png compressed ", "32FC1; tiff compressed "])
+def test_compressed_depth_is_refused_like_raw_depth(fmt):
+    with pytest.raises(UnknownEncodingError, match="holds plain numbers"):
+        compressed_to_bgr(b"123", fmt)
+
+
+def test_a_float_file_is_no_image_of_colours():
+    data = cv2.imencode(".tiff", np.ones((H, W), np.float32))[1]
+    with pytest.raises(InputError, match="1 channels of float32, which are no colours"):
+        compressed_to_bgr(data, "tiff")
 
 
 @pytest.mark.parametrize("data", [b"", b"no image at all", cv2.imencode(".jpg", BGR)[1].tobytes()[:-40]])
