@@ -41,8 +41,10 @@ class EncoderGraph(nn.Module):
 
 
 class TemporalGraph(nn.Module):
-    """The encoder's tensors of windows, each N x T x ..., in the order of their names -> keypoints N x K x 3, spread
-    N x K x 3 (crop pixels), heatmaps N x K x h x w.
+    """Windows -> poses.
+
+    The encoder's tensors, each N x T x ..., in the order of their names -> keypoints N x K x 3, spread N x K x 3 (crop
+    pixels), heatmaps N x K x h x w.
     """
 
     def __init__(self, network: Network) -> None:

@@ -21,8 +21,10 @@ ByJoint = dict[str, float]
 
 @dataclass(frozen=True)
 class Subset:
-    """Accuracy on the truth joints of a kind. `joints` of them; `recall`: percent of all that the matched prediction
-    hits; `pck`: the same among the joints of people who were matched at all, so that missed people do not count.
+    """Accuracy on the truth joints of a kind.
+
+    joints: how many; recall: percent of all that the matched prediction hits; pck: the same among the joints of people
+    who were matched at all, so that missed people do not count.
     """
 
     joints: int

@@ -39,7 +39,7 @@ def box(frame: int, person: int) -> list[float]:
 
 
 def colour(joint: int) -> tuple[int, int, int]:
-    """A joint's colour (BGR), no two alike."""
+    """BGR of a joint, no two alike."""
     return 40 + 14 * joint, 250 - 15 * joint, (joint * 97) % 200 + 40
 
 

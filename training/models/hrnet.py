@@ -121,8 +121,9 @@ class HRNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """images B x 3 x H x W (normalised RGB) -> four of B x width x H/4 x W/4: after stages 1 (with its transition
-        to `width` channels), 2, 3 and 4.
+        """Normalised RGB images B x 3 x H x W -> four of B x width x H/4 x W/4.
+
+        They come after stages 1 (with its transition to `width` channels), 2, 3 and 4.
         """
         x = F.relu(self.bn1(self.conv1(images)))
         x = self.layer1(F.relu(self.bn2(self.conv2(x))))

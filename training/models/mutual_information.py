@@ -37,9 +37,10 @@ Evidence = tuple[Tensor, Tensor, Tensor | None]  # a; log-probabilities of b's p
 
 @dataclass(frozen=True)
 class InformationConfig:
-    """Which terms equation 13 has: "separation" I(M_u; M_n) (8), "abundance" -I(M; M_u) (9), "motion"
-    I(M_u; y | F~) (11), "frame" I(F; y | F~) (12). Empty: no objective (Table 7 a).
+    """Which terms equation 13 has, and how they are taken.
 
+    terms: "separation" I(M_u; M_n) (8), "abundance" -I(M; M_u) (9), "motion" I(M_u; y | F~) (11), "frame"
+    I(F; y | F~) (12). Empty: no objective (Table 7 a).
     conditional: how 11 and 12, I(x; y | F~) = I(x; y) - I(x; F~), are taken. "measured" holds x still, so that I(x; y)
     says what there is to keep and F~ alone learns; "printed" minimises I(x; y) too, as the equations read: x then
     unlearns the label; "distilled" is the distillation paper's own bound, KL(q(y | x) || q(y | F~)) with x as teacher.
@@ -53,8 +54,9 @@ class InformationConfig:
 
 @dataclass
 class MotionFeatures:
-    """What the objective reads, each B x (its channels) x h x w: M, M_u, M_n (None where motion is not parted), the
-    visual feature F and the enhanced feature F~.
+    """What the objective reads, each B x (its channels) x h x w.
+
+    M, M_u, M_n (None where motion is not parted), the visual feature F and the enhanced feature F~.
     """
 
     motion: Tensor
@@ -66,10 +68,10 @@ class MotionFeatures:
 
 @dataclass
 class Information:
-    """Equation 13 and its terms in nats (scalars; a term that is left out is 0), and `fit`, the variational
-    distributions' own loss, which trains these alone and has to be added to whatever is minimised.
+    """Equation 13 and its terms in nats (scalars; a term that is left out is 0).
 
-    total = separation - abundance + motion + frame.
+    total = separation - abundance + motion + frame. fit: the variational distributions' own loss, which trains these
+    alone and has to be added to whatever is minimised.
     """
 
     total: Tensor
@@ -120,8 +122,9 @@ class Dependence(nn.Module):
         return _mean(own - divergence(log_b, self.log_q(a, fixed=True)), weight)
 
     def upper(self, a: Tensor, log_b: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Contrast of joint and independent pairs, for what is minimised. A channel below 0 counts as 0: information
-        is not negative, q lags behind there.
+        """Contrast of joint and independent pairs, for what is minimised.
+
+        A channel below 0 counts as 0: information is not negative, q lags behind there.
         """
         if weight is None:
             weight = log_b.new_ones(log_b.shape[:2])

@@ -20,8 +20,10 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class RDMConfig:
-    """How motion is parted (Table 7): "attention" is equation 6, "split" halves the channels (c), "none" leaves the
-    module out, all motion is taken for useful (TDMI without RDM, Table 5 a). reduction: of the MLPs' hidden layer.
+    """How motion is parted (Table 7).
+
+    factorisation: "attention" is equation 6, "split" halves the channels (c), "none" leaves the module out, all motion
+    is taken for useful (TDMI without RDM, Table 5 a). reduction: of the MLPs' hidden layer.
     """
 
     factorisation: Literal["attention", "split", "none"] = "attention"

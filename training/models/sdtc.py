@@ -4,8 +4,9 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""SDTC (Feng & Chen, "Learning Semantical Dynamics and SpatioTemporal Collaboration for Human Pose Estimation in
-Video"): backbone -> embeddings -> MLSME -> SMML -> heatmaps.
+"""SDTC: backbone -> embeddings -> MLSME -> SMML -> heatmaps.
+
+Feng & Chen, "Learning Semantical Dynamics and SpatioTemporal Collaboration for Human Pose Estimation in Video".
 
 The network is in two halves that meet in the cache: `encode` sees one frame (backbone and projection), `estimate` sees
 the tokens of a window. Training runs both and the motion decoder on top.

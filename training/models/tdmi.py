@@ -4,8 +4,9 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""TDMI and TDMI-ST (Feng et al., "Mutual Information-Based Temporal Difference Learning for Human Pose Estimation in
-Video", CVPR 2023): HRNet's four stages -> TDE -> RDM -> enhancement -> heatmaps.
+"""TDMI and TDMI-ST: HRNet's four stages -> TDE -> RDM -> enhancement -> heatmaps.
+
+Feng et al., "Mutual Information-Based Temporal Difference Learning for Human Pose Estimation in Video", CVPR 2023.
 
 As in SDTC the network is in two halves that meet in the cache: `encode` sees one frame and gives its feature at every
 stage that is read, `estimate` sees a window of these.
@@ -74,8 +75,10 @@ class TDMIConfig:
 
 @dataclass
 class TDMIOutput:
-    """heatmaps B x K x h x w of the keyframe; logits: what they come from, where the head gives logits; features:
-    what the mutual-information objective reads (None without motion).
+    """What the network says of the keyframe.
+
+    heatmaps: B x K x h x w; logits: what they come from, where the head gives logits; features: what the
+    mutual-information objective reads (None without motion).
     """
 
     heatmaps: Tensor
