@@ -37,6 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--start", type=int, default=0, metavar="N", help="number of the first frame (default 0)")
     add("--frames", type=int, metavar="N", help="how many frames (default: to the end)")
     add("--fps", type=float, help="frame rate of a folder of images (default 25), or in place of the video's own")
+    add(
+        "--rotate", type=int, choices=[0, 90, 180, 270], default=0, metavar="DEGREES",
+        help="0, 90, 180 or 270: what turns the images upright, clockwise; poses stay in the images as they are",
+    )  # fmt: skip
     add("--no-bag", action="store_true", help="write no bag of poses")
     add("--no-video", action="store_true", help="write no annotated video")
     add("--bag-images", action="store_true", help="also write the annotated frames into the bag")
@@ -80,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
         source=args.source, out=args.out, model=args.model, topic=args.topic, truth=args.truth,
         detector=args.boxes or args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
         pipeline=pipeline_config(args),
-        provider=args.provider, threads=args.threads, overwrite=args.overwrite,
+        provider=args.provider, threads=args.threads, overwrite=args.overwrite, rotate=args.rotate,
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
     result = replay(options, progress=not args.quiet)

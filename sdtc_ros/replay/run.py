@@ -26,6 +26,7 @@ from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, Wanted, prepare
 from sdtc_ros.replay.progress import Progress
 from sdtc_ros.replay.result import ReplayResult
 from sdtc_ros.replay.statistics import RunStatistics
+from sdtc_ros.rotation import Rotation
 from sdtc_ros.sources import Excerpt, open_source
 from sdtc_ros.truth import Truth, measure, read_truth
 
@@ -36,7 +37,8 @@ HOG, TRUTH = "hog", "truth"
 class ReplayOptions:
     """What to replay and how; see `python -m sdtc_ros replay --help`.
 
-    detector: 'hog', 'truth', an .onnx file, or a .json file of boxes; fps: of a folder, or in place of a video's own.
+    detector: 'hog', 'truth', an .onnx file, or a .json file of boxes; fps: of a folder, or in place of a video's own;
+    rotate: the degrees clockwise that turn the images upright (results stay in the images as they are).
     """
 
     source: Path
@@ -52,6 +54,7 @@ class ReplayOptions:
     threads: int = 0
     wanted: Wanted = field(default_factory=Wanted)
     overwrite: bool = False
+    rotate: int = 0
 
 
 def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: bool = True) -> ReplayResult:
@@ -62,6 +65,7 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
     """
     from sdtc_ros.replay.report import write_report
 
+    rotation = Rotation(options.rotate)
     with collected_warnings() as notes:
         source = open_source(options.source, options.topic, options.fps, options.excerpt)
         pipeline = pipeline or _pipeline(options)
@@ -72,7 +76,7 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
         outputs = Outputs(options.out, options.wanted, source, pipeline.bundle, truth)
         start = perf_counter()
         with outputs, stop_requests() as stop, Progress("replay", source.count, shown=progress) as bar:
-            _run(result, boxes, outputs, stop, bar)
+            _run(result, boxes, outputs, rotation, stop, bar)
         result.statistics.wall = perf_counter() - start
         result.stopped, result.files = stop.status, outputs.files
         result.problems = [*source.problems, *_dropped(pipeline)]
@@ -83,7 +87,14 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
     return result
 
 
-def _run(result: ReplayResult, boxes: BoxTable | None, outputs: Outputs, stop: StopRequest, bar: Progress) -> None:
+def _run(
+    result: ReplayResult,
+    boxes: BoxTable | None,
+    outputs: Outputs,
+    rotation: Rotation,
+    stop: StopRequest,
+    bar: Progress,
+) -> None:
     """Frames in, keyframes out and written, until the input ends or someone wants it to."""
     pipeline, frames = result.pipeline, result.source.frames
     begin = perf_counter()
@@ -91,9 +102,11 @@ def _run(result: ReplayResult, boxes: BoxTable | None, outputs: Outputs, stop: S
         for number, frame in frames:
             read = perf_counter() - begin
             outputs.numbers[frame.name] = number
-            answer = pipeline.process(frame, boxes.boxes(number, frame) if boxes is not None else None)
+            size = frame.image.shape[1], frame.image.shape[0]
+            people = rotation.upright_boxes(boxes.boxes(number, frame), size) if boxes is not None else None
+            answer = pipeline.process(rotation.upright_frame(frame), people)
             if answer is not None:
-                outputs.write(answer, result.statistics, read)
+                outputs.write(rotation.camera_poses(answer, solid=outputs.draws), result.statistics, read)
             bar.step()
             if stop.status:
                 break
@@ -101,7 +114,7 @@ def _run(result: ReplayResult, boxes: BoxTable | None, outputs: Outputs, stop: S
     finally:
         frames.close()  # type: ignore[attr-defined]
     for answer in pipeline.flush():
-        outputs.write(answer, result.statistics, 0.0)
+        outputs.write(rotation.camera_poses(answer, solid=outputs.draws), result.statistics, 0.0)
 
 
 def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:

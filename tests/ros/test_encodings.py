@@ -80,9 +80,8 @@ for fmt in json.loads(sys.argv[2]):
     pixels = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if fmt.startswith("mono8") else picture
     message.data = cv2.imencode(".png" if "png" in fmt else ".jpg", pixels)[1].tobytes()
     grey = (lambda image: image) if pixels.ndim == 3 else (lambda image: cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
-    compressed[fmt] = outcome(
-        lambda: grey(bridge.compressed_imgmsg_to_cv2(message, "passthrough")), lambda: frame_of_message(message, 0).image
-    )
+    theirs = lambda: grey(bridge.compressed_imgmsg_to_cv2(message, "passthrough"))
+    compressed[fmt] = outcome(theirs, lambda: frame_of_message(message, 0).image)
 print(json.dumps([told, compressed]))
 '''
 # of the colour encodings, the ones that Jazzy's cv_bridge has no conversion for
