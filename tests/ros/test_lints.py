@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""The ament linters, over everything that is ours; what each is told differs from its defaults where a line says why."""
+"""The ament linters, over everything that is ours; where one is told more than its defaults, a line says why."""
 
 from __future__ import annotations
 
