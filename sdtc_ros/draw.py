@@ -52,6 +52,13 @@ def joint_colours(skeleton: Skeleton) -> list[Colour]:
     return [sides.get(joint.split("_")[0], MIDDLE) for joint in skeleton.joints]
 
 
+def limb_colour(a: Colour, b: Colour) -> Colour:
+    """The colour of a limb between joints of these colours: its side's, the middle's from one side to the other."""
+    if MIDDLE not in (a, b) and a != b:
+        return MIDDLE  # hips, shoulders
+    return b if a == MIDDLE else a
+
+
 def line_thickness(pose: Pose, shape: tuple[int, ...]) -> int:
     """Pixels, growing with the person's height, and bounded by the image's."""
     return int(np.clip(round(float(pose.box[3]) / 90), 1, max(2, shape[0] // 150)))
@@ -65,10 +72,8 @@ def _draw_limbs(
     for a, b in skeleton.limbs:
         score = min(scores[a], scores[b])
         if score >= min_score:
-            colour = colours[b] if colours[a] == MIDDLE else colours[a]
-            if MIDDLE not in (colours[a], colours[b]) and colours[a] != colours[b]:
-                colour = MIDDLE  # from one side to the other: hips, shoulders
-            cv2.line(image, points[a], points[b], _faded(colour, score), thickness, cv2.LINE_AA, _SHIFT)
+            colour = _faded(limb_colour(colours[a], colours[b]), score)
+            cv2.line(image, points[a], points[b], colour, thickness, cv2.LINE_AA, _SHIFT)
 
 
 def _draw_joints(image: Image, pose: Pose, colours: list[Colour], thickness: int, min_score: float) -> None:
