@@ -113,7 +113,7 @@ def test_an_unknown_encoding(tmp_path, model):
             bag.write("/depth", "sensor_msgs/msg/Image", number + 1, image)
     status, said = replay(tmp_path, tmp_path / "bag", "--model", model)
     assert status == 3
-    assert "image encoding '32FC1' is not known; known are bgr8" in said
+    assert "image encoding '32FC1' holds plain numbers, as depth images do, and no colours" in said
 
 
 def test_a_corrupt_frame_amid_good_ones(tmp_path, model):
