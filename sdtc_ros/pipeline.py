@@ -7,29 +7,26 @@
 """From frames to poses: detect, track, crop, encode, estimate. The one pipeline behind node, replay and Python.
 
 Frame t + lookahead comes in, keyframe t goes out; all people of a frame share one batch of crops and one batch of
-windows. Which frames a window holds, and when a crop moves, is said in `window`. Knows no ROS and no files.
+windows, and so do several cameras' frames (see `batch`). Which frames a window holds, and when a crop moves, is said
+in `window`. Knows no ROS and no files.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
+from sdtc_ros.batch import CropBuffer, Pending, Timings, answer, timed
 from sdtc_ros.bundle import Bundle, load_bundle
-from sdtc_ros.crops import crop_images, spread_to_image, to_image
 from sdtc_ros.detection import Detector, HogDetector, best_boxes, usable_boxes
-from sdtc_ros.engine import Engine, FloatArray
+from sdtc_ros.engine import Engine
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.poses import Boxes, Frame, FramePoses, Pose
+from sdtc_ros.poses import Boxes, Frame, FramePoses
 from sdtc_ros.tracking import Tracker, TrackingConfig
-from sdtc_ros.window import Keyframe, WindowRing
+from sdtc_ros.window import WindowRing
 
 _log = logging.getLogger("sdtc_ros")
 
@@ -76,8 +73,8 @@ class Pipeline:
         self._detector = detector
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
-        self._ring = WindowRing(bundle.delta, width / height, self.config.sticky)
-        self._buffer = np.empty((0, height, width, 3), np.uint8)
+        self.ring = WindowRing(bundle.delta, width / height, self.config.sticky)
+        self._buffer = CropBuffer()
         self._warned = False
         self.reset()
 
@@ -101,12 +98,31 @@ class Pipeline:
 
     def reset(self) -> None:
         """Forget frames, people and what still waits for an answer; track ids go on counting."""
-        self._ring.clear()
+        self.ring.clear()
         self._tracker.restart()
         self._next = 0  # number of the keyframe to be answered next
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Take other settings from the next frame on; raises UsageError for another lookahead."""
+        if config.lookahead != self.config.lookahead or config.tracking != self.config.tracking:
+            raise UsageError("lookahead and tracking cannot be changed while a pipeline runs")
+        self.config = config
+        self.ring.sticky = config.sticky
+
+    def successor(self, bundle: Bundle, engine: Engine) -> Pipeline:
+        """A pipeline on another model that goes on with this one's people and ids, its windows begun anew.
+
+        What still waits is this one's to answer (`flush`), and after that it is not to be used. Raises UsageError where
+        the model's delta is smaller than the lookahead asked for.
+        """
+        heir = Pipeline(bundle, engine, self.config, self._detector)
+        heir._tracker, heir._since_detection = self._tracker, self._since_detection
+        heir._stamp, heir._shape, heir._warned = self._stamp, self._shape, self._warned
+        heir.dropped_boxes = self.dropped_boxes
+        return heir
 
     def process(self, frame: Frame, boxes: Boxes | None = None) -> FramePoses | None:
         """Take one frame and answer the keyframe `lookahead` frames before it, or None while there is none yet.
@@ -115,19 +131,24 @@ class Pipeline:
         copied, for 2 * delta + 1 frames: do not write to it. Raises InputError for an image of another form than
         H x W x 3 uint8.
         """
+        pending = self.take(frame, boxes)
+        return None if pending is None else answer([pending], self._buffer)[0]
+
+    def take(self, frame: Frame, boxes: Boxes | None = None) -> Pending | None:
+        """The first part of `process`: all but crops, encoder and estimate, which `batch.answer` does for several."""
         _check_image(frame)
-        timings: dict[str, float] = {}
+        timings: Timings = {}
         self._cut_at_gaps(frame)
         people = self._people(frame, boxes, timings)
-        with _timed(timings, "track"):
-            newest = self._ring.push(frame, people)
-        return self._answer(timings) if newest - self._next >= self.lookahead else None
+        with timed([timings], "track"):
+            newest = self.ring.push(frame, people)
+        return self._pending(timings) if newest - self._next >= self.lookahead else None
 
     def flush(self) -> list[FramePoses]:
         """The keyframes that still wait, at the end of the input; frames that never came are clamped to the last."""
-        answers = []
-        while self._next <= self._ring.newest:
-            answers.append(self._answer({}))
+        answers: list[FramePoses] = []
+        while self._next <= self.ring.newest:
+            answers += answer([self._pending({})], self._buffer)
         return answers
 
     def _cut_at_gaps(self, frame: Frame) -> None:
@@ -135,24 +156,24 @@ class Pipeline:
         step = 0 if self._stamp is None else frame.stamp - self._stamp
         changed = bool(self._shape) and frame.image.shape != self._shape
         if step < 0 or step > self.config.max_gap * 1e9 or changed:
-            self._ring.cut()
+            self.ring.cut()
             self._tracker.restart()
             self._since_detection = 0
         self._stamp, self._shape = frame.stamp, frame.image.shape
 
-    def _people(self, frame: Frame, boxes: Boxes | None, timings: dict[str, float]) -> Boxes:
+    def _people(self, frame: Frame, boxes: Boxes | None, timings: Timings) -> Boxes:
         """The frame's people with track ids: from the boxes given, detected, or expected."""
         config = self.config
         if boxes is None and self._since_detection % config.detect_every:
             self._since_detection += 1
-            with _timed(timings, "track"):
+            with timed([timings], "track"):
                 return self._usable(self._tracker.predict(frame.stamp), frame, counted=False)
         if boxes is None:
             self._since_detection = 1
             self._detector = self._detector or HogDetector()
-            with _timed(timings, "detect"):
+            with timed([timings], "detect"):
                 boxes = self._detector(frame.image)
-        with _timed(timings, "track"):
+        with timed([timings], "track"):
             return self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp)
 
     def _usable(self, boxes: Boxes, frame: Frame, counted: bool) -> Boxes:
@@ -168,56 +189,12 @@ class Pipeline:
                 )  # fmt: skip
         return best_boxes(kept, self.config.max_people)
 
-    def _answer(self, timings: dict[str, float]) -> FramePoses:
-        """The poses of the next keyframe."""
-        with _timed(timings, "track"):
-            keyframe = self._ring.keyframe(self._next)
+    def _pending(self, timings: Timings) -> Pending:
+        """The next keyframe."""
+        with timed([timings], "track"):
+            keyframe = self.ring.keyframe(self._next)
         self._next += 1
-        if not len(keyframe.rows):
-            return FramePoses(keyframe.frame, [], timings)
-        if len(keyframe.missing):
-            with _timed(timings, "crop"):
-                crops = self._crop(keyframe)
-            with _timed(timings, "encode"):
-                self._ring.store(keyframe.missing, self.engine.encode(crops))
-        with _timed(timings, "estimate"):
-            keypoints, spread = self.engine.estimate(self._ring.tokens(keyframe))
-        with _timed(timings, "decode"):
-            poses = self._poses(keyframe, keypoints, spread)
-        return FramePoses(keyframe.frame, poses, timings)
-
-    def _crop(self, keyframe: Keyframe) -> npt.NDArray[np.uint8]:
-        """All crops that the keyframe's windows lack, in one batch, in a buffer that is kept."""
-        missing = len(keyframe.missing)
-        if missing > len(self._buffer):
-            self._buffer = np.empty((missing, *self._buffer.shape[1:]), np.uint8)
-        done = 0
-        for frame, boxes in self._ring.crops_by_frame(keyframe.missing):
-            crop_images(frame.image, boxes, self.bundle.input_size, out=self._buffer[done : done + len(boxes)])
-            done += len(boxes)
-        return self._buffer[:missing]
-
-    def _poses(self, keyframe: Keyframe, keypoints: FloatArray, spread: FloatArray) -> list[Pose]:
-        """Crop pixels -> image pixels, and one Pose a person, in the order of the keyframe's boxes."""
-        size = self.bundle.input_size
-        placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
-        spread = spread_to_image(spread, keyframe.crops, size)
-        scores = keypoints[..., 2].mean(axis=1) * keyframe.scores
-        people = zip(keyframe.ids.tolist(), keyframe.scores.tolist(), scores.tolist(), strict=True)
-        return [
-            Pose(track, keyframe.boxes[i], box_score, placed[i], spread[i], score)
-            for i, (track, box_score, score) in enumerate(people)
-        ]
-
-
-@contextmanager
-def _timed(timings: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the time of the block (seconds) to timings[stage]."""
-    start = perf_counter()
-    try:
-        yield
-    finally:
-        timings[stage] = timings.get(stage, 0.0) + perf_counter() - start
+        return Pending(self, keyframe, timings)
 
 
 def _check_image(frame: Frame) -> None:

@@ -70,7 +70,8 @@ class WindowRing:
 
     def __init__(self, delta: int, aspect: float, sticky: float) -> None:
         """aspect: the crops' width / height; sticky: the largest drift at which a crop is held."""
-        self._delta, self._aspect, self._sticky = delta, aspect, sticky
+        self._delta, self._aspect = delta, aspect
+        self.sticky = sticky  # may be changed from keyframe to keyframe
         self.length = 2 * delta + 1
         steps = np.arange(self.length)
         # distance first, then nearness to the keyframe: one number to minimise over the frames that there are
@@ -162,7 +163,7 @@ class WindowRing:
         size = np.maximum(held[:, 2:], 1e-6)
         near, grown = fresh[:, :2] - held[:, :2], fresh[:, 2:] - held[:, 2:]
         drift = np.maximum(np.abs(near), np.abs(near + grown)) / size
-        moved = (drift.max(axis=1, initial=0.0) > self._sticky) | (held[:, 2] == 0)  # 0: it holds none yet
+        moved = (drift.max(axis=1, initial=0.0) > self.sticky) | (held[:, 2] == 0)  # 0: it holds none yet
         self._crops[rows[moved]] = fresh[moved]
         self._tokens[rows[moved]] = None
         self._encoded[rows[moved]] = False

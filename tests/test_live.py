@@ -21,9 +21,12 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.detection import no_boxes
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live.parameters import PARAMETERS, check_all, make_pipeline
+from sdtc_ros.live.loading import load
+from sdtc_ros.live.parameters import PARAMETERS, check_all
 from sdtc_ros.live.silence import Silence
-from sdtc_ros.live.worker import Counts, LiveWorker, Report, Slot, quantile
+from sdtc_ros.live.statistics import Counts, Report, quantile
+from sdtc_ros.live.stream import Stream
+from sdtc_ros.live.worker import Inbox, LiveWorker
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.poses import FramePoses
 
@@ -54,10 +57,11 @@ class Bench:
         pipeline = Pipeline.from_bundle(
             folder / "bundle", PipelineConfig(**{"max_gap": 60.0, **config}), detector=self.detect
         )
-        self.worker = LiveWorker(
-            pipeline, self.results.append, warn=self.warnings.append, failed=self.errors.append,
+        self.stream = Stream(
+            pipeline, self.results.append, warn=lambda about, sentence: self.warnings.append(sentence),
             now=lambda: self.now, max_age=lambda: self.max_age,
         )  # fmt: skip
+        self.worker = LiveWorker([self.stream], failed=self.errors.append)
         self.worker.start()
 
     def detect(self, image: Any) -> Any:
@@ -69,8 +73,8 @@ class Bench:
         return [result.frame.stamp for result in self.results]
 
     def offer_and_wait(self, message: Any) -> None:
-        self.worker.offer(message)
-        until(lambda: self.worker._slot._item is None)
+        self.stream.offer(message)
+        until(lambda: not self.worker._inbox._items)
         assert self.entered.acquire(timeout=10)
 
 
@@ -86,13 +90,13 @@ def test_newest_frame_wins_and_the_sum_holds(tmp_path: Path) -> None:
     bench.gate.clear()
     bench.offer_and_wait(image_message(0))  # at work now
     for number in (1, 2, 3):
-        bench.worker.offer(image_message(number))
-    assert (bench.worker.counts.replaced, bench.worker.counts.waiting) == (2, 2)
+        bench.stream.offer(image_message(number))
+    assert (bench.stream.counts.replaced, bench.stream.counts.waiting) == (2, 2)
     bench.gate.set()
-    until(lambda: bench.worker.counts.waiting == 0)
+    until(lambda: bench.stream.counts.waiting == 0)
     assert bench.stamps() == [stamp(0), stamp(3)]
     assert bench.worker.stop(5)
-    counts = bench.worker.counts
+    counts = bench.stream.counts
     assert (counts.received, counts.answered, counts.replaced) == (4, 2, 2)
 
 
@@ -100,7 +104,7 @@ def test_silence_answers_the_frames_that_wait_for_a_future(tmp_path: Path) -> No
     bench = Bench(tmp_path, max_gap=0.3)
     for number in range(4):
         bench.offer_and_wait(image_message(number))
-    until(lambda: bench.worker.counts.waiting == 0)
+    until(lambda: bench.stream.counts.waiting == 0)
     assert bench.stamps() == [stamp(number) for number in range(4)]
     for number in range(4, 7):
         bench.offer_and_wait(image_message(number))  # and the stream goes on
@@ -112,22 +116,22 @@ def test_silence_answers_the_frames_that_wait_for_a_future(tmp_path: Path) -> No
 
 def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lookahead=0)
-    bench.worker.offer(image_message(0, "secret7"))
-    until(lambda: bench.worker.counts.damaged == 1)
+    bench.stream.offer(image_message(0, "secret7"))
+    until(lambda: bench.stream.counts.damaged == 1)
     assert "image encoding 'secret7' is not known" in bench.warnings[0]
     assert "frame_id 'cam'" in bench.warnings[0]
     bench.max_age, bench.now = 0.5, stamp(8)
-    bench.worker.offer(image_message(1))  # 0.7 s old
-    until(lambda: bench.worker.counts.too_old == 1)
+    bench.stream.offer(image_message(1))  # 0.7 s old
+    until(lambda: bench.stream.counts.too_old == 1)
     assert "0.7 s old" in bench.warnings[1]
     bench.offer_and_wait(image_message(6))
-    until(lambda: bench.worker.counts.answered == 1)
+    until(lambda: bench.stream.counts.answered == 1)
     assert bench.worker.stop(5)
-    assert bench.worker.counts.waiting == 0
-    report = bench.worker.report()
+    assert bench.stream.counts.waiting == 0
+    report = bench.stream.report()
     assert report.latency == pytest.approx((0.2,))
     assert "0 for newer, 1 too old, 1 damaged" in report.line()
-    assert bench.worker.report().counts == Counts()
+    assert bench.stream.report().counts == Counts()
 
 
 def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> None:
@@ -142,8 +146,8 @@ def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> N
 
 def test_a_defect_ends_the_thread_and_is_handed_over(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lookahead=0)
-    bench.worker._hand_on = lambda result: 1 / 0
-    bench.worker.offer(image_message(0))
+    bench.stream._publish = lambda result: 1 / 0
+    bench.stream.offer(image_message(0))
     until(lambda: len(bench.errors) == 1)
     assert isinstance(bench.errors[0], ZeroDivisionError)
     assert bench.worker.stop(5)
@@ -157,18 +161,22 @@ def test_stop_does_not_wait_for_ever_and_nothing_is_handed_on_after_it(tmp_path:
     bench.gate.set()
     assert bench.worker.stop(5)
     assert not bench.results
-    assert bench.worker.counts.waiting == 1
+    assert bench.stream.counts.waiting == 1
 
 
-def test_slot_holds_one_and_is_silent_when_closed() -> None:
-    slot: Slot[str] = Slot()
-    assert slot.take(0.0) is None
-    assert not slot.put("a")
-    assert slot.put("b")
-    assert slot.take(0.0) == "b"
-    slot.put("c")
-    slot.close()
-    assert slot.take(1.0) is None
+def test_inbox_holds_one_of_each_sender_and_is_silent_when_closed() -> None:
+    inbox: Inbox[str] = Inbox()
+    assert inbox.take(0.0) == {}
+    assert not inbox.put(1, "a")
+    assert not inbox.put(0, "b")
+    assert inbox.put(1, "c")
+    assert list(inbox.take(None).items()) == [(0, "b"), (1, "c")]
+    assert inbox.take(0.0) == {}
+    inbox.wake()
+    assert inbox.take(None) == {}
+    inbox.put(0, "d")
+    inbox.close()
+    assert inbox.take(None) == {}
 
 
 def test_quantiles_and_line() -> None:
@@ -184,9 +192,9 @@ def test_quantiles_and_line() -> None:
 def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
     make_bundle(tmp_path / "bundle")
     values = {parameter.name: parameter.default for parameter in PARAMETERS} | {"bundle": str(tmp_path / "bundle")}
-    pipeline = make_pipeline(values)
+    pipeline = load(values).pipeline()
     assert (pipeline.lookahead, pipeline.config) == (2, PipelineConfig())  # the defaults are the pipeline's own
-    other = make_pipeline(values | {"lookahead": 1, "sticky": 0.0, "detect_every": 3, "max_gap": 2.5})
+    other = load(values | {"lookahead": 1, "sticky": 0.0, "detect_every": 3, "max_gap": 2.5}).pipeline()
     assert other.lookahead == 1
     assert (other.config.sticky, other.config.detect_every, other.config.max_gap) == (0.0, 3, 2.5)
 

@@ -230,18 +230,18 @@ def test_memory_is_flat_over_people_coming_and_going(bundle: Bundle) -> None:
         ids = np.arange(number // 3, number // 3 + 4)
         xywh = np.concatenate([rng.uniform(0, 20, (4, 2)), rng.uniform(10, 20, (4, 2))], axis=1).astype(np.float32)
         pipeline.process(Frame(image, number * STEP), Boxes(xywh, np.ones(4, np.float32), ids))
-        held.append(len(pipeline._ring))
+        held.append(len(pipeline.ring))
     del image
     gc.collect()
     assert max(held) <= 6
     assert sum(frame() is not None for frame in frames) <= 5
-    assert len(pipeline._ring._last_seen) <= 16  # the arrays did not grow either
-    assert sum(token is not None for token in pipeline._ring._tokens.ravel()) <= 6 * 5
+    assert len(pipeline.ring._last_seen) <= 16  # the arrays did not grow either
+    assert sum(token is not None for token in pipeline.ring._tokens.ravel()) <= 6 * 5
     for _ in range(5):
         number += 1
         pipeline.process(Frame(np.zeros((40, 60, 3), np.uint8), number * STEP), no_people())
-    assert len(pipeline._ring) == 0
-    assert all(token is None for token in pipeline._ring._tokens.ravel())
+    assert len(pipeline.ring) == 0
+    assert all(token is None for token in pipeline.ring._tokens.ravel())
 
 
 def no_people() -> Boxes:
@@ -255,7 +255,7 @@ def test_frames_are_not_copied(bundle: Bundle) -> None:
     frame, boxes = scene(1, 2)[0]
     answer = pipeline.process(frame, boxes)
     assert answer is not None and answer.frame.image is frame.image
-    assert pipeline._ring._frames[0] is frame
+    assert pipeline.ring._frames[0] is frame
 
 
 def test_unusable_boxes_are_dropped_counted_and_said_once(bundle: Bundle, caplog: pytest.LogCaptureFixture) -> None:

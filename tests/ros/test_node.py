@@ -22,9 +22,9 @@ CAMERA = "camera_optical_frame"
 # the node, saying so whenever it draws
 COUNTS_DRAWINGS = """
 import sys
-import sdtc_ros.node, sdtc_ros.live.pose_node
-draw = sdtc_ros.live.pose_node.draw_poses
-sdtc_ros.live.pose_node.draw_poses = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
+import sdtc_ros.node, sdtc_ros.live.outputs
+draw = sdtc_ros.live.outputs.draw_poses
+sdtc_ros.live.outputs.draw_poses = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
 sys.exit(sdtc_ros.node.main())
 """
 

@@ -1,0 +1,119 @@
+"""One camera of the node: its topics, its stream of frames, and what its poses become.
+
+Topics are relative to the node's namespace, and under the camera's name where it has one: `image` in, `sdtc/poses` and
+`sdtc/image_annotated` out, or `front/image` and so on. A camera lives from configure to cleanup and hears images while
+the node is active.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from sdtc_ros.live.image_source import ImageSource
+from sdtc_ros.live.outputs import Annotated, Output, Poses
+from sdtc_ros.live.qos import OVERRIDABLE, newest_only, reliable
+from sdtc_ros.live.silence import Silence, why_silent
+from sdtc_ros.live.stream import Stream
+from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.poses import FramePoses
+from sdtc_ros.skeleton import Skeleton
+
+if TYPE_CHECKING:
+    from sdtc_ros.live.pose_node import PoseNode
+
+WARN_SECONDS = 5.0  # at most one warning about the same in this time
+OUTPUTS: tuple[Callable[[Camera], Output], ...] = (Poses, Annotated)
+
+
+class Camera:
+    """A camera's topics around its stream; `name` is empty for the only camera of a node."""
+
+    def __init__(self, node: PoseNode, name: str, pipeline: Pipeline) -> None:
+        """Make the publishers; images are heard from `activate` on."""
+        self.node, self.name = node, name
+        self.stream = Stream(
+            pipeline, self._publish, warn=self._warn, now=lambda: node.get_clock().now().nanoseconds,
+            max_age=lambda: node.parameters["max_age"],
+        )  # fmt: skip
+        self.source: ImageSource | None = None
+        self._silence = Silence()
+        self._warned: dict[str, float] = {}
+        self._publishers: list[Any] = []
+        self.outputs: list[Output] = []
+        try:
+            self.outputs += [make(self) for make in OUTPUTS]
+        except Exception:
+            self.close()
+            raise
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """The joints of the poses that are handed on now."""
+        return self.stream.pipeline.bundle.skeleton
+
+    def topic(self, name: str) -> str:
+        """A topic of this camera, relative and not yet remapped."""
+        return f"{self.name}/{name}" if self.name else name
+
+    def publisher(self, kind: type, topic: str, *, depth: int) -> Any:
+        """A reliable publisher on one of the camera's topics, until `close`."""
+        made = self.node.create_publisher(kind, self.topic(topic), reliable(depth), qos_overriding_options=OVERRIDABLE)
+        self._publishers.append(made)
+        return made
+
+    def subscription(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Any:
+        """A subscription to the newest message of a topic (as `topic` gives it, or absolute)."""
+        return self.node.create_subscription(kind, topic, callback, newest_only(), qos_overriding_options=OVERRIDABLE)
+
+    def activate(self) -> None:
+        """Begin to hear images; the worker must have opened the stream."""
+        self._silence = Silence()
+        self.source = ImageSource(self)
+        self.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to "
+                 f"{self._publishers[0].topic_name}")  # fmt: skip
+
+    def deactivate(self) -> None:
+        """Hear no more images."""
+        if self.source is not None:
+            self.source.close()
+            self.source = None
+
+    def close(self) -> None:
+        """End the publishers."""
+        for publisher in self._publishers:
+            self.node.destroy_publisher(publisher)
+        self._publishers.clear()
+
+    def every_second(self) -> None:
+        """Log the statistics, and that the camera is silent, where it is time to."""
+        if self.source is None:
+            return
+        period, limit = self.node.parameters["statistics_period"], self.node.parameters["max_silence"]
+        if 0 < period <= self.stream.seconds_since_report + 0.5:
+            self.info(self.stream.report().line())
+        if self._silence.is_news(self.stream.counts.received, limit):
+            reason = why_silent(self.node, self.source.subscription)
+            self.warning(f"no image came for {limit:g} s: {reason}")
+
+    def info(self, sentence: str) -> None:
+        """Into the node's log, under the camera's name where there are several."""
+        self.node.get_logger().info(self._named(sentence))
+
+    def warning(self, sentence: str) -> None:
+        """A warning, likewise."""
+        self.node.get_logger().warning(self._named(sentence))
+
+    def _named(self, sentence: str) -> str:
+        return f"{self.name}: {sentence}" if self.name else sentence
+
+    def _publish(self, result: FramePoses) -> None:
+        for output in self.outputs:
+            output.publish(result)
+
+    def _warn(self, about: str, sentence: str) -> None:
+        moment = monotonic()
+        if moment - self._warned.get(about, -WARN_SECONDS) >= WARN_SECONDS:
+            self._warned[about] = moment
+            self.warning(sentence)

@@ -1,0 +1,108 @@
+"""What a full set of parameter values asks for: model and engine, detector, settings, and a pipeline for every camera.
+
+Knows no ROS. Heavy imports are made when they are needed: they take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdtc_ros.errors import UsageError
+from sdtc_ros.live.parameters import HOG, check_all
+
+if TYPE_CHECKING:
+    from sdtc_ros.bundle import Bundle
+    from sdtc_ros.detection import Detector
+    from sdtc_ros.engine import Engine
+    from sdtc_ros.pipeline import Pipeline, PipelineConfig
+
+
+@dataclass(frozen=True)
+class Model:
+    """A bundle and the warm engine that runs it."""
+
+    bundle: Bundle
+    engine: Engine
+
+    @property
+    def providers(self) -> list[str]:
+        """What the engine runs on, in its runtime's own words."""
+        return list(getattr(self.engine, "providers", ["cpu"]))
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """All that the cameras share."""
+
+    model: Model
+    detector: Detector
+    config: PipelineConfig
+
+    def pipeline(self) -> Pipeline:
+        """A pipeline for one camera; raises UsageError for a lookahead that the model does not have."""
+        from sdtc_ros.pipeline import Pipeline
+
+        return Pipeline(self.model.bundle, self.model.engine, self.config, self.detector)
+
+
+def load(values: Mapping[str, Any]) -> Loaded:
+    """What `values` (of all parameters, by name) ask for, warmed up.
+
+    Raises UsageError for values that cannot be, BundleError for a model or detector that cannot be used.
+    """
+    check_all(values)
+    config, detector = pipeline_config(values), _detector(values)
+    _load_tracking()
+    return Loaded(load_model(values), detector, config)
+
+
+def load_model(values: Mapping[str, Any]) -> Model:
+    """The bundle that `values` name in a warm engine; raises as `load`."""
+    from sdtc_ros.bundle import default_bundle, load_bundle
+    from sdtc_ros.engine.onnx import OnnxEngine
+
+    bundle = load_bundle(Path(values["bundle"]).expanduser() if values["bundle"] else default_bundle())
+    engine = OnnxEngine(bundle, values["provider"], threads=values["threads"], allow_cpu=values["allow_cpu"])
+    return Model(bundle, engine)
+
+
+def pipeline_config(values: Mapping[str, Any]) -> PipelineConfig:
+    """The settings of every camera's pipeline."""
+    from sdtc_ros.pipeline import PipelineConfig
+
+    return PipelineConfig(
+        lookahead=None if values["lookahead"] < 0 else values["lookahead"],
+        sticky=values["sticky"],
+        min_box_score=values["min_box_score"],
+        detect_every=values["detect_every"],
+        max_people=values["max_people"],
+        max_gap=values["max_gap"],
+    )
+
+
+def _load_tracking() -> None:
+    """Have the tracking library loaded before the first person comes: it takes more than a second."""
+    import numpy as np
+
+    from sdtc_ros.poses import Boxes
+    from sdtc_ros.tracking import Tracker
+
+    Tracker().update(Boxes(np.array([[0, 0, 10, 20]], np.float32), np.ones(1, np.float32)), 0)
+
+
+def _detector(values: Mapping[str, Any]) -> Detector:
+    which = str(values["detector"])
+    if which == HOG:
+        from sdtc_ros.detection import HogDetector
+
+        return HogDetector()
+    if not which.lower().endswith(".onnx"):
+        raise UsageError(f"parameter 'detector' must be hog or the path of an .onnx file, not '{which}'")
+    from sdtc_ros.onnx_detector import OnnxDetector
+
+    return OnnxDetector(
+        Path(which).expanduser(), provider=values["provider"], threads=values["threads"], allow_cpu=values["allow_cpu"]
+    )

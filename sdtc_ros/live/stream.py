@@ -1,0 +1,170 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""One camera's stream of frames on its way through its pipeline: what is left out, what is counted, what is answered.
+
+Knows no ROS, only messages' attributes. `offer` is called in the subscriber's thread, all else in the worker's.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import Any
+
+from sdtc_ros.batch import Pending
+from sdtc_ros.errors import InputError
+from sdtc_ros.image_messages import frame_of_message
+from sdtc_ros.live.statistics import Counts, Report
+from sdtc_ros.messages import stamp_of
+from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.poses import Boxes, Frame, FramePoses
+
+LEFT_OUT, RESTARTED = "left out", "restarted"  # what a warning is about
+HELD_FIGURES = 10_000  # of latency and of work, until the next report
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image message, when it came (nanoseconds by the node's clock), and what came for the same frame."""
+
+    message: Any
+    stamp: int
+    companion: Any = None
+
+
+def read_frame(arrival: Arrival) -> tuple[Frame, Boxes | None]:
+    """The frame of an image message; its people are left to the detector. Raises InputError for a damaged one."""
+    return frame_of_message(arrival.message, arrival.stamp), None
+
+
+class Stream:
+    """Frames of one camera in, poses out.
+
+    hand_on is called with each answer; warn with what it is about (LEFT_OUT, RESTARTED) and a sentence. now is the
+    clock of the stamps (nanoseconds), max_age the age in seconds from which a frame is dropped (0: none). read makes a
+    frame, and where they are known its people, of an arrival.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hand_on: Callable[[FramePoses], None],
+        *,
+        warn: Callable[[str, str], None],
+        now: Callable[[], int],
+        max_age: Callable[[], float] = lambda: 0.0,
+        read: Callable[[Arrival], tuple[Frame, Boxes | None]] = read_frame,
+    ) -> None:
+        self.pipeline, self.read = pipeline, read
+        self._publish, self._warn, self._now, self._max_age = hand_on, warn, now, max_age
+        self._put: Callable[[Arrival], bool] | None = None
+        self._forget()
+
+    def open(self, put: Callable[[Arrival], bool]) -> None:
+        """Begin anew, counts and all; `put` passes an arrival on, and says whether an older one had to go for it."""
+        self.pipeline.reset()
+        self._forget()
+        self._put = put
+
+    def close(self) -> None:
+        """Take no more messages."""
+        self._put = None
+
+    def _forget(self) -> None:
+        self.counts = Counts()
+        self._latency: deque[float] = deque(maxlen=HELD_FIGURES)
+        self._busy: deque[float] = deque(maxlen=HELD_FIGURES)
+        self._reported, self._reported_at = Counts(), monotonic()
+        self._newest: int | None = None  # stamp of the newest frame
+        self._worked_at: float | None = None  # when the newest frame was worked on; None: nothing waits for later ones
+
+    def offer(self, message: Any, companion: Any = None) -> None:
+        """A message arrived (called in the subscriber's thread; does no work)."""
+        put = self._put
+        if put is None:
+            return
+        self.counts.received += 1
+        if put(Arrival(message, self._now(), companion)):
+            self.counts.replaced += 1
+
+    def take(self, arrival: Arrival) -> list[Pending]:
+        """Let the frame into the pipeline, unless it is too old or damaged; the keyframe that it makes ready."""
+        stamp = stamp_of(arrival.message.header) or arrival.stamp
+        if self._is_too_old(stamp):
+            return []
+        try:
+            frame, people = self.read(arrival)
+            self._tell_jumps(frame.stamp)
+            pending = self.pipeline.take(frame, people)
+        except InputError as error:
+            self.counts.damaged += 1
+            self._warn(LEFT_OUT, str(error))
+            return []
+        self._worked_at = monotonic()
+        return [] if pending is None else [pending]
+
+    def patience(self) -> float | None:
+        """Seconds until the camera counts as silent; None where no frame waits for later ones."""
+        if self._worked_at is None:
+            return None
+        return max(0.0, self._worked_at + self.pipeline.config.max_gap - monotonic())
+
+    def flush(self) -> list[FramePoses]:
+        """The answers to all frames that wait for later ones."""
+        self._worked_at = None
+        return self.pipeline.flush()
+
+    def hand_on(self, result: FramePoses) -> None:
+        """Give an answer out, and count it."""
+        self._publish(result)
+        self._latency.append((self._now() - result.frame.stamp) * 1e-9)
+        self.counts.people += len(result.poses)
+        self.counts.answered += 1
+
+    def worked(self, seconds: float) -> None:
+        """Note how long a frame was worked on, other cameras' frames of its batch included."""
+        self._busy.append(seconds)
+
+    def report(self) -> Report:
+        """The figures since the last call."""
+        counts, moment = replace(self.counts), monotonic()
+        latency, busy = tuple(self._latency), tuple(self._busy)
+        self._latency.clear()
+        self._busy.clear()
+        report = Report(moment - self._reported_at, counts.since(self._reported), latency, busy)
+        self._reported, self._reported_at = counts, moment
+        return report
+
+    @property
+    def seconds_since_report(self) -> float:
+        """How long ago the last report was made."""
+        return monotonic() - self._reported_at
+
+    def _is_too_old(self, stamp: int) -> bool:
+        age, limit = (self._now() - stamp) * 1e-9, self._max_age()
+        if not 0 < limit < age:
+            return False
+        self.counts.too_old += 1
+        self._warn(
+            LEFT_OUT,
+            f"a frame of stamp {stamp} is left out: it is {age:.3g} s old, more than max_age allows ({limit:g} s); "
+            "do camera and node have the same clock (use_sim_time)?",
+        )
+        return True
+
+    def _tell_jumps(self, stamp: int) -> None:
+        """Say where the stamps go back, at which the pipeline begins anew."""
+        if self._newest is not None and stamp < self._newest:
+            self.counts.restarts += 1
+            self._warn(
+                RESTARTED,
+                f"the stamps went back by {(self._newest - stamp) * 1e-9:.3g} s, to {stamp} (a bag that loops, a clock "
+                "that was set, two cameras on one topic?): tracks and windows begin anew",
+            )
+        self._newest = stamp
