@@ -28,7 +28,9 @@ from sdtc_ros.messages import (
     POSES_TOPIC,
     POSES_TYPE,
     MessageTypes,
+    PoseArrays,
     message_types,
+    poses_from_message,
     stamp_of,
     to_detections,
     to_header,
@@ -269,3 +271,17 @@ def read_images(reader: BagReader, topic: BagTopic) -> Iterator[Frame | None]:
         else:
             read_one = True
             yield frame
+
+
+def read_poses(path: Path | str, topic: str = POSES_TOPIC) -> Iterator[PoseArrays]:
+    """The pose messages of a bag (see BagReader) as arrays, in order of recording.
+
+    Raises UsageError where the bag has no such topic, InputError for a bag that cannot be read, or a message on that
+    topic that is none of ours.
+    """
+    reader = BagReader(Path(path))
+    if (topic, POSES_TYPE) not in [(known.name, known.type) for known in reader.topics]:
+        listed = ", ".join(f"{known.name} ({known.type})" for known in reader.topics)
+        raise UsageError(f"{path} has no poses ({POSES_TYPE}) on {topic}; its topics are: {listed or 'none at all'}")
+    for record in reader.records(topic):
+        yield poses_from_message(typestore().deserialize_cdr(record.data, POSES_TYPE))

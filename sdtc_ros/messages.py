@@ -11,11 +11,14 @@ score, the box centre), then one `ObjectHypothesisWithPose` a joint in skeleton 
 confidence, `pose.position.x/y` in image pixels, the 2 x 2 block of the covariance from the heatmap's spread (pixels
 squared). The header is the keyframe's. Works on ROS's own Python messages and on a bag library's alike: it only
 builds from keywords and reads attributes.
+
+A receiver needs two calls of these: `poses_from_message` gives arrays, `message_from_poses` a message again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -24,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.poses import FramePoses
 from sdtc_ros.skeleton import Skeleton
 
 FloatArray = npt.NDArray[np.float32]
@@ -78,7 +81,7 @@ def ros_message(type_name: str) -> Any:
     return getattr(import_module(f"{package}.{kind}"), name)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PoseArrays:
     """A pose message as arrays, N people of K joints.
 
@@ -116,30 +119,84 @@ def to_detections(frame_poses: FramePoses, skeleton: Skeleton, types: MessageTyp
     frame = frame_poses.frame
     header = to_header(frame.stamp, frame.frame_id, types)
     return types.detection_array(
-        header=header, detections=[_to_detection(pose, skeleton, header, types) for pose in frame_poses.poses]
+        header=header,
+        detections=[
+            _to_detection(
+                pose.track_id, pose.box.tolist(), float(pose.score), skeleton.joints, pose.keypoints.tolist(),
+                pose.spread.tolist(), header, types,
+            )
+            for pose in frame_poses.poses
+        ],
+    )  # fmt: skip
+
+
+def message_from_poses(poses: PoseArrays, types: MessageTypes | None = None) -> Any:
+    """The Detection2DArray of these arrays, the exact inverse of `poses_from_message`.
+
+    types: the message classes; without them ROS's own, where a ROS 2 installation is sourced, else the bag library's.
+    Raises InputError where the arrays do not fit each other.
+    """
+    _check_shapes(poses)
+    types = types or _types_at_hand()
+    header = to_header(poses.stamp, poses.frame_id, types)
+    people = zip(
+        poses.track_ids.tolist(), poses.boxes.tolist(), poses.scores.tolist(), poses.keypoints.tolist(),
+        poses.spread.tolist(), strict=True,
+    )  # fmt: skip
+    return types.detection_array(
+        header=header,
+        detections=[
+            _to_detection(track_id, box, score, poses.joints, keypoints, spread, header, types)
+            for track_id, box, score, keypoints, spread in people
+        ],
     )
 
 
-def _to_detection(pose: Pose, skeleton: Skeleton, header: Any, types: MessageTypes) -> Any:
-    left, top, width, height = (float(v) for v in pose.box)
+def _check_shapes(poses: PoseArrays) -> None:
+    count, joints = len(poses.track_ids), len(poses.joints)
+    expected = {"boxes": (count, 4), "scores": (count,), "keypoints": (count, joints, 3), "spread": (count, joints, 3)}
+    for name, shape in expected.items():
+        if getattr(poses, name).shape != shape and count:
+            raise InputError(
+                f"'{name}' of shape {getattr(poses, name).shape} do not fit {count} people of {joints} joints: "
+                f"{shape} is needed"
+            )
+
+
+def _types_at_hand() -> MessageTypes:
+    try:
+        return message_types(ros_message)
+    except ImportError:
+        from sdtc_ros.bag import bag_message_types
+
+        return bag_message_types()
+
+
+def _to_detection(
+    track_id: int,
+    box: Sequence[float],
+    score: float,
+    joints: Sequence[str],
+    keypoints: Sequence[Sequence[float]],
+    spread: Sequence[Sequence[float]],
+    header: Any,
+    types: MessageTypes,
+) -> Any:
+    left, top, width, height = box
     x, y = left + width / 2, top + height / 2
     centre = types.pose2d(position=types.point2d(x=x, y=y), theta=0.0)
-    results = [_hypothesis(PERSON, float(pose.score), x, y, (0.0, 0.0, 0.0), types)]
-    for name, (px, py, score), spread in zip(
-        skeleton.joints, pose.keypoints.tolist(), pose.spread.tolist(), strict=True
-    ):
-        results.append(_hypothesis(name, score, px, py, spread, types))
+    results = [_hypothesis(PERSON, score, x, y, (0.0, 0.0, 0.0), types)]
+    for name, (px, py, confidence), covariance in zip(joints, keypoints, spread, strict=True):
+        results.append(_hypothesis(name, confidence, px, py, covariance, types))
     return types.detection(
         header=header,
         results=results,
         bbox=types.bounding_box(center=centre, size_x=width, size_y=height),
-        id=str(int(pose.track_id)),
+        id=str(int(track_id)),
     )
 
 
-def _hypothesis(
-    name: str, score: float, x: float, y: float, spread: tuple[float, float, float], types: MessageTypes
-) -> Any:
+def _hypothesis(name: str, score: float, x: float, y: float, spread: Sequence[float], types: MessageTypes) -> Any:
     covariance = np.zeros(36, np.float64)  # 6 x 6, row by row: x, y, z and three rotations
     covariance[[0, 1, 6, 7]] = spread[0], spread[1], spread[1], spread[2]
     place = types.pose(position=types.point(x=x, y=y, z=0.0), orientation=types.quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
@@ -171,7 +228,7 @@ def poses_from_message(message: Any) -> PoseArrays:
 def _from_detection(detection: Any) -> tuple[tuple[str, ...], int, list[float], float, list[Any], list[Any]]:
     """Joint names, track id, box (xywh), score, keypoints (x, y, score), spread (xx, xy, yy) of one person."""
     results = detection.results
-    if not results or results[0].hypothesis.class_id != PERSON or not str(detection.id).lstrip("-").isdigit():
+    if not results or results[0].hypothesis.class_id != PERSON or not re.fullmatch(r"-?[0-9]{1,18}", detection.id):
         raise InputError(
             f"a detection with id '{detection.id}' is no pose of sdtc_ros: it needs a number as its id "
             f"and '{PERSON}' as its first result"

@@ -6,12 +6,14 @@
 # governing permissions and limitations under the License.
 """A frame's poses as a Detection2DArray and back: the documented layout, and nothing lost on the way."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from sdtc_ros.bag import bag_message_types, typestore
-from sdtc_ros.errors import InputError
-from sdtc_ros.messages import POSES_TYPE, poses_from_message, to_detections
+from sdtc_ros.bag import BagWriter, bag_message_types, read_poses, typestore
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.messages import POSES_TYPE, PoseArrays, message_from_poses, poses_from_message, to_detections
 from sdtc_ros.poses import Frame, FramePoses, Pose
 from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK
 
@@ -66,6 +68,67 @@ def test_layout_is_the_documented_one():
     assert covariance[:2, :2].tolist() == [pose.spread[0, [0, 1]].tolist(), pose.spread[0, [1, 2]].tolist()]
     assert np.count_nonzero(covariance) == 4
     assert nose.pose.pose.orientation.w == 1
+
+
+def assert_same(one: PoseArrays, other: PoseArrays) -> None:
+    assert (one.stamp, one.frame_id, one.joints) == (other.stamp, other.frame_id, other.joints)
+    for name in ("track_ids", "boxes", "scores", "keypoints", "spread"):
+        ours, theirs = getattr(one, name), getattr(other, name)
+        assert ours.dtype == theirs.dtype
+        assert np.array_equal(ours, theirs), name
+
+
+@pytest.mark.parametrize("people", [0, 1, 40])
+def test_arrays_to_message_and_back_is_exact(people):
+    rng = np.random.default_rng(people)
+    arrays = PoseArrays(
+        stamp=STAMP, frame_id="cam", joints=POSETRACK.joints if people else (),
+        track_ids=rng.integers(-(2**40), 2**59, people),
+        boxes=rng.uniform(-50, 4000, (people, 4)).astype(np.float32),
+        scores=rng.uniform(0, 1, people).astype(np.float32),
+        keypoints=rng.uniform(-50, 4000, (people, 15 if people else 0, 3)).astype(np.float32),
+        spread=rng.uniform(-90, 900, (people, 15 if people else 0, 3)).astype(np.float32),
+    )  # fmt: skip
+    message = message_from_poses(arrays, bag_message_types())
+    assert_same(poses_from_message(message), arrays)
+    data = typestore().serialize_cdr(message, POSES_TYPE)
+    again = poses_from_message(typestore().deserialize_cdr(data, POSES_TYPE))
+    assert_same(again, arrays)
+    assert typestore().serialize_cdr(message_from_poses(again, bag_message_types()), POSES_TYPE) == data
+
+
+def test_a_pose_message_survives_the_arrays():
+    given = frame_poses(2)
+    message = to_detections(given, POSETRACK, bag_message_types())
+    again = message_from_poses(poses_from_message(message))  # of ROS's classes or the bag library's
+    ankles = [one.detections[1].results[15].pose.pose.position for one in (again, message)]
+    assert (ankles[0].x, ankles[0].y) == (ankles[1].x, ankles[1].y)
+    assert_same(poses_from_message(again), poses_from_message(message))
+
+
+def test_arrays_that_do_not_fit_are_refused():
+    arrays = poses_from_message(to_detections(frame_poses(2), POSETRACK, bag_message_types()))
+    with pytest.raises(InputError, match=r"'boxes' of shape \(1, 4\) do not fit 2 people of 15 joints"):
+        message_from_poses(replace(arrays, boxes=arrays.boxes[:1]))
+
+
+def test_poses_are_read_from_a_bag(tmp_path):
+    with BagWriter(tmp_path / "bag") as bag:
+        bag.write_poses(frame_poses(2), POSETRACK)
+        bag.write_poses(replace(frame_poses(0), frame=Frame(np.zeros((4, 4, 3), np.uint8), STAMP + 1)), POSETRACK)
+    read = list(read_poses(tmp_path / "bag"))
+    assert [(len(poses), poses.stamp) for poses in read] == [(2, STAMP), (0, STAMP + 1)]
+    assert np.array_equal(read[0].keypoints[1], frame_poses(2).poses[1].keypoints)
+    with pytest.raises(UsageError, match=r"has no poses .* on /front/poses; its topics are: /sdtc/poses"):
+        next(read_poses(tmp_path / "bag", "/front/poses"))
+
+
+@pytest.mark.parametrize("wrong", ["", "seven", "--1", "7.0", "9" * 30])
+def test_an_id_that_is_no_number_is_refused(wrong):
+    message = to_detections(frame_poses(1), POSETRACK, bag_message_types())
+    message.detections[0].id = wrong
+    with pytest.raises(InputError, match=f"id '{wrong}' is no pose of sdtc_ros"):
+        poses_from_message(message)
 
 
 def test_nobody_is_a_message_too():
