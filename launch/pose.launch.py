@@ -6,6 +6,8 @@
 # governing permissions and limitations under the License.
 """Poses of one camera: ros2 launch sdtc_ros pose.launch.py image:=/camera/image_raw.
 
+Several cameras with one model: cameras:='[front, rear]' image:='/{camera}/image_raw', where {camera} stands for each
+one's name. (A node of its own for each camera: launch it several times, with other namespaces.)
 Every parameter of the node is an argument; one that is not given is taken from `params_file`. Arguments with
 descriptions: ros2 launch sdtc_ros pose.launch.py --show-args.
 """
@@ -26,7 +28,11 @@ from sdtc_ros.live.parameters import PARAMETERS, Parameter
 
 _PARAMS_FILE = Path(__file__).resolve().parent.parent / "config" / "pose.yaml"
 _ARGUMENTS = {
-    "image": ("image", "the camera's image topic (with transport:=compressed: its base name)"),
+    "image": (
+        "image",
+        "the camera's image topic (with transport:=compressed: its base name); with `cameras`, {camera} in it and in "
+        "the other topics stands for each one's name, and what is not given is {camera}/image and so on",
+    ),
     "poses": ("sdtc/poses", "topic of the poses (vision_msgs/Detection2DArray)"),
     "annotated": ("sdtc/image_annotated", "topic of the annotated images, drawn only while somebody listens"),
     "namespace": ("", "namespace of node and topics: one a camera"),
@@ -60,7 +66,8 @@ def _node(context: LaunchContext) -> list[Node]:
     given = context.launch_configurations
     if not Path(given["params_file"]).is_file():  # launch_ros would go on without it
         raise UsageError(f"params_file '{given['params_file']}' is not there")
-    parameters = {parameter.name: _value(parameter, given) for parameter in PARAMETERS if given[parameter.name]}
+    values = {parameter.name: _value(parameter, given) for parameter in PARAMETERS if given[parameter.name]}
+    parameters = {name: _typed(value) for name, value in values.items()}
     parameters["use_sim_time"] = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
     return [
         Node(
@@ -69,19 +76,36 @@ def _node(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration("namespace"),
             output="screen",
             ros_arguments=["--log-level", given["log_level"]],
-            remappings=[(ours, given[name]) for name, ours in _topics().items()],
+            remappings=_remappings(given, values.get("cameras", [])),
             parameters=[given["params_file"], parameters],
         )
     ]
 
 
-def _value(parameter: Parameter, given: dict[str, str]) -> ParameterValue:
+def _value(parameter: Parameter, given: dict[str, str]) -> object:
     """An argument as the parameter's value; raises UsageError for one that it must not have, before anything starts."""
     kind, value = type(parameter.default), given[parameter.name]
     with suppress(ValueError):  # what cannot be read stays a text, and is refused as one
-        value = coerce_to_type(value, kind)
-    parameter.accept(value)
-    return ParameterValue(LaunchConfiguration(parameter.name), value_type=kind)
+        value = coerce_to_type(value, list[str] if kind is list else kind)
+    return parameter.accept(value)
+
+
+def _typed(value: object) -> ParameterValue:
+    """As launch_ros takes it for what it is: a bare text would be read as YAML."""
+    return ParameterValue(value, value_type=list[str] if isinstance(value, list) else type(value))
+
+
+def _remappings(given: dict[str, str], cameras: list[str]) -> list[tuple[str, str]]:
+    """Where the topics go; raises UsageError where several cameras would get one topic."""
+    pairs = []
+    for name, ours in _topics().items():
+        if not cameras:
+            pairs.append((ours, given[name]))
+        elif "{camera}" in given[name]:
+            pairs += [(f"{camera}/{ours}", given[name].replace("{camera}", camera)) for camera in cameras]
+        elif given[name] != ours:
+            raise UsageError(f"with `cameras`, argument '{name}' must say where each one's is: it lacks {{camera}}")
+    return pairs
 
 
 def _topics() -> dict[str, str]:
