@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.rotation import solid_copy
 from sdtc_ros.skeleton import Skeleton
 
 Image = npt.NDArray[np.uint8]
@@ -35,7 +36,7 @@ def draw_poses(
     boxes: also draw boxes and ids; joints scored under min_score, and limbs with such an end, are left out. The frame
     given to a running pipeline must not be drawn on in place: later windows still look at it.
     """
-    image = result.frame.image if in_place else result.frame.image.copy()
+    image = result.frame.image if in_place else solid_copy(result.frame.image)
     colours = joint_colours(skeleton)
     for pose in sorted(result.poses, key=lambda pose: pose.score):  # the surest on top
         thickness = line_thickness(pose, image.shape)

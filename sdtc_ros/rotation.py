@@ -23,10 +23,12 @@ from sdtc_ros.errors import UsageError
 from sdtc_ros.poses import Boxes, Frame, FramePoses, Pose
 
 FloatArray = npt.NDArray[np.float32]
+Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]  # width, height
 
 ANGLES = (0, 90, 180, 270)
 _CODES = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+_FLIPS = {(True, False): 0, (False, True): 1, (True, True): -1}  # (rows, columns) -> cv2.flip's code
 
 
 @dataclass(frozen=True)
@@ -50,21 +52,14 @@ class Rotation:
         """Boxes in pixels of the camera's image, which is `size` (width, height), in those of the upright one."""
         return replace(boxes, xywh=turn_boxes(boxes.xywh, self.angle, size)) if self.angle else boxes
 
-    def camera_poses(self, result: FramePoses, *, solid: bool = False) -> FramePoses:
-        """Poses of an upright frame, in the camera's own image.
-
-        That image is a view of the upright one, which costs nothing but is slow to copy; where it will be drawn on or
-        sent, ask for a `solid` one.
-        """
+    def camera_poses(self, result: FramePoses) -> FramePoses:
+        """Poses of an upright frame, in the camera's own image: a view of the upright one, see `solid_copy`."""
         if not self.angle:
             return result
         upright = result.frame.image
-        if solid:
-            image = np.asarray(cv2.rotate(upright, _CODES[360 - self.angle]), np.uint8)
-        else:
-            image = np.rot90(upright, self.angle // 90)
+        frame = replace(result.frame, image=np.rot90(upright, self.angle // 90))
         poses = [self._camera_pose(pose, (upright.shape[1], upright.shape[0])) for pose in result.poses]
-        return replace(result, frame=replace(result.frame, image=image), poses=poses)
+        return replace(result, frame=frame, poses=poses)
 
     def _camera_pose(self, pose: Pose, size: Size) -> Pose:
         back = 360 - self.angle
@@ -75,6 +70,18 @@ class Rotation:
             keypoints=np.concatenate([points, pose.keypoints[:, 2:]], axis=1),
             spread=turn_spread(pose.spread, back),
         )
+
+
+def solid_copy(image: Image) -> Image:
+    """A contiguous copy of an H x W x 3 uint8 image; of a turned view, several times as fast as NumPy's own."""
+    straight = image[:: -1 if image.strides[0] < 0 else 1, :: -1 if image.strides[1] < 0 else 1]
+    swapped = straight.strides[0] < straight.strides[1]
+    turn = (image.strides[0] < 0, image.strides[1] < 0)
+    if not (swapped or any(turn)):
+        return image.copy()
+    copy = np.ascontiguousarray(np.swapaxes(straight, 0, 1) if swapped else straight)
+    copy = np.asarray(cv2.transpose(copy), np.uint8) if swapped else copy
+    return np.asarray(cv2.flip(copy, _FLIPS[turn]), np.uint8) if any(turn) else copy
 
 
 def turn_points(points: FloatArray, angle: int, size: Size) -> FloatArray:

@@ -19,7 +19,7 @@ from sdtc_ros.errors import UsageError
 from sdtc_ros.poses import Boxes, Frame, FramePoses, Pose
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
-from sdtc_ros.rotation import ANGLES, Rotation, turn_boxes, turn_points, turn_spread
+from sdtc_ros.rotation import ANGLES, Rotation, solid_copy, turn_boxes, turn_points, turn_spread
 
 W, H = 40, 24
 TURNED = ANGLES[1:]
@@ -55,8 +55,7 @@ def test_a_quarter_turn_by_hand():
 
 
 @pytest.mark.parametrize("angle", ANGLES)
-@pytest.mark.parametrize("solid", [False, True])
-def test_poses_come_back_exactly(angle, solid):
+def test_poses_come_back_exactly(angle):
     rng = np.random.default_rng(angle)
     frame, pose, rotation = some_frame(rng), some_pose(rng), Rotation(angle)
     upright = rotation.upright_frame(frame)
@@ -65,14 +64,29 @@ def test_poses_come_back_exactly(angle, solid):
         np.hstack([turn_points(pose.keypoints[:, :2], angle, (W, H)), pose.keypoints[:, 2:]]),
         turn_spread(pose.spread, angle), pose.score,
     )  # fmt: skip
-    result = rotation.camera_poses(FramePoses(upright, [turned], {"encode": 1.0}), solid=solid)
+    result = rotation.camera_poses(FramePoses(upright, [turned], {"encode": 1.0}))
     back = result.poses[0]
     for name in ("box", "keypoints", "spread"):
         assert np.array_equal(getattr(back, name), getattr(pose, name)), name
         assert getattr(back, name).dtype == np.float32
     assert (back.track_id, back.box_score, back.score, result.timings) == (3, 0.5, 0.25, {"encode": 1.0})
     assert np.array_equal(result.frame.image, frame.image)
-    assert result.frame.image.flags.c_contiguous == (solid or angle == 0)
+    assert np.shares_memory(result.frame.image, upright.image)
+    copy = solid_copy(result.frame.image)
+    assert np.array_equal(copy, frame.image)
+    assert copy.flags.c_contiguous
+    assert not np.shares_memory(copy, upright.image)
+
+
+@pytest.mark.parametrize("flip", [np.s_[:], np.s_[::-1], np.s_[:, ::-1], np.s_[2:-3, 5:-1], np.s_[::-1, ::-1]])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_solid_copy_of_any_view(flip, transposed):
+    image = np.random.default_rng(0).integers(0, 256, (H, W, 3), np.uint8)
+    view = (np.swapaxes(image, 0, 1) if transposed else image)[flip]
+    copy = solid_copy(view)
+    assert np.array_equal(copy, view)
+    assert copy.flags.c_contiguous
+    assert not np.shares_memory(copy, image)
 
 
 @pytest.mark.parametrize("angle", TURNED)
@@ -106,7 +120,7 @@ def test_no_turn_costs_nothing():
     boxes = Boxes(np.zeros((1, 4), np.float32), np.zeros(1, np.float32))
     assert rotation.upright_frame(frame) is frame
     assert rotation.upright_boxes(boxes, (W, H)) is boxes
-    assert rotation.camera_poses(result, solid=True) is result
+    assert rotation.camera_poses(result) is result
 
 
 @pytest.mark.parametrize("angle", [45, -90, 360])

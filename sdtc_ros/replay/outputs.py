@@ -71,11 +71,6 @@ class Outputs:
         if wanted.video:
             self._video = self._stack.enter_context(VideoStream(out / VIDEO, source.fps))
 
-    @property
-    def draws(self) -> bool:
-        """Whether a picture of every keyframe is written."""
-        return self._video is not None or (self._bag is not None and self._wanted.bag_images)
-
     def write(self, result: FramePoses, statistics: RunStatistics, read: float) -> None:
         """Write one keyframe everywhere and add it to the statistics; read: the seconds its frame took to read."""
         start = perf_counter()
@@ -88,7 +83,7 @@ class Outputs:
         if self._bag:
             self._bag.write_poses(result, self._skeleton)
         sampled = statistics.wants_sample()
-        if sampled or self.draws:
+        if sampled or self._video or (self._bag and self._wanted.bag_images):
             self._write_picture(result, draw_poses(result, self._skeleton), statistics if sampled else None, number)
         statistics.add(result, {"read": read, **result.timings, "write": perf_counter() - start})
 

@@ -106,7 +106,7 @@ def _run(
             people = rotation.upright_boxes(boxes.boxes(number, frame), size) if boxes is not None else None
             answer = pipeline.process(rotation.upright_frame(frame), people)
             if answer is not None:
-                outputs.write(rotation.camera_poses(answer, solid=outputs.draws), result.statistics, read)
+                outputs.write(rotation.camera_poses(answer), result.statistics, read)
             bar.step()
             if stop.status:
                 break
@@ -114,7 +114,7 @@ def _run(
     finally:
         frames.close()  # type: ignore[attr-defined]
     for answer in pipeline.flush():
-        outputs.write(rotation.camera_poses(answer, solid=outputs.draws), result.statistics, 0.0)
+        outputs.write(rotation.camera_poses(answer), result.statistics, 0.0)
 
 
 def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
