@@ -11,8 +11,10 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sdtc_ros.live.health import Meter
 from sdtc_ros.live.image_source import ImageSource
-from sdtc_ros.live.outputs import Annotated, Output, Poses
+from sdtc_ros.live.outputs import Bodies, Output, Poses
+from sdtc_ros.live.pictures import Pictures
 from sdtc_ros.live.qos import OVERRIDABLE, newest_only, reliable
 from sdtc_ros.live.silence import Silence, why_silent
 from sdtc_ros.live.stream import Stream
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from sdtc_ros.live.pose_node import PoseNode
 
 WARN_SECONDS = 5.0  # at most one warning about the same in this time
-OUTPUTS: tuple[Callable[[Camera], Output], ...] = (Poses, Annotated)
+OUTPUTS: tuple[Callable[[Camera], Output], ...] = (Poses, Bodies, Pictures)  # in this order: nothing before the poses
 
 
 class Camera:
@@ -34,10 +36,11 @@ class Camera:
         """Make the publishers; images are heard from `activate` on."""
         self.node, self.name = node, name
         self.stream = Stream(
-            pipeline, self._publish, warn=self._warn, now=lambda: node.get_clock().now().nanoseconds,
+            pipeline, self._publish, warn=self.warn, now=lambda: node.get_clock().now().nanoseconds,
             max_age=lambda: node.parameters["max_age"],
         )  # fmt: skip
         self.source: ImageSource | None = None
+        self.meter = Meter()
         self._silence = Silence()
         self._warned: dict[str, float] = {}
         self._publishers: list[Any] = []
@@ -54,8 +57,8 @@ class Camera:
         return self.stream.pipeline.bundle.skeleton
 
     def topic(self, name: str) -> str:
-        """A topic of this camera, relative and not yet remapped."""
-        return f"{self.name}/{name}" if self.name else name
+        """A topic of this camera, relative and not yet remapped; an absolute one as it is."""
+        return f"{self.name}/{name}" if self.name and not name.startswith("/") else name
 
     def publisher(self, kind: type, topic: str, *, depth: int) -> Any:
         """A reliable publisher on one of the camera's topics, until `close`."""
@@ -69,7 +72,7 @@ class Camera:
 
     def activate(self) -> None:
         """Begin to hear images; the worker must have opened the stream."""
-        self._silence = Silence()
+        self._silence, self.meter = Silence(), Meter()
         self.source = ImageSource(self)
         self.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to "
                  f"{self._publishers[0].topic_name}")  # fmt: skip
@@ -81,13 +84,17 @@ class Camera:
             self.source = None
 
     def close(self) -> None:
-        """End the publishers."""
+        """End the outputs and their publishers."""
+        for output in self.outputs:
+            output.close()
         for publisher in self._publishers:
             self.node.destroy_publisher(publisher)
         self._publishers.clear()
 
     def every_second(self) -> None:
         """Log the statistics, and that the camera is silent, where it is time to."""
+        for output in self.outputs:
+            output.every_second()
         if self.source is None:
             return
         period, limit = self.node.parameters["statistics_period"], self.node.parameters["max_silence"]
@@ -112,7 +119,8 @@ class Camera:
         for output in self.outputs:
             output.publish(result)
 
-    def _warn(self, about: str, sentence: str) -> None:
+    def warn(self, about: str, sentence: str) -> None:
+        """A warning, at most one about the same in WARN_SECONDS (in any thread)."""
         moment = monotonic()
         if moment - self._warned.get(about, -WARN_SECONDS) >= WARN_SECONDS:
             self._warned[about] = moment

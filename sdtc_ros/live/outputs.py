@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from sdtc_ros.draw import draw_poses
-from sdtc_ros.image_messages import fill_image_message
-from sdtc_ros.messages import message_types, ros_message, to_detections, to_header
+from sdtc_ros.messages import message_types, ros_message, to_detections
 from sdtc_ros.poses import FramePoses
 
 if TYPE_CHECKING:
     from sdtc_ros.live.camera import Camera
 
-POSES, ANNOTATED = "sdtc/poses", "sdtc/image_annotated"
+POSES = "sdtc/poses"
 
 
-class Output(Protocol):
+class Output:
     """One way out. Publishers are had of `camera.publisher`, which also ends them."""
 
     def publish(self, result: FramePoses) -> None:
         """Send an answer (called in the worker's thread; `camera.skeleton` is that of its joints)."""
-        ...
+        raise NotImplementedError
+
+    def every_second(self) -> None:
+        """Whatever has to be seen to from time to time (the executor's thread)."""
+
+    def close(self) -> None:
+        """Let go of what is no publisher."""
 
 
-class Poses:
-    """Every answer as a Detection2DArray."""
+class Poses(Output):
+    """Every answer as a Detection2DArray; when it is out, its latency is noted."""
 
     def __init__(self, camera: Camera) -> None:
         """On `sdtc/poses`."""
@@ -37,18 +40,17 @@ class Poses:
     def publish(self, result: FramePoses) -> None:
         """See Output."""
         self.publisher.publish(to_detections(result, self._camera.skeleton, self._types))
+        now = self._camera.node.get_clock().now().nanoseconds
+        self._camera.meter.answered(result, (now - result.frame.stamp) * 1e-9)
 
 
-class Annotated:
-    """The poses drawn on their image, while somebody listens."""
+class Bodies(Output):
+    """Every person as a body of ROS4HRI, where parameter `hri` asks for it."""
 
     def __init__(self, camera: Camera) -> None:
-        """On `sdtc/image_annotated`."""
-        self._camera, self._types = camera, message_types(ros_message)
-        self.publisher = camera.publisher(Image, ANNOTATED, depth=1)
+        """On topics that all cameras share."""
+        self._camera = camera
 
     def publish(self, result: FramePoses) -> None:
         """See Output."""
-        if self.publisher.get_subscription_count():
-            message = Image(header=to_header(result.frame.stamp, result.frame.frame_id, self._types))
-            self.publisher.publish(fill_image_message(message, draw_poses(result, self._camera.skeleton)))
+        self._camera.node.shared.send_bodies(self._camera, result)

@@ -124,9 +124,27 @@ PARAMETERS = (
         choices=(RAW, COMPRESSED),
     ),
     Parameter(
-        "max_silence", 5.0, "seconds without an image after which the log says so, and why; 0: never", 0.0, 3600.0,
+        "max_silence", 5.0, "seconds without an image after which log and diagnostics say so, and why; 0: never",
+        0.0, 3600.0, dynamic=True,
+    ),
+    Parameter(
+        "warn_latency", 0.5, "seconds from a frame's stamp to its poses above which the diagnostics warn; 0: never",
+        0.0, 3600.0, dynamic=True,
+    ),
+    Parameter(
+        "warn_drops", 0.5, "part of the frames left out above which the diagnostics warn; 0: never", 0.0, 1.0,
         dynamic=True,
     ),
+    Parameter(
+        "annotated_max_width", 0, "pixels to which wider annotated images are scaled down; 0: none are", 0, 16384,
+        dynamic=True,
+    ),
+    Parameter("jpeg_quality", 80, "of the compressed annotated images", 1, 100, dynamic=True),
+    Parameter(
+        "person_height", 1.7, "metres that people are taken to be tall, to place the markers for RViz", 0.1, 10.0,
+        dynamic=True,
+    ),
+    Parameter("hri", False, "also send people as ROS4HRI has them, /humans/bodies/... (needs hri_msgs)"),
     Parameter(
         "statistics_period", 10.0, "seconds between two lines of statistics in the log; 0: none", 0.0, 3600.0,
         dynamic=True,

@@ -19,6 +19,7 @@ from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.camera import Camera
 from sdtc_ros.live.loading import Loaded, load, pipeline_config
 from sdtc_ros.live.ros_parameters import RosParameters
+from sdtc_ros.live.shared import Shared
 from sdtc_ros.live.worker import LiveWorker
 
 NODE_NAME = "sdtc_pose"
@@ -36,6 +37,7 @@ class PoseNode(LifecycleNode):
         self.worker: LiveWorker | None = None
         self._ended = ended
         self.parameters = RosParameters(self)
+        self.shared = Shared(self)
         self._log_handler = _RosLogHandler(self.get_logger())
         logging.getLogger("sdtc_ros").addHandler(self._log_handler)
         self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -53,6 +55,7 @@ class PoseNode(LifecycleNode):
         """Load and warm the model, make the cameras and their publishers."""
         self.error = None
         try:
+            self.shared.configure()
             loaded = load(self.parameters.values())
             for name in self.parameters["cameras"] or [""]:
                 self.cameras.append(Camera(self, name, loaded.pipeline()))
@@ -110,6 +113,7 @@ class PoseNode(LifecycleNode):
     def _every_second(self) -> None:
         for camera in self.cameras:
             camera.every_second()
+        self.shared.every_second()
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition cannot be made; the node stays as it was."""
@@ -122,6 +126,7 @@ class PoseNode(LifecycleNode):
         """End the node: its worker cannot go on."""
         self.error = error
         self._tell(error)
+        self.shared.every_second()  # the last diagnostics say why
         self._ended.set()
 
     def _tell(self, error: Exception) -> None:
@@ -140,6 +145,7 @@ class PoseNode(LifecycleNode):
                 camera.info(f"stopped: {camera.stream.counts.sum()}")
 
     def _free(self) -> None:
+        self.shared.free()
         for camera in self.cameras:
             camera.close()
         self.cameras = []

@@ -22,9 +22,9 @@ CAMERA = "camera_optical_frame"
 # the node, saying so whenever it draws
 COUNTS_DRAWINGS = """
 import sys
-import sdtc_ros.node, sdtc_ros.live.outputs
-draw = sdtc_ros.live.outputs.draw_poses
-sdtc_ros.live.outputs.draw_poses = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
+import sdtc_ros.node, sdtc_ros.live.pictures
+draw = sdtc_ros.live.pictures.annotated_image
+sdtc_ros.live.pictures.annotated_image = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
 sys.exit(sdtc_ros.node.main())
 """
 
@@ -146,7 +146,7 @@ def test_ctrl_c_while_it_loads_is_no_traceback(ros, models) -> None:
 @pytest.mark.parametrize(
     ("wrong", "status", "sentence"),
     [
-        ("detector:=magic", 2, "parameter 'detector' must be hog or the path of an .onnx file, not 'magic'"),
+        ("detector:=magic", 2, "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
         ("detector:=magic.onnx", 4, "detector 'magic.onnx' is not there"),
         ("sticky:=7.5", 2, "parameter 'sticky' must lie in 0 to 1, not 7.5"),
         ("threads:=many", 2, "parameter 'threads' must be a whole number of 0 to 1024, not 'many'"),
