@@ -32,6 +32,7 @@ EXTRAS = {
     "export": EXPORT,
     # onnxruntime-gpu and onnxruntime own the same folder: uninstall the latter first.
     "gpu": ["onnxruntime-gpu>=1.18", "tensorrt>=10", "pycuda>=2024.1"],
+    "test": ["pytest>=8"],  # what colcon test looks for
     "dev": [*TRAIN, *EXPORT, "pytest>=8", "transformers>=4.48", "ruff>=0.8", "mypy>=1.13", "types-PyYAML"],
 }
 
@@ -47,14 +48,16 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
-        (f"share/{NAME}/config", glob("config/*.yaml")),
+        (f"share/{NAME}/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
+        # what `ros2 run` runs; into entry points, --symlink-install would write colcon's own Python, which knows none of
+        # the packages in a virtual environment
+        (f"lib/{NAME}", glob("resource/executables/*")),
     ],
     install_requires=BASE,
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
             "sdtc = sdtc_ros.__main__:main",
-            "pose_node = sdtc_ros.node:main",
         ]
     },
     zip_safe=False,
