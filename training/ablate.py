@@ -47,12 +47,13 @@ class RowSpec:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """A table: `config` is what its rows start from (a file name in training/configs)."""
+    """A table. config: what its rows start from (a file name in training/configs); options: common to all rows."""
 
     title: str
     config: str
     rows: list[RowSpec]
     note: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 def read_table(name: str) -> TableSpec:
@@ -85,7 +86,7 @@ def row_arguments(table: TableSpec, row: RowSpec, config: str | None, extra: lis
     path = path if path.is_file() else CONFIGS / path
     if not path.is_file():
         raise UsageError(f"row '{row.name}' starts from {path}, which does not exist")
-    options = [part for key, value in row.options.items() for part in (f"--{key}", _option(value))]
+    options = [part for key, value in (table.options | row.options).items() for part in (f"--{key}", _option(value))]
     return ["--config", str(path), *options, *extra]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import lightning
 import torch
@@ -20,8 +20,8 @@ from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Network, describe, load_backbone, load_weights
 from training.losses import Losses, sdtc_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
-from training.models.sdtc import SDTC, SDTCConfig
-from training.models.tdmi import TDMI, TDMIConfig
+from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
+from training.models.tdmi import TDMI, TDMIConfig, TDMIOutput
 from training.tdmi_loss import TDMILosses, tdmi_loss
 from training.validation import Validation
 
@@ -66,10 +66,14 @@ class PoseTraining(lightning.LightningModule):
 
     def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
-        output = self.network(batch["crops"])
-        config = self.network.config
+        output, config = cast(SDTCOutput, self.answer(batch)), self.network.config
         image_size, sigma = config.backbone.image_size, config.location_sigma
         return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam, sigma)
+
+    def answer(self, batch: dict[str, Tensor]) -> SDTCOutput | TDMIOutput:
+        """The network's output; `context` are the frozen backbone's features, where the data keep them."""
+        known = [batch["context"].float()] if "context" in batch else []
+        return self.network(batch["crops"], *known)
 
     def on_train_start(self) -> None:
         """Set the modes: Lightning leaves them as they are, and a frozen backbone must stay in eval mode.
@@ -95,7 +99,7 @@ class PoseTraining(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Collect what `training.validation` measures."""
-        self.validation.add(batch, self.network(batch["crops"]).heatmaps, self.network.config.backbone.image_size)
+        self.validation.add(batch, self.answer(batch).heatmaps, self.network.config.backbone.image_size)
 
     def on_validation_epoch_end(self) -> None:
         """Log PCKh and, where the data module knows the truth's whole frames, AP."""

@@ -67,7 +67,7 @@ class Validation:
 
     def add(self, batch: dict[str, Tensor], heatmaps: Tensor, image_size: tuple[int, int]) -> None:
         """A batch of windows and the keyframes' heatmaps B x K x h x w; image_size is the crop's (height, width)."""
-        given = {k: v.cpu().numpy() for k, v in batch.items() if k not in ("crops", "points", "weight")}
+        given = {k: v.cpu().numpy() for k, v in batch.items() if k not in ("crops", "points", "weight", "context")}
         middle = batch["points"].shape[1] // 2
         truth, weight = (batch[key][:, middle].cpu().numpy() for key in ("points", "weight"))
         keypoints, _ = decode_heatmaps(heatmaps.float().cpu().numpy(), image_size[::-1])

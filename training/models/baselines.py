@@ -75,9 +75,11 @@ class SingleFrame(nn.Module):
         maps, sigma = self._maps(tokens), self.config.location_sigma
         return maps if sigma is None else location_heatmaps(maps, sigma)
 
-    def forward(self, crops: Tensor) -> SDTCOutput:
-        """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput with heatmaps only."""
-        maps = self._maps(self.encode(crops[:, crops.shape[1] // 2]).unsqueeze(1))
+    def forward(self, crops: Tensor, context: Tensor | None = None) -> SDTCOutput:
+        """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput with heatmaps only; context as in SDTC."""
+        if context is None:
+            context = self.encode(crops[:, crops.shape[1] // 2]).unsqueeze(1)
+        maps = self._maps(context)
         return SDTCOutput.of(maps, self.config.location_sigma)
 
     def _maps(self, tokens: Tensor) -> Tensor:

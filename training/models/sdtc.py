@@ -141,10 +141,10 @@ class SDTC(nn.Module):
         embedded, motion = self._motion(tokens)
         return SDTCOutput.of(self.head(self.smml(embedded, motion.motion)), self.config.location_sigma).heatmaps
 
-    def forward(self, crops: Tensor) -> SDTCOutput:
-        """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput."""
-        batch, frames = crops.shape[:2]
-        context = self.features(crops.flatten(0, 1)).unflatten(0, (batch, frames))
+    def forward(self, crops: Tensor, context: Tensor | None = None) -> SDTCOutput:
+        """uint8 BGR windows B x T x H x W x 3 -> SDTCOutput; context B x T x L x D: their features, where known."""
+        if context is None:
+            context = self.features(crops.flatten(0, 1)).unflatten(0, crops.shape[:2])
         tokens = self.projection(context)
         if self.flow is not None:
             position = self.embedding()

@@ -25,12 +25,16 @@ class SMMLConfig:
     refinement_residual adds equation 8's answer to its input; False replaces it, as the equation is printed. Printed
     so, the unscaled softmax picks one and the same context for every pixel of an untrained network, and nothing of the
     image passes (docs/model.md has the figures).
+
+    keyframe_residual adds the keyframe's own tokens to F, so that the head reads them from the first step on and the
+    three parts learn what the other frames change; False is as the equations are printed (docs/training.md compares).
     """
 
     refinement: bool = True
     refinement_residual: bool = True
     propagation: bool = True
     fusion: Literal["adaptive", "add", "conv"] = "adaptive"
+    keyframe_residual: bool = True
 
 
 def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
@@ -139,6 +143,7 @@ class SMML(nn.Module):
         self.to_motion = SMCA(channels) if config.propagation else None
         fusions = {"adaptive": AdaptiveFusion, "conv": ConvFusion}
         self.fusion = fusions[config.fusion](channels) if config.fusion != "add" else None
+        self.keyframe_residual = config.keyframe_residual
 
     def forward(self, spatial: Tensor, motion: Tensor) -> Tensor:
         """spatial, motion B x T x L x C -> B x C x H x W."""
@@ -146,4 +151,8 @@ class SMML(nn.Module):
         m = self.refine_motion(self.aggregate_motion(motion))
         if self.to_spatial is not None and self.to_motion is not None:
             s, m = self.to_spatial(s, m), self.to_motion(m, s)  # (10): both from the refined pair
-        return self.fusion(s, m) if self.fusion is not None else s + m
+        fused = self.fusion(s, m) if self.fusion is not None else s + m
+        if not self.keyframe_residual:
+            return fused
+        keyframe = spatial[:, spatial.shape[1] // 2]
+        return fused + keyframe.transpose(1, 2).reshape(fused.shape)

@@ -1,0 +1,214 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""A fixed set of synthetic windows, rendered once and kept on disk with the frozen backbone's features.
+
+For ablations in small, `class_path: training.data.kept.KeptData`: a frozen backbone answers the same windows the same
+way in every run and every epoch, and is most of a step's work. Augmentation is drawn once, with the window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from sdtc_ros.errors import UsageError
+from sdtc_ros.synthetic import SceneConfig
+from training.data.augment import Augmentation
+from training.data.loader import ResumableLoader, SeededOrder
+from training.data.synthetic import SyntheticValidation, SyntheticWindows
+from training.data.windows import Window
+from training.models.baselines import SingleFrame
+from training.models.sdtc import SDTC, normalise
+from training.validation import Truth
+
+STREAM_SEED = 7  # of the windows themselves; a run's seed only orders them
+VERSION = 1  # of what lies in the folder: part of its name
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class KeptConfig:
+    """What is rendered (as SyntheticConfig's), how many windows, and where they are kept.
+
+    widest: the delta that windows are rendered with; smaller ones are cut from the same windows. The other fields are
+    SyntheticConfig's.
+    """
+
+    folder: str = "runs/kept"
+    windows: int = 6000
+    widest: int = 3
+    scene: SceneConfig = field(default_factory=SceneConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    size: tuple[int, int] = (96, 128)
+    delta: int = 2
+    batch: int = 32
+    pool: int = 24
+    reuse: int = 30
+    validation_clips: int = 40
+    seed: int = 0
+
+
+class KeptWindows(Dataset[Window]):
+    """Windows from arrays (name -> N x ...), and the context, N x T x L x D float16, where it is kept."""
+
+    def __init__(self, arrays: dict[str, Array], context: Array | None, delta: int) -> None:
+        self.arrays = arrays if context is None else arrays | {"context": context}
+        self.middle, self.delta = arrays["crops"].shape[1] // 2, delta
+
+    def __len__(self) -> int:
+        return len(self.arrays["crops"])
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Window:
+        """By number, or by (epoch, number) as the training order gives them."""
+        number = item[1] if isinstance(item, tuple) else item
+        span = slice(self.middle - self.delta, self.middle + self.delta + 1)
+        timed = ("crops", "points", "weight", "context")
+        window = {name: np.array(v[number][span] if name in timed else v[number]) for name, v in self.arrays.items()}
+        return window  # type: ignore[return-value]
+
+
+class KeptData(lightning.LightningDataModule):
+    """Kept windows to train on, the synthetic bench's validation windows to validate on."""
+
+    boxes = "ground-truth boxes"
+
+    def __init__(self, config: KeptConfig) -> None:
+        super().__init__()
+        if config.delta > config.widest:
+            raise UsageError(f"these windows are kept for a delta of up to {config.widest}, not {config.delta}")
+        self.config = config
+        self.train_set: KeptWindows | None = None
+        self.val_set: Dataset[Window] | None = None
+
+    def prepare_data(self) -> None:
+        """Render the training windows, where they are not there yet."""
+        make_once(self._folder(), self._render)
+
+    def setup(self, stage: str) -> None:
+        """Open the windows, and see to the features: rendered and computed once, by the first process."""
+        if self.train_set is not None:
+            return
+        c = self.config
+        self.validation = SyntheticValidation(c.scene, c.size, c.delta, c.validation_clips)
+        arrays = read_arrays(self._folder())
+        assert self.trainer is not None
+        network: Any = self.trainer.lightning_module.network
+        if not _keeps_features(network):
+            self.train_set, self.val_set = KeptWindows(arrays, None, c.delta), self.validation
+            return
+        folder = self._folder() / f"features-{_digest_of_weights(network.backbone)}"
+        device = self.trainer.strategy.root_device
+
+        def compute(made: Path) -> None:
+            np.save(made / "context.npy", features(network, arrays["crops"], device, "the backbone's features"))
+
+        rank_zero_only(make_once)(folder, compute)
+        self.trainer.strategy.barrier()
+        self.train_set = KeptWindows(arrays, read_arrays(folder)["context"], c.delta)
+        known = {name: np.stack([window[name] for window in self.validation.windows]) for name in arrays}  # type: ignore[literal-required]
+        self.val_set = KeptWindows(known, features(network, known["crops"], device), c.delta)
+
+    def train_dataloader(self) -> DataLoader[Window]:
+        """All kept windows in an order that the seed and the epoch fix."""
+        assert self.train_set is not None and self.trainer is not None
+        c, trainer = self.config, self.trainer
+        order = SeededOrder(self.train_set, c.seed, trainer.world_size, trainer.global_rank)
+        return ResumableLoader(self.train_set, order, c.batch, 0, torch.cuda.is_available())
+
+    def val_dataloader(self) -> DataLoader[Window]:
+        """The fixed validation windows."""
+        assert self.val_set is not None
+        return DataLoader(self.val_set, batch_size=64, generator=torch.Generator())
+
+    def validation_truth(self) -> Truth:
+        """What validation's AP is measured against."""
+        return self.validation.truth
+
+    def _folder(self) -> Path:
+        """Named after everything that decides what the windows are."""
+        c = self.config
+        decides = [VERSION, asdict(c.scene), asdict(c.augmentation), c.windows, c.widest, list(c.size), c.pool, c.reuse]
+        digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
+        return Path(c.folder) / f"windows-{digest}"
+
+    def _render(self, folder: Path) -> None:
+        c = self.config
+        stream = iter(
+            SyntheticWindows(c.scene, c.size, c.widest, c.augmentation, STREAM_SEED, pool=c.pool, reuse=c.reuse)
+        )
+        kept: dict[str, Array] = {}
+        for number in tqdm(range(c.windows), "windows", disable=None):
+            window = replace_sample(next(stream), number)
+            for name, value in window.items():
+                value = np.asarray(value)
+                if name not in kept:
+                    shape = (c.windows, *value.shape)
+                    kept[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", value.dtype, shape)
+                kept[name][number] = value
+
+
+def replace_sample(window: Window, number: int) -> Window:
+    """The window under its number in the kept set."""
+    return {**window, "sample": np.int64(number)}
+
+
+def _keeps_features(network: Any) -> bool:
+    return isinstance(network, SDTC | SingleFrame) and network.config.freeze_backbone
+
+
+def _digest_of_weights(module: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode() + value.detach().cpu().contiguous().float().numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+@torch.no_grad()
+def features(
+    network: Any, crops: Array, device: torch.device, told: str | None = None, batch: int = 32
+) -> npt.NDArray[np.float16]:
+    """The backbone's tokens of windows N x T x H x W x 3 uint8: N x T x L x D; `told` names the progress bar."""
+    backbone = network.backbone.to(device)
+    parts = []
+    for start in tqdm(range(0, len(crops), batch), told, disable=None if told else True):
+        some = torch.from_numpy(np.array(crops[start : start + batch])).to(device)
+        tokens = backbone(normalise(some.flatten(0, 1))).unflatten(0, some.shape[:2])
+        parts.append(tokens.cpu().numpy().astype(np.float16))
+    return np.concatenate(parts)
+
+
+def make_once(folder: Path, make: Any) -> None:
+    """Have `make` fill the folder unless it is there; one that was not finished never gets its name."""
+    if folder.is_dir():
+        return
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        make(made)
+        if not folder.is_dir():  # another run may have been faster
+            made.rename(folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def read_arrays(folder: Path) -> dict[str, Array]:
+    """The arrays of a folder by name, read from disk as they are needed."""
+    return {path.stem: np.load(path, mmap_mode="r") for path in sorted(folder.glob("*.npy"))}
