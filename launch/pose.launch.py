@@ -33,6 +33,7 @@ _ARGUMENTS = {
         "the camera's image topic (with transport:=compressed: its base name); with `cameras`, {camera} in it and in "
         "the other topics stands for each one's name, and what is not given is {camera}/image and so on",
     ),
+    "detections": ("detections", "with detector:=topic, the person boxes' topic (vision_msgs/Detection2DArray)"),
     "poses": ("sdtc/poses", "topic of the poses (vision_msgs/Detection2DArray)"),
     "annotated": ("sdtc/image_annotated", "topic of the annotated images, drawn only while somebody listens"),
     "namespace": ("", "namespace of node and topics: one a camera"),
@@ -109,7 +110,7 @@ def _remappings(given: dict[str, str], cameras: list[str]) -> list[tuple[str, st
 
 
 def _topics() -> dict[str, str]:
-    return {name: _ARGUMENTS[name][0] for name in ("image", "poses", "annotated")}
+    return {name: _ARGUMENTS[name][0] for name in ("image", "detections", "poses", "annotated")}
 
 
 def _executable() -> dict[str, object]:

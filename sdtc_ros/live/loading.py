@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live.parameters import HOG, check_all
+from sdtc_ros.live.parameters import HOG, TOPIC, check_all
 
 if TYPE_CHECKING:
     from sdtc_ros.bundle import Bundle
@@ -38,7 +38,7 @@ class Loaded:
     """All that the cameras share."""
 
     model: Model
-    detector: Detector
+    detector: Detector | None  # None: boxes come with the frames
     config: PipelineConfig
 
     def pipeline(self) -> Pipeline:
@@ -93,14 +93,16 @@ def _load_tracking() -> None:
     Tracker().update(Boxes(np.array([[0, 0, 10, 20]], np.float32), np.ones(1, np.float32)), 0)
 
 
-def _detector(values: Mapping[str, Any]) -> Detector:
+def _detector(values: Mapping[str, Any]) -> Detector | None:
     which = str(values["detector"])
+    if which == TOPIC:
+        return None
     if which == HOG:
         from sdtc_ros.detection import HogDetector
 
         return HogDetector()
     if not which.lower().endswith(".onnx"):
-        raise UsageError(f"parameter 'detector' must be hog or the path of an .onnx file, not '{which}'")
+        raise UsageError(f"parameter 'detector' must be hog, topic or the path of an .onnx file, not '{which}'")
     from sdtc_ros.onnx_detector import OnnxDetector
 
     return OnnxDetector(

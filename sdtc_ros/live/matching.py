@@ -64,6 +64,11 @@ class Matcher:
         """How many images wait."""
         return len(self._images)
 
+    @property
+    def heard(self) -> bool:
+        """Whether any detections have come yet."""
+        return self._last is not None
+
     def image(self, message: Any) -> None:
         """An image came."""
         stamp = stamp_of(message.header)

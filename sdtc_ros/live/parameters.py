@@ -19,7 +19,7 @@ from typing import Any
 from sdtc_ros.errors import UsageError
 
 Value = bool | int | float | str | list[str]
-HOG = "hog"
+HOG, TOPIC = "hog", "topic"
 RAW, COMPRESSED = "raw", "compressed"
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list of texts"}
 
@@ -28,7 +28,7 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 class Parameter:
     """One parameter; its type is its default's.
 
-    low, high: the range of a number, both allowed; choices: the values of a text; pattern: what every text of a list
+    low, high: the range of a number, both allowed; choices: its only values; pattern: what every text of a list
     must match, and in words; dynamic: takes effect when it is set; read_only: never set again after the start. All
     others are read when the node is configured.
     """
@@ -38,7 +38,7 @@ class Parameter:
     description: str
     low: float | None = None
     high: float | None = None
-    choices: tuple[str, ...] = ()
+    choices: tuple[str, ...] | tuple[int, ...] = ()
     pattern: tuple[str, str] | None = None
     dynamic: bool = False
     read_only: bool = False
@@ -68,7 +68,8 @@ class Parameter:
     def check(self, value: Value) -> None:
         """Raise UsageError, with the reason, for a value that it must not have."""
         if self.choices and value not in self.choices:
-            raise UsageError(f"parameter '{self.name}' must be one of {', '.join(self.choices)}, not '{value}'")
+            listed = ", ".join(map(str, self.choices))
+            raise UsageError(f"parameter '{self.name}' must be one of {listed}, not '{value}'")
         if isinstance(value, list):
             self._check_list(value)
         if self.low is None or self.high is None or isinstance(value, (str, list)):
@@ -100,7 +101,29 @@ PARAMETERS = (
         "NAME/sdtc/poses and so on; empty: one camera, without a name",
         pattern=(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", "names of ROS (letters, digits, _)"),
     ),
-    Parameter("detector", HOG, "where person boxes come from: hog (OpenCV's, upright people), or an .onnx file's path"),
+    Parameter(
+        "rotate", 0, "degrees clockwise that turn the cameras' images upright, for detector and network; all that is "
+        "published stays in the camera's own image", choices=(0, 90, 180, 270),
+    ),
+    Parameter(
+        "rotate_each", [], "NAME:DEGREES for those of several `cameras` that `rotate` does not hold for",
+        pattern=(r"[A-Za-z][A-Za-z0-9_/]*:(0|90|180|270)", "NAME:DEGREES, with 0, 90, 180 or 270 degrees"),
+    ),
+    Parameter(
+        "detector", HOG, "where person boxes come from: hog (OpenCV's, upright people), the path of an .onnx file, or "
+        "topic: another process sends them, as vision_msgs/Detection2DArray on `detections`",
+    ),
+    Parameter(
+        "detections_tolerance", 0.0, "detector topic: seconds by which the stamps of image and detections may differ; "
+        "0: not at all", 0.0, 10.0,
+    ),
+    Parameter(
+        "detections_wait", 0.5, "detector topic: seconds that an image waits for its detections, before it is left out",
+        0.01, 60.0,
+    ),
+    Parameter(
+        "detections_class", "", "detector topic: class_ids that mean people, with commas between; empty: all do"
+    ),
     Parameter(
         "detect_every", 1, "detect in every k-th frame only; between, people move on at constant speed", 1, 1000,
         dynamic=True,

@@ -64,7 +64,7 @@ class RosParameters:
 
 def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     """What `ros2 param describe` shows."""
-    choices = f"one of {', '.join(parameter.choices)}; " if parameter.choices else ""
+    choices = f"one of {', '.join(map(str, parameter.choices))}; " if parameter.choices else ""
     descriptor = ParameterDescriptor(
         description=parameter.description,
         additional_constraints=f"{choices}takes effect {parameter.when}" if not parameter.read_only else parameter.when,

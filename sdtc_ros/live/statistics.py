@@ -18,7 +18,7 @@ class Counts:
 
     replaced: a newer frame came before the worker was free; too_old: older than max_age; damaged: no image that could
     be understood; answered: keyframes whose poses were handed on; people: poses in all of them; restarts: how often
-    the stamps went back.
+    the stamps went back; unmatched: no detections came for it (where those come from outside).
     """
 
     received: int = 0
@@ -28,11 +28,12 @@ class Counts:
     answered: int = 0
     people: int = 0
     restarts: int = 0
+    unmatched: int = 0
 
     @property
     def waiting(self) -> int:
         """Frames received of which nothing has become yet."""
-        return self.received - self.replaced - self.too_old - self.damaged - self.answered
+        return self.received - self.replaced - self.too_old - self.damaged - self.unmatched - self.answered
 
     def since(self, earlier: Counts) -> Counts:
         """What was counted after `earlier`."""
@@ -40,9 +41,10 @@ class Counts:
 
     def sum(self) -> str:
         """Where all frames went, as a sum that holds."""
+        unmatched = f"{self.unmatched} without detections + " if self.unmatched else ""
         return (
             f"{self.received} frames received = {self.answered} answered + {self.replaced} dropped for newer + "
-            f"{self.too_old} too old + {self.damaged} damaged + {self.waiting} waiting"
+            f"{self.too_old} too old + {unmatched}{self.damaged} damaged + {self.waiting} waiting"
         )
 
 
@@ -63,6 +65,8 @@ class Report:
         counts, seconds = self.counts, max(self.seconds, 1e-9)
         rates = f"in {counts.received / seconds:.1f} Hz, out {counts.answered / seconds:.1f} Hz"
         dropped = f"dropped {counts.replaced} for newer, {counts.too_old} too old, {counts.damaged} damaged"
+        if counts.unmatched:
+            dropped += f", {counts.unmatched} without detections"
         if not self.latency or not self.busy:
             return f"{rates}, {dropped}"
         return (
