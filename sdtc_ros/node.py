@@ -27,7 +27,7 @@ from sdtc_ros.errors import SdtcError, UsageError
 if TYPE_CHECKING:
     from sdtc_ros.live.pose_node import PoseNode
 
-STOP_SECONDS = 1.5  # of the two; whatever still runs then (an engine being built) is abandoned
+STOP_SECONDS = 1.5  # of the two; whatever still runs then (an engine being built, a frame at work) is abandoned
 
 
 def main() -> int:
@@ -78,11 +78,12 @@ def _run(ended: threading.Event) -> int:
     thread = threading.Thread(target=_serve, args=(node, executor, ended), name="sdtc-executor", daemon=True)
     thread.start()
     ended.wait()
+    deadline = threading.Timer(STOP_SECONDS, lambda: _leave(_status(node)))
+    deadline.daemon = True
+    deadline.start()
     executor.shutdown(timeout_sec=0)
-    thread.join(STOP_SECONDS)
-    if thread.is_alive():
-        _leave(_status(node))
-    node.trigger_shutdown()
+    thread.join()
+    node.end()
     node.destroy_node()
     return _status(node)
 

@@ -1,8 +1,8 @@
 """One camera of the node: its topics, its stream of frames, and what its poses become.
 
-Topics are relative to the node's namespace, and under the camera's name where it has one: `image` in, `sdtc/poses` and
-`sdtc/image_annotated` out, or `front/image` and so on. A camera lives from configure to cleanup and hears images while
-the node is active.
+Topics are relative to the node's namespace, and under the camera's name where it has one: `image` (and `detections`)
+in, `sdtc/poses` and `sdtc/image_annotated` out, or `front/image` and so on. A camera lives from configure to cleanup
+and hears images while the node is active.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from sdtc_ros.live.detections import people_classes
 from sdtc_ros.live.health import Meter
-from sdtc_ros.live.image_source import ImageSource
+from sdtc_ros.live.image_source import ImageSource, MatchedSource
 from sdtc_ros.live.outputs import Bodies, Output, Poses
+from sdtc_ros.live.parameters import TOPIC
 from sdtc_ros.live.pictures import Pictures
-from sdtc_ros.live.qos import OVERRIDABLE, newest_only, reliable
+from sdtc_ros.live.qos import best_effort, make_publisher, make_subscription, reliable
+from sdtc_ros.live.reading import camera_rotation, reader
 from sdtc_ros.live.silence import Silence, why_silent
 from sdtc_ros.live.stream import Stream
 from sdtc_ros.pipeline import Pipeline
@@ -35,9 +38,11 @@ class Camera:
     def __init__(self, node: PoseNode, name: str, pipeline: Pipeline) -> None:
         """Make the publishers; images are heard from `activate` on."""
         self.node, self.name = node, name
+        self.rotation = camera_rotation(node.parameters.values(), name)
         self.stream = Stream(
             pipeline, self._publish, warn=self.warn, now=lambda: node.get_clock().now().nanoseconds,
             max_age=lambda: node.parameters["max_age"],
+            read=reader(self.rotation, people_classes(node.parameters["detections_class"])),
         )  # fmt: skip
         self.source: ImageSource | None = None
         self.meter = Meter()
@@ -62,18 +67,18 @@ class Camera:
 
     def publisher(self, kind: type, topic: str, *, depth: int) -> Any:
         """A reliable publisher on one of the camera's topics, until `close`."""
-        made = self.node.create_publisher(kind, self.topic(topic), reliable(depth), qos_overriding_options=OVERRIDABLE)
+        made = make_publisher(self.node, kind, self.topic(topic), reliable(depth), self.warning)
         self._publishers.append(made)
         return made
 
-    def subscription(self, kind: type, topic: str, callback: Callable[[Any], None]) -> Any:
-        """A subscription to the newest message of a topic (as `topic` gives it, or absolute)."""
-        return self.node.create_subscription(kind, topic, callback, newest_only(), qos_overriding_options=OVERRIDABLE)
+    def subscription(self, kind: type, topic: str, callback: Callable[[Any], None], *, depth: int = 1) -> Any:
+        """A subscription to a topic (as `topic` gives it, or absolute), with sensor data's quality of service."""
+        return make_subscription(self.node, kind, topic, callback, best_effort(depth), self.warning)
 
     def activate(self) -> None:
         """Begin to hear images; the worker must have opened the stream."""
         self._silence, self.meter = Silence(), Meter()
-        self.source = ImageSource(self)
+        self.source = (MatchedSource if self.node.parameters["detector"] == TOPIC else ImageSource)(self)
         self.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to "
                  f"{self._publishers[0].topic_name}")  # fmt: skip
 
@@ -97,6 +102,7 @@ class Camera:
             output.every_second()
         if self.source is None:
             return
+        self.source.every_second()
         period, limit = self.node.parameters["statistics_period"], self.node.parameters["max_silence"]
         if 0 < period <= self.stream.seconds_since_report + 0.5:
             self.info(self.stream.report().line())
@@ -116,6 +122,7 @@ class Camera:
         return f"{self.name}: {sentence}" if self.name else sentence
 
     def _publish(self, result: FramePoses) -> None:
+        result = self.rotation.camera_poses(result)
         for output in self.outputs:
             output.publish(result)
 

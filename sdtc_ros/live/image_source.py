@@ -1,17 +1,26 @@
-"""Where a camera's frames come from: the subscription to its images, raw or compressed."""
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Where a camera's frames come from: the subscription to its images, raw or compressed; and to outside detections."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CompressedImage, Image
+from vision_msgs.msg import Detection2DArray
 
+from sdtc_ros.live.matching import Matcher
 from sdtc_ros.live.parameters import COMPRESSED
+from sdtc_ros.live.silence import why_silent
 
 if TYPE_CHECKING:
     from sdtc_ros.live.camera import Camera
 
-IMAGE = "image"
+IMAGE, DETECTIONS = "image", "detections"
 
 
 class ImageSource:
@@ -19,12 +28,61 @@ class ImageSource:
 
     def __init__(self, camera: Camera) -> None:
         """Subscribe, as parameter `transport` says."""
+        self._camera = camera
         kind, topic = Image, camera.topic(IMAGE)
         if camera.node.parameters["transport"] == COMPRESSED:  # named after the topic that `image` is remapped to
             kind, topic = CompressedImage, camera.node.resolve_topic_name(topic) + "/compressed"
-        self.subscription: Any = camera.subscription(kind, topic, camera.stream.offer)
-        self._camera = camera
+        self.subscription: Any = camera.subscription(kind, topic, self._hear)
+
+    def _hear(self, message: Any) -> None:
+        self._camera.stream.offer(message)
+
+    def every_second(self) -> None:
+        """Whatever has to be seen to from time to time."""
 
     def close(self) -> None:
         """Hear no more."""
         self._camera.node.destroy_subscription(self.subscription)
+
+
+class MatchedSource(ImageSource):
+    """Holds every image until its detections come on the camera's topic `detections`, then passes both on."""
+
+    def __init__(self, camera: Camera) -> None:
+        """Subscribe to both; parameters detections_tolerance and detections_wait say how they are matched."""
+        parameters = camera.node.parameters
+        self._told = False  # that there are none, since there were any
+        self._matcher = Matcher(
+            round(parameters["detections_tolerance"] * 1e9), parameters["detections_wait"], matched=self._pass_on,
+            unmatched=self._leave_out,
+        )  # fmt: skip
+        self._detections: Any = camera.subscription(
+            Detection2DArray, camera.topic(DETECTIONS), self._matcher.detections, depth=10
+        )
+        super().__init__(camera)
+        camera.info(f"waiting for person boxes on {self._detections.topic_name}")
+
+    def _hear(self, message: Any) -> None:
+        if self._camera.stream.receive():
+            self._matcher.image(message)
+
+    def _pass_on(self, image: Any, detections: Any) -> None:
+        self._told = False
+        self._camera.stream.pass_on(image, detections)
+
+    def _leave_out(self, reason: str) -> None:
+        self._camera.stream.leave_unmatched()
+        if not reason or self._told:
+            return
+        self._told = True
+        why = "" if self._matcher.heard else f": {why_silent(self._camera.node, self._detections)}"
+        self._camera.warn(DETECTIONS, f"an image is left out: {reason}{why}")
+
+    def every_second(self) -> None:
+        """Let the images go that have waited for too long."""
+        self._matcher.expire()
+
+    def close(self) -> None:
+        """Hear no more of either."""
+        super().close()
+        self._camera.node.destroy_subscription(self._detections)

@@ -6,10 +6,11 @@ cleanup frees the model. One node may serve several cameras with one model; see 
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import traceback
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any
 
 from rclpy.clock import Clock, ClockType
@@ -17,8 +18,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.camera import Camera
-from sdtc_ros.live.loading import Loaded, load, pipeline_config
+from sdtc_ros.live.loading import Model, load, pipeline_config
 from sdtc_ros.live.ros_parameters import RosParameters
+from sdtc_ros.live.services import Services
 from sdtc_ros.live.shared import Shared
 from sdtc_ros.live.worker import LiveWorker
 
@@ -33,11 +35,15 @@ class PoseNode(LifecycleNode):
         """Declare the parameters; raises UsageError for one that was given a value it must not have."""
         super().__init__(NODE_NAME, **options)
         self.error: Exception | None = None
+        self._refusal: Exception | None = None  # why the last transition was not made
         self.cameras: list[Camera] = []
         self.worker: LiveWorker | None = None
+        self.model: Model | None = None
+        self._litter = False  # something large was given up
         self._ended = ended
         self.parameters = RosParameters(self)
         self.shared = Shared(self)
+        self._own_services = Services(self)
         self._log_handler = _RosLogHandler(self.get_logger())
         logging.getLogger("sdtc_ros").addHandler(self._log_handler)
         self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -46,23 +52,30 @@ class PoseNode(LifecycleNode):
         """Configure and activate, where parameter `autostart` asks for it; what fails then is the node's end."""
         if not self.parameters["autostart"]:
             return
-        if self.trigger_configure() == TransitionCallbackReturn.SUCCESS:
-            self.trigger_activate()
-        if self.error is not None:
-            self._ended.set()
+        for transition in (self.trigger_configure, self.trigger_activate):
+            if transition() != TransitionCallbackReturn.SUCCESS:
+                self.error = self._refusal
+                self._ended.set()
+                return
+
+    def end(self) -> None:
+        """Shut down from whatever state; one that was shut down before stays so."""
+        with suppress(RuntimeError):  # finalized already, or in the middle of a transition that was abandoned
+            self.trigger_shutdown()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model, make the cameras and their publishers."""
-        self.error = None
         try:
             self.shared.configure()
             loaded = load(self.parameters.values())
             for name in self.parameters["cameras"] or [""]:
                 self.cameras.append(Camera(self, name, loaded.pipeline()))
         except Exception as error:  # rclpy would swallow it
+            self._free()
             return self._refused(error)
+        self.model = loaded.model
         self.parameters.configured = True
-        self._tell_model(loaded)
+        self.get_logger().info(self.describe_model())
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -95,31 +108,34 @@ class PoseNode(LifecycleNode):
         self._free()
         return super().on_shutdown(state)
 
-    def _tell_model(self, loaded: Loaded) -> None:
-        bundle = loaded.model.bundle
-        self.get_logger().info(
+    def describe_model(self) -> str:
+        """The model at work, in a sentence; the node must be configured."""
+        assert self.model is not None
+        bundle = self.model.bundle
+        return (
             f"model {bundle.name} ({bundle.folder}), {len(bundle.skeleton)} joints, lookahead "
-            f"{self.cameras[0].stream.pipeline.lookahead} frames, on {', '.join(loaded.model.providers)}"
+            f"{self.cameras[0].stream.pipeline.lookahead} frames, on {', '.join(self.model.providers)}"
         )
 
     def _settle(self) -> None:
         """Let parameters that were set count for the next frames (worker's thread)."""
-        pipelines = [camera.stream.pipeline for camera in self.cameras]
         config = pipeline_config(self.parameters.values())
-        for pipeline in pipelines:
-            if pipeline.config != config:
-                pipeline.configure(replace(config, tracking=pipeline.config.tracking))
+        for camera in self.cameras:
+            if camera.stream.pipeline.config != config:
+                camera.stream.pipeline.configure(config)
 
     def _every_second(self) -> None:
+        if self._litter:  # cameras and what they made hold each other and the engine, the executor held them till now
+            gc.collect()
+            self._litter = False
         for camera in self.cameras:
             camera.every_second()
         self.shared.every_second()
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition cannot be made; the node stays as it was."""
-        self._free()
-        self.error = error
         self._tell(error)
+        self._refusal = error.with_traceback(None)  # which would keep what was loaded so far
         return TransitionCallbackReturn.FAILURE
 
     def _failed(self, error: Exception) -> None:
@@ -148,8 +164,9 @@ class PoseNode(LifecycleNode):
         self.shared.free()
         for camera in self.cameras:
             camera.close()
-        self.cameras = []
+        self.cameras, self.model = [], None
         self.parameters.configured = False
+        self._litter = True
 
 
 class _RosLogHandler(logging.Handler):

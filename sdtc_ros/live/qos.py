@@ -1,23 +1,42 @@
-"""Quality of service of the node's topics: the defaults, and which policies `qos_overrides` may change (all)."""
+"""Quality of service of the node's topics: the defaults, what may be overridden, and mismatches told in words.
+
+Sensor data's policies for what comes in, reliable for what goes out; parameters `qos_overrides` change every policy of
+every topic, the ROS 2 way. A partner that does not match is named once, when it is found: nothing else would be seen
+of it but silence.
+"""
 
 from __future__ import annotations
 
-from rclpy.qos import QoSDurabilityPolicy, QoSHistoryPolicy, QoSPolicyKind, QoSProfile, QoSReliabilityPolicy
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.qos import (
+    QoSDurabilityPolicy,
+    QoSHistoryPolicy,
+    QoSLivelinessPolicy,
+    QoSPolicyKind,
+    QoSProfile,
+    QoSReliabilityPolicy,
+)
 from rclpy.qos_overriding_options import QoSOverridingOptions
+
+from sdtc_ros.errors import UsageError
 
 OVERRIDABLE = QoSOverridingOptions(
     (
         QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
         QoSPolicyKind.DEADLINE, QoSPolicyKind.LIFESPAN, QoSPolicyKind.LIVELINESS,
-        QoSPolicyKind.LIVELINESS_LEASE_DURATION, QoSPolicyKind.AVOID_ROS_NAMESPACE_CONVENTIONS,
+        QoSPolicyKind.LIVELINESS_LEASE_DURATION,
     )
 )  # fmt: skip
+Mismatch = tuple[str, str, str]  # policy, what is offered, what is asked for
 
 
-def newest_only() -> QoSProfile:
-    """Sensor data's, but only the newest message: the slot would drop the others anyway."""
+def best_effort(depth: int) -> QoSProfile:
+    """Sensor data's; for images of depth 1, since the slot would drop all but the newest anyway."""
     return QoSProfile(
-        history=QoSHistoryPolicy.KEEP_LAST, depth=1, reliability=QoSReliabilityPolicy.BEST_EFFORT,
+        history=QoSHistoryPolicy.KEEP_LAST, depth=depth, reliability=QoSReliabilityPolicy.BEST_EFFORT,
         durability=QoSDurabilityPolicy.VOLATILE,
     )  # fmt: skip
 
@@ -25,3 +44,103 @@ def newest_only() -> QoSProfile:
 def reliable(depth: int) -> QoSProfile:
     """Heard by reliable and by best-effort subscribers alike."""
     return QoSProfile(depth=depth, reliability=QoSReliabilityPolicy.RELIABLE)
+
+
+def mismatches(offered: QoSProfile, asked: QoSProfile) -> list[Mismatch]:
+    """The policies for which a publisher's offer is less than a subscription asks for."""
+    found = []
+    for name, more in (
+        ("reliability", QoSReliabilityPolicy.RELIABLE),
+        ("durability", QoSDurabilityPolicy.TRANSIENT_LOCAL),
+        ("liveliness", QoSLivelinessPolicy.MANUAL_BY_TOPIC),
+    ):
+        offer, demand = getattr(offered, name), getattr(asked, name)
+        if demand == more and offer != more:
+            found.append((name, offer.name.lower(), demand.name.lower()))
+    for name in ("deadline", "liveliness_lease_duration"):
+        offer, demand = (getattr(profile, name).nanoseconds for profile in (offered, asked))
+        if 0 < demand < (offer or demand + 1):  # 0: without end, as is the largest number
+            found.append((name, _span(offer), _span(demand)))
+    return found
+
+
+def _span(nanoseconds: int) -> str:
+    return str(nanoseconds) if 0 < nanoseconds < 2**63 - 1 else "0 (no limit)"
+
+
+def make_publisher(node: Any, kind: type, topic: str, profile: QoSProfile, warn: Callable[[str], None]) -> Any:
+    """A publisher whose policies may be overridden; `warn` gets a sentence about every subscription that mismatches.
+
+    topic: relative to the node, not yet remapped. Raises UsageError where that or the overrides cannot be.
+    """
+    teller = _MismatchTeller(node, node.resolve_topic_name(topic), warn, publishing=False)
+    try:
+        made = node.create_publisher(
+            kind, topic, profile, qos_overriding_options=OVERRIDABLE,
+            event_callbacks=PublisherEventCallbacks(incompatible_qos=teller.found),
+        )  # fmt: skip
+    except Exception as error:  # rclpy has many classes for it
+        raise _cannot_be(node, topic, error) from error
+    teller.ours = made.qos_profile
+    return made
+
+
+def make_subscription(
+    node: Any, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile, warn: Callable[[str], None]
+) -> Any:
+    """A subscription, as `make_publisher` makes publishers."""
+    teller = _MismatchTeller(node, node.resolve_topic_name(topic), warn, publishing=True)
+    try:
+        made = node.create_subscription(
+            kind, topic, callback, profile, qos_overriding_options=OVERRIDABLE,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=teller.found),
+        )  # fmt: skip
+    except Exception as error:
+        raise _cannot_be(node, topic, error) from error
+    teller.ours = made.qos_profile
+    return made
+
+
+def _cannot_be(node: Any, topic: str, error: Exception) -> UsageError:
+    return UsageError(f"topic {node.resolve_topic_name(topic)} cannot be had (are its qos_overrides right?): {error}")
+
+
+class _MismatchTeller:
+    """Says of every partner that does not match who it is and what to set, once."""
+
+    def __init__(self, node: Any, topic: str, warn: Callable[[str], None], *, publishing: bool) -> None:
+        """publishing: whether the partners publish, and we subscribe."""
+        self.ours: QoSProfile | None = None  # until our own is made
+        self._node, self._topic, self._warn, self._publishing = node, topic, warn, publishing
+        self._told: set[bytes] = set()
+
+    def found(self, event: Any) -> None:
+        """A partner was found that does not match (called by rclpy, in the executor's thread)."""
+        node, topic = self._node, self._topic
+        look = node.get_publishers_info_by_topic if self._publishing else node.get_subscriptions_info_by_topic
+        wrong = {}
+        for partner in look(topic):
+            if differences := self._differences(partner.qos_profile):
+                wrong[bytes(partner.endpoint_gid)] = self._sentence(partner, differences)
+        for key in wrong.keys() - self._told:
+            self._warn(wrong[key])
+        if not wrong:  # the graph does not know it yet
+            policy = QoSPolicyKind(event.last_policy_kind).name.lower()
+            self._warn(f"somebody on {topic} does not match our quality of service: {policy} differs")
+        self._told = set(wrong)
+
+    def _differences(self, theirs: QoSProfile) -> list[Mismatch]:
+        if self.ours is None:
+            return []
+        return mismatches(theirs, self.ours) if self._publishing else mismatches(self.ours, theirs)
+
+    def _sentence(self, partner: Any, wrong: list[Mismatch]) -> str:
+        name = f"{partner.node_namespace.rstrip('/')}/{partner.node_name}"
+        if self._publishing:
+            what, kind, value = f"nothing comes from {name}", "subscription", 1
+            differ = ", ".join(f"{policy} is {offer} there and {demand} here" for policy, offer, demand in wrong)
+        else:
+            what, kind, value = f"nothing reaches {name}", "publisher", 2
+            differ = ", ".join(f"{policy} is {offer} here and {demand} there" for policy, offer, demand in wrong)
+        remedy = ", ".join(f"qos_overrides.{self._topic}.{kind}.{one[0]} to {one[value].split()[0]}" for one in wrong)
+        return f"{what} on {self._topic}: the quality of service does not match ({differ}); set {remedy}"

@@ -71,9 +71,7 @@ def _is_foreign(node: Any, topic: str) -> bool:
 
 def _mismatch(publisher: Any, subscription: Any) -> str:
     """What keeps a publisher's quality of service from a subscription's; empty where they match."""
-    from rclpy.qos import QoSCompatibility, qos_check_compatible
+    from sdtc_ros.live.qos import mismatches
 
-    compatible, reason = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
-    if compatible != QoSCompatibility.ERROR:
-        return ""
-    return str(reason).replace("ERROR: ", "").rstrip("; ").replace(";", ", ")
+    wrong = mismatches(publisher.qos_profile, subscription.qos_profile)
+    return ", ".join(f"{policy} is {offer} there and {demand} here" for policy, offer, demand in wrong)

@@ -73,7 +73,7 @@ class Stream:
         self._put = put
 
     def close(self) -> None:
-        """Take no more messages."""
+        """Take no more messages and give nothing out any more: the outputs may be gone."""
         self._put = None
 
     def _forget(self) -> None:
@@ -84,14 +84,26 @@ class Stream:
         self._newest: int | None = None  # stamp of the newest frame
         self._worked_at: float | None = None  # when the newest frame was worked on; None: nothing waits for later ones
 
-    def offer(self, message: Any, companion: Any = None) -> None:
+    def offer(self, message: Any) -> None:
         """A message arrived (called in the subscriber's thread; does no work)."""
-        put = self._put
-        if put is None:
-            return
+        if self.receive():
+            self.pass_on(message)
+
+    def receive(self) -> bool:
+        """Count a message that arrived; whether it is wanted. `pass_on` or `leave_unmatched` must follow."""
+        if self._put is None:
+            return False
         self.counts.received += 1
-        if put(Arrival(message, self._now(), companion)):
+        return True
+
+    def pass_on(self, message: Any, companion: Any = None) -> None:
+        """Put a message that was received where the worker finds it."""
+        if self._put is not None and self._put(Arrival(message, self._now(), companion)):
             self.counts.replaced += 1
+
+    def leave_unmatched(self) -> None:
+        """A message that was received is left out: nothing came for it that it was to wait for."""
+        self.counts.unmatched += 1
 
     def take(self, arrival: Arrival) -> list[Pending]:
         """Let the frame into the pipeline, unless it is too old or damaged; the keyframe that it makes ready."""
@@ -115,13 +127,26 @@ class Stream:
             return None
         return max(0.0, self._worked_at + self.pipeline.config.max_gap - monotonic())
 
-    def flush(self) -> list[FramePoses]:
-        """The answers to all frames that wait for later ones."""
+    def answer_waiting(self) -> None:
+        """Give out the answers to all frames that wait for later ones, without those."""
         self._worked_at = None
-        return self.pipeline.flush()
+        for result in self.pipeline.flush():
+            self.hand_on(result)
+
+    def restart(self) -> None:
+        """Answer what waits, then begin tracks and windows anew; track ids go on counting."""
+        self.answer_waiting()
+        self.pipeline.reset()
+
+    def replace(self, pipeline: Pipeline) -> None:
+        """Answer what waits, then go on with another pipeline (see Pipeline.successor)."""
+        self.answer_waiting()
+        self.pipeline = pipeline
 
     def hand_on(self, result: FramePoses) -> None:
-        """Give an answer out, and count it."""
+        """Give an answer out, and count it; nothing after `close`."""
+        if self._put is None:
+            return
         self._publish(result)
         self._latency.append((self._now() - result.frame.stamp) * 1e-9)
         self.counts.people += len(result.poses)

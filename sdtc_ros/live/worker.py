@@ -93,9 +93,8 @@ class LiveWorker:
 
     def stop(self, seconds: float | None) -> bool:
         """Ask the thread to end after the frames it works on; whether it did within `seconds` (None: wait for it)."""
-        self._inbox.close()
+        self._close()
         self._thread.join(seconds)
-        self._refuse_orders()
         return not self._thread.is_alive()
 
     def between_frames(self, action: Callable[[], object]) -> Future[None]:
@@ -106,7 +105,7 @@ class LiveWorker:
         done: Future[None] = Future()
         self._orders.append((action, done))
         if self._inbox.closed:
-            self._refuse_orders()
+            self._close()
         self._inbox.wake()
         return done
 
@@ -122,10 +121,7 @@ class LiveWorker:
             if not self._inbox.closed:
                 self._failed(error)
         finally:
-            self._inbox.close()
-            self._refuse_orders()
-            for stream in self._streams:
-                stream.close()
+            self._close()
 
     def _work(self, arrivals: dict[Stream, Arrival]) -> None:
         """Everything that becomes of one batch of frames."""
@@ -135,19 +131,13 @@ class LiveWorker:
         answers = iter(answer(pending, self._buffer))
         for stream, ones in taken:
             for _ in ones:
-                if self._inbox.closed:  # outputs may be gone already
-                    return
                 stream.hand_on(next(answers))
             stream.worked(monotonic() - begin)
 
     def _attend_silence(self) -> None:
-        """Where a camera fell silent, answer what waits for later frames without them."""
         for stream in self._streams:
             if stream.patience() == 0:
-                for result in stream.flush():
-                    if self._inbox.closed:
-                        return
-                    stream.hand_on(result)
+                stream.answer_waiting()
 
     def _patience(self) -> float | None:
         """Seconds until the next camera counts as silent."""
@@ -155,8 +145,11 @@ class LiveWorker:
         return min(waits, default=None)
 
     def _obey(self) -> None:
-        for _ in range(len(self._orders)):
-            action, done = self._orders.popleft()
+        while self._orders and not self._inbox.closed:
+            try:
+                action, done = self._orders.popleft()
+            except IndexError:  # the worker was stopped just now
+                return
             try:
                 action()
             except Exception as error:
@@ -164,7 +157,11 @@ class LiveWorker:
             else:
                 done.set_result(None)
 
-    def _refuse_orders(self) -> None:
-        with suppress(IndexError):  # none is left; whoever else takes one here refuses it as well
+    def _close(self) -> None:
+        """Nothing comes in or goes out from here on; orders that were not carried out are cancelled."""
+        self._inbox.close()
+        for stream in self._streams:
+            stream.close()
+        with suppress(IndexError):  # none is left; whoever else is here takes orders as well
             while True:
                 self._orders.popleft()[1].cancel()

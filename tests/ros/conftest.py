@@ -99,10 +99,10 @@ class Ros:
         self.env = environment | {"ROS_DOMAIN_ID": str(random.randint(1, 99)), "ROS_LOG_DIR": str(folder / "log")}
         self._running: list[Running] = []
 
-    def start(self, *command: str | Path) -> Running:
+    def start(self, *command: str | Path, stdin: bool = False) -> Running:
         process = subprocess.Popen(
             [str(word) for word in command], env=self.env, cwd=self.folder, text=True, start_new_session=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            stdin=subprocess.PIPE if stdin else None, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         running = Running(process, [])
         assert process.stdout is not None
@@ -142,6 +142,14 @@ def ros(tmp_path: Path) -> Iterator[Ros]:
     made = Ros(tmp_path, environment)
     yield made
     made.close()
+
+
+@pytest.fixture
+def hand(ros: Ros) -> Any:
+    """A process that publishes, listens and calls services as the test tells it."""
+    from hand import Hand
+
+    return Hand(ros)
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ def test_every_reason_has_its_sentence(ros) -> None:
         "lonely": "nobody publishes on /nowhere; no topic of the type sensor_msgs/msg/Image is published",
         "silent": "'camera' is there to publish on /raw, but nothing comes from it",
         "mismatch": "the quality of service of 'camera' on /raw does not match ours: "
-        "Best effort publisher and reliable subscription",
+        "reliability is best_effort there and reliable here",
         "misspelt": "nobody publishes on /row; sensor_msgs/msg/Image is published on /raw",
         "packed": "nobody publishes on /packed; /packed/compressed is there: set transport to compressed",
         "unpacked": "nobody publishes on /raw/compressed; /raw is there: set transport to raw",

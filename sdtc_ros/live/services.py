@@ -1,0 +1,112 @@
+"""The node's services beside the lifecycle's: `~/reload` another model, `~/reset_tracks` (both std_srvs/Trigger).
+
+A reload loads and warms the bundle that parameter `bundle` names now, beside the one at work, and changes over between
+two frames: what waits is answered by the old model, people keep their tracks, and no frame of any camera is lost to
+it. Where it fails, the old model works on and the answer says why.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.task import Future
+from std_srvs.srv import Trigger
+
+from sdtc_ros.errors import SdtcError
+from sdtc_ros.live.loading import Model, load_model
+
+if TYPE_CHECKING:
+    from sdtc_ros.live.pose_node import PoseNode
+
+T = TypeVar("T")
+NOT_CONFIGURED = "the node is not configured: there is no model yet"
+
+
+class Services:
+    """Both services, from the node's making on."""
+
+    def __init__(self, node: PoseNode) -> None:
+        """Each in a callback group of its own: one that waits must not hold up the images."""
+        self._node = node
+        for name, answer in (("~/reload", self._reload), ("~/reset_tracks", self._reset_tracks)):
+            node.create_service(Trigger, name, answer, callback_group=MutuallyExclusiveCallbackGroup())
+
+    async def _reload(self, request: Any, response: Any) -> Any:
+        node = self._node
+        if not node.cameras:
+            return _answer(response, NOT_CONFIGURED, success=False)
+        values = node.parameters.values()
+        node.get_logger().info(f"loading {values['bundle'] or 'the model shipped with the package'} beside the present")
+        try:
+            model = await self._in_background(lambda: load_model(values))
+            while not await self._between_frames(lambda: self._change_over(model)):
+                pass  # deactivated while it waited: then at once
+        except SdtcError as error:
+            return self._refused(response, f"the present model works on: {error}")
+        except Exception as error:  # a runtime's own; the node must not die of it
+            return self._refused(response, f"the present model works on: {type(error).__name__}: {error}")
+        if node.model is not model:
+            return self._refused(response, "the node was cleaned up while the model was loading")
+        return _answer(response, node.describe_model(), success=True)
+
+    async def _reset_tracks(self, request: Any, response: Any) -> Any:
+        node = self._node
+        if not node.cameras:
+            return _answer(response, NOT_CONFIGURED, success=False)
+        while not await self._between_frames(self._restart):
+            pass
+        return _answer(response, "tracks and windows begin anew, with new ids", success=True)
+
+    def _restart(self) -> None:
+        for camera in self._node.cameras:
+            camera.stream.restart()
+
+    def _change_over(self, model: Model) -> None:
+        """Put all cameras on the model, or none (worker's thread, or the executor's where there is no worker)."""
+        streams = [camera.stream for camera in self._node.cameras]
+        heirs = [stream.pipeline.successor(model.bundle, model.engine) for stream in streams]
+        for stream, heir in zip(streams, heirs, strict=True):
+            stream.replace(heir)
+        if streams:
+            self._node.model = model
+
+    async def _between_frames(self, action: Callable[[], None]) -> bool:
+        """Have the worker do it, or do it where there is none; False where the worker was stopped before it did."""
+        worker = self._node.worker
+        if worker is None:
+            action()
+            return True
+        done = worker.between_frames(action)
+        try:
+            await self._in_background(done.result)
+        except CancelledError:
+            return False
+        return True
+
+    async def _in_background(self, work: Callable[[], T]) -> T:
+        """What `work`, called in a thread of its own, returns or raises."""
+        future: Any = Future(executor=self._node.executor)
+
+        def run() -> None:
+            try:
+                future.set_result(work())
+            except BaseException as error:  # a cancelled future's is no Exception
+                future.set_exception(error)
+            self._node.executor.wake()
+
+        threading.Thread(target=run, name="sdtc-service", daemon=True).start()
+        result: T = await future
+        return result
+
+    def _refused(self, response: Any, sentence: str) -> Any:
+        self._node.get_logger().error(sentence)
+        return _answer(response, sentence, success=False)
+
+
+def _answer(response: Any, sentence: str, *, success: bool) -> Any:
+    response.success, response.message = success, sentence
+    return response
