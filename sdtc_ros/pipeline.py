@@ -184,8 +184,9 @@ class Pipeline:
             if dropped and dropped == len(boxes) and not self._warned:
                 self._warned = True
                 _log.warning(
-                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, or outside its %d x %d "
-                    "image) and were dropped; are they pixels of this image?", dropped, frame.stamp, width, height,
+                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, outside its %d x %d image, "
+                    "or scored outside 0 to 1) and were dropped; are they pixels of this image?",
+                    dropped, frame.stamp, width, height,
                 )  # fmt: skip
         return best_boxes(kept, self.config.max_people)
 

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from sdtc_ros.draw import draw_poses
 from sdtc_ros.live.worker import Inbox
 from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.rotation import solid_copy
 from sdtc_ros.skeleton import Skeleton
 
 Image = npt.NDArray[np.uint8]
@@ -78,7 +79,8 @@ def annotated_image(result: FramePoses, skeleton: Skeleton, max_width: int = 0) 
     if size[0] == image.shape[1]:
         return draw_poses(result, skeleton)
     scale = np.array([size[0] / image.shape[1], size[1] / image.shape[0]], np.float32)
-    small = np.asarray(cv2.resize(np.ascontiguousarray(image), size, interpolation=cv2.INTER_LINEAR), np.uint8)
+    solid = image if image.flags.c_contiguous else solid_copy(image)
+    small = np.asarray(cv2.resize(solid, size, interpolation=cv2.INTER_LINEAR), np.uint8)
     frame = replace(result.frame, image=small)
     return draw_poses(FramePoses(frame, [_scaled(pose, scale) for pose in result.poses]), skeleton, in_place=True)
 

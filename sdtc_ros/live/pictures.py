@@ -102,7 +102,7 @@ class Pictures(Output):
         self._markers.publish(
             to_markers(
                 result, skeleton, model, person_height=parameters["person_height"], lifetime=parameters["max_gap"],
-                header=header, lookup=self._lookup,
+                header=header, lookup=self._lookup, rotate=self._camera.rotation.angle,
             )
         )  # fmt: skip
 
