@@ -144,6 +144,18 @@ def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> N
     assert bench.worker.stop(5)
 
 
+def test_stamps_that_go_back_are_told_once_and_begin_anew(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    for number in (5, 6, 7, 5, 6, 7):
+        bench.offer_and_wait(image_message(number))
+    until(lambda: bench.stream.counts.waiting == 0)
+    assert bench.worker.stop(5)
+    assert bench.stamps() == [stamp(number) for number in (5, 6, 7, 5, 6, 7)]
+    assert bench.stream.counts.restarts == 1
+    assert len(bench.warnings) == 1
+    assert "the stamps went back by 0.2 s" in bench.warnings[0]
+
+
 def test_a_defect_ends_the_thread_and_is_handed_over(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lookahead=0)
     bench.stream._publish = lambda result: 1 / 0

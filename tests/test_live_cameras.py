@@ -1,0 +1,123 @@
+"""Two cameras on one worker: one batch for both, nothing lost to the other, orders between frames."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bundle import make_bundle
+from test_live import image_message, stamp, until
+
+from sdtc_ros.live.loading import load
+from sdtc_ros.live.parameters import PARAMETERS
+from sdtc_ros.live.stream import Stream
+from sdtc_ros.live.worker import LiveWorker
+from sdtc_ros.poses import Boxes, FramePoses
+
+
+class Cameras:
+    """Two streams on one engine and one worker; the detector, which both share, waits for `gate`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.gate, self.entered = threading.Event(), threading.Semaphore(0)
+        self.batches: list[int] = []
+        self.results: dict[str, list[FramePoses]] = {"a": [], "b": []}
+        make_bundle(folder / "bundle")
+        values = {parameter.name: parameter.default for parameter in PARAMETERS}
+        loaded = load(values | {"bundle": str(folder / "bundle"), "lookahead": 0, "max_gap": 60.0})
+        estimate = loaded.model.engine.estimate
+        loaded.model.engine.estimate = lambda windows: (self.batches.append(len(windows)), estimate(windows))[1]
+        loaded = replace(loaded, detector=self.detect)
+        self.streams = {
+            name: Stream(
+                loaded.pipeline(), results.append, warn=lambda about, sentence: None, now=lambda: stamp(0)
+            )
+            for name, results in self.results.items()
+        }  # fmt: skip
+        self.errors: list[Exception] = []
+        self.worker = LiveWorker(list(self.streams.values()), failed=self.errors.append)
+        self.worker.start()
+
+    def detect(self, image: Any) -> Boxes:
+        self.entered.release()
+        assert self.gate.wait(10)
+        return Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
+
+    def busy_with(self, name: str, number: int) -> None:
+        """Have the worker hang in a frame, the gate being shut."""
+        self.streams[name].offer(image_message(number))
+        assert self.entered.acquire(timeout=10)
+
+
+def test_the_newest_of_every_camera_is_answered_in_one_batch(tmp_path: Path) -> None:
+    bench = Cameras(tmp_path)
+    bench.busy_with("a", 0)
+    for number in (1, 2):
+        for stream in bench.streams.values():
+            stream.offer(image_message(number))
+    bench.gate.set()
+    until(lambda: all(stream.counts.waiting == 0 for stream in bench.streams.values()))
+    assert bench.worker.stop(5)
+    assert [result.frame.stamp for result in bench.results["a"]] == [stamp(0), stamp(2)]
+    assert [result.frame.stamp for result in bench.results["b"]] == [stamp(2)]
+    assert bench.batches == [1, 2]
+    counts = {name: stream.counts for name, stream in bench.streams.items()}
+    assert (counts["a"].received, counts["a"].replaced, counts["a"].answered) == (3, 1, 2)
+    assert (counts["b"].received, counts["b"].replaced, counts["b"].answered) == (2, 1, 1)
+    assert not bench.errors
+
+
+def test_one_cameras_damage_does_not_cost_the_others_frame(tmp_path: Path) -> None:
+    bench = Cameras(tmp_path)
+    bench.busy_with("a", 0)
+    bench.streams["a"].offer(image_message(1, "secret7"))
+    bench.streams["b"].offer(image_message(1))
+    bench.gate.set()
+    until(lambda: all(stream.counts.waiting == 0 for stream in bench.streams.values()))
+    assert bench.worker.stop(5)
+    assert bench.streams["a"].counts.damaged == 1
+    assert [result.frame.stamp for result in bench.results["b"]] == [stamp(1)]
+
+
+def test_orders_are_carried_out_between_frames_or_cancelled(tmp_path: Path) -> None:
+    bench = Cameras(tmp_path)
+    bench.busy_with("a", 0)
+    seen: list[int] = []
+    done = bench.worker.between_frames(lambda: seen.append(len(bench.results["a"])))
+    wrong = bench.worker.between_frames(lambda: 1 / 0)
+    assert not done.done()
+    bench.gate.set()
+    assert done.result(10) is None
+    assert seen == [1], "the frame at work came first"
+    with pytest.raises(ZeroDivisionError):
+        wrong.result(10)
+    bench.gate.clear()
+    bench.busy_with("b", 1)
+    late = bench.worker.between_frames(lambda: seen.append(2))
+    assert not bench.worker.stop(0.05)
+    assert late.cancelled()
+    assert bench.worker.between_frames(lambda: seen.append(3)).cancelled()
+    bench.gate.set()
+    assert bench.worker.stop(5)
+    assert seen == [1]
+    assert not bench.errors
+
+
+def test_a_restarted_stream_answers_what_waits_and_gives_new_ids(tmp_path: Path) -> None:
+    bench = Cameras(tmp_path)
+    bench.gate.set()
+    stream, results = bench.streams["a"], bench.results["a"]
+    for number in range(2):
+        stream.offer(image_message(number))
+        until(lambda number=number: len(results) == number + 1)
+    bench.worker.between_frames(stream.restart).result(10)
+    stream.offer(image_message(2))
+    until(lambda: len(results) == 3)
+    ids = [[pose.track_id for pose in result.poses] for result in results]
+    assert ids[0] == ids[1] and len(ids[2]) == 1
+    assert ids[2][0] > ids[0][0]
+    assert bench.worker.stop(5)
