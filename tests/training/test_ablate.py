@@ -66,7 +66,7 @@ def test_each_row_and_seed_is_trained_once(tmp_path, trainings, capsys):
     assert main(arguments(tmp_path, "--seeds", "0", "2", "--trainer.max_steps", "5")) == 0
     assert len(calls) == 6
     first = calls[0]
-    assert first[first.index("--config") + 1] == str(CONFIGS / "sdtc-tiny.yaml")
+    assert first[first.index("--config") + 1] == str(CONFIGS / "sdtc-micro.yaml")
     assert first[first.index("--model.init_args.config.smml.fusion") + 1] == "add"
     assert first[first.index("--model.init_args.config.smml.propagation") + 1] == "false"
     assert first[first.index("--trainer.max_steps") + 1] == "5"
@@ -136,6 +136,17 @@ def test_result_record_is_plain(tmp_path, trainings):
     main(arguments(tmp_path, "--only", "fusion"))
     record = json.loads((tmp_path / "sdtc-6" / "sdtc-fusion" / "seed-0" / "result.json").read_text())
     assert record["validation"] == {"pckh_all": 60.0, "pckh_hidden": 40.0}
+
+
+def test_options_of_the_table_are_every_row_s_unless_it_has_its_own(tmp_path):
+    path = tmp_path / "t.yaml"
+    path.write_text(
+        "title: t\nconfig: sdtc-micro.yaml\noptions: {a: 1, b: 2}\nrows: [{name: x}, {name: y, options: {b: 3}}]\n"
+    )
+    table = read_table(str(path))
+    first, second = (row_arguments(table, row, None, [])[2:] for row in table.rows)
+    assert first == ["--a", "1", "--b", "2"]
+    assert second == ["--a", "1", "--b", "3"]
 
 
 def test_slug():

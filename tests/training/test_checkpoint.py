@@ -256,3 +256,11 @@ def test_a_backbone_of_another_size(tmp_path):
     assert "blocks.1.norm1.weight is missing" in refusal(path, lambda p: load_backbone(deeper, p))
     bare = save({KEY: describe(SingleFrame(CONFIGS["single-frame"])), "state_dict": {}}, tmp_path / "b.ckpt")
     assert "pos_embed is missing" in refusal(bare, lambda p: load_backbone(deeper, p))
+
+
+def test_a_checkpoint_from_before_the_keyframe_s_residual_stays_without(tmp_path):
+    content = content_of(network_of("sdtc"))
+    del content[KEY]["config"]["smml"]["keyframe_residual"]
+    assert load_network(save(content, tmp_path / "old.ckpt")).config.smml.keyframe_residual is False
+    new = content_of(network_of("sdtc"))
+    assert load_network(save(new, tmp_path / "new.ckpt")).config.smml.keyframe_residual is True

@@ -78,3 +78,13 @@ def test_parts_can_be_left_out():
         assert smml(window, window).shape == (2, C, H, W)
         sizes.append(sum(p.numel() for p in smml.parameters()))
     assert sizes == sorted(set(sizes))
+
+
+def test_the_keyframe_s_tokens_are_added_at_their_places():
+    torch.manual_seed(0)
+    spatial, motion = torch.randn(2, 3, H * W, C), torch.randn(2, 3, H * W, C)
+    smml = SMML(3, C, (H, W), SMMLConfig()).eval()
+    printed = SMML(3, C, (H, W), SMMLConfig(keyframe_residual=False)).eval()
+    printed.load_state_dict(smml.state_dict())
+    added = smml(spatial, motion) - printed(spatial, motion)
+    assert torch.allclose(added[1, :, 1, 2], spatial[1, 1, 5], atol=1e-5)  # frame 1 of 0 to 2; row 1, column 2

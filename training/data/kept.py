@@ -203,6 +203,7 @@ def make_once(folder: Path, make: Any) -> None:
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         make(made)
+        made.chmod(0o755)  # mkdtemp's is the user's alone
         if not folder.is_dir():  # another run may have been faster
             made.rename(folder)
     finally:
