@@ -39,6 +39,7 @@ _ARGUMENTS = {
     "namespace": ("", "namespace of node and topics: one a camera"),
     "name": ("sdtc_pose", "the node's name"),
     "params_file": (str(_PARAMS_FILE), "parameters of the node, a YAML file"),
+    "rviz": ("false", "true: start rviz2 too; or the frame that it shows all in: the images' header.frame_id"),
     "use_sim_time": ("false", "take the time from /clock (a bag played with --clock, a simulator)"),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
@@ -79,7 +80,8 @@ def _node(context: LaunchContext) -> list[Node]:
             ros_arguments=["--log-level", given["log_level"]],
             remappings=_remappings(given, values.get("cameras", [])),
             parameters=[given["params_file"], parameters],
-        )
+        ),
+        *_rviz(given, values.get("cameras", [])),
     ]
 
 
@@ -111,6 +113,22 @@ def _remappings(given: dict[str, str], cameras: list[str]) -> list[tuple[str, st
 
 def _topics() -> dict[str, str]:
     return {name: _ARGUMENTS[name][0] for name in ("image", "detections", "poses", "annotated")}
+
+
+def _rviz(given: dict[str, str], cameras: list[str]) -> list[Node]:
+    """RViz on the topics of the node, the first camera's where there are several; none unless it is asked for."""
+    frame = given["rviz"]
+    if frame.lower() in ("false", ""):
+        return []
+    remappings = _remappings(given, cameras)
+    if cameras:  # the configuration knows the topics of one camera, without its name
+        others = [(f"{cameras[0]}/sdtc/markers",) * 2, (f"{cameras[0]}/camera_info",) * 2]
+        own = [pair for pair in [*remappings, *others] if pair[0].startswith(f"{cameras[0]}/")]
+        remappings = [(ours.removeprefix(f"{cameras[0]}/"), theirs) for ours, theirs in own]
+    config = str(_PARAMS_FILE.with_name("pose.rviz"))
+    arguments = ["-d", config] if frame.lower() == "true" else ["-d", config, "-f", frame]
+    namespace = LaunchConfiguration("namespace")
+    return [Node(package="rviz2", executable="rviz2", namespace=namespace, arguments=arguments, remappings=remappings)]
 
 
 def _executable() -> dict[str, object]:
