@@ -239,7 +239,7 @@ def _listed(causes: Mapping[str, int]) -> str:
 
 
 def _words(cause: str) -> str:
-    return {"replaced": "for newer"}.get(cause, cause.replace("_", " "))
+    return {"replaced": "for newer", "unmatched": "without detections"}.get(cause, cause.replace("_", " "))
 
 
 def _rate(count: int, figures: Figures) -> float:

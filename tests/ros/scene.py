@@ -27,6 +27,8 @@ GREEN, RED, BLUE_STEP = 40, 128, 4
 DAMAGED = (3, 5)  # frames that come with an unknown encoding and with half their bytes, where a stream has damage
 FIRST_STAMP = 1_700_000_000_123_456_789
 STEP = 100_000_000  # nanoseconds from stamp to stamp, whatever the rate of publishing
+MATRIX = [110.0, 0.0, 66.0, 0.0, 112.0, 46.0, 0.0, 0.0, 1.0]  # the camera's calibration, where one is published
+DISTORTION = [-0.25, 0.08, 0.001, -0.002, 0.0]
 
 
 def image(number: int) -> np.ndarray:
