@@ -41,7 +41,7 @@ class Camera:
         self.rotation = camera_rotation(node.parameters.values(), name)
         self.stream = Stream(
             pipeline, self._publish, warn=self.warn, now=lambda: node.get_clock().now().nanoseconds,
-            max_age=lambda: node.parameters["max_age"],
+            max_age=lambda: node.parameters["max_age"], max_wait=lambda: node.parameters["max_wait"],
             read=reader(self.rotation, people_classes(node.parameters["detections_class"])),
         )  # fmt: skip
         self.source: ImageSource | None = None

@@ -27,7 +27,7 @@ from sdtc_ros.live.statistics import Counts, quantile
 from sdtc_ros.poses import FramePoses
 
 WINDOW = 5.0  # seconds that rates, latencies and drops are taken over
-_NO_DROPS = ("received", "answered", "people", "restarts")  # every other count is a cause of frames left out
+_NO_DROPS = ("received", "taken", "answered", "people", "restarts")  # every other count is a cause of frames left out
 
 
 class Level(IntEnum):
@@ -229,7 +229,7 @@ def _values(figures: Figures, topic: str) -> dict[str, str]:
         values[f"latency {name} (ms)"] = f"{1e3 * quantile(figures.latency, part):.1f}" if figures.latency else "none"
     values |= {f"{stage} (ms)": f"{1e3 * seconds:.2f}" for stage, seconds in figures.stages.items()}
     values |= {"people a frame": f"{counts.people / max(counts.answered, 1):.1f}"}
-    values |= {"received": str(total.received), "answered": str(total.answered), "waiting": str(total.waiting)}
+    values |= {name: str(getattr(total, name)) for name in ("received", "taken", "answered", "waiting")}
     values |= {f"dropped, {_words(cause)}": str(count) for cause, count in drops_by_cause(total).items()}
     return values | {"restarts": str(total.restarts)}
 

@@ -139,6 +139,10 @@ PARAMETERS = (
         dynamic=True,
     ),
     Parameter(
+        "max_wait", 0.0, "seconds of silence after which a frame that waits for later ones is answered without "
+        "them; 0: max_gap", 0.0, 3600.0, dynamic=True,
+    ),
+    Parameter(
         "max_age", 0.0, "seconds by header stamp after which a frame is too old and dropped; 0: none is", 0.0, 3600.0,
         dynamic=True,
     ),

@@ -18,7 +18,8 @@ class Counts:
 
     replaced: a newer frame came before the worker was free; too_old: older than max_age; damaged: no image that could
     be understood; answered: keyframes whose poses were handed on; people: poses in all of them; restarts: how often
-    the stamps went back; unmatched: no detections came for it (where those come from outside).
+    the stamps went back; unmatched: no detections came for it (where those come from outside); taken: let into the
+    pipeline, answered or not yet.
     """
 
     received: int = 0
@@ -29,6 +30,7 @@ class Counts:
     people: int = 0
     restarts: int = 0
     unmatched: int = 0
+    taken: int = 0
 
     @property
     def waiting(self) -> int:

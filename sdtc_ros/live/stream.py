@@ -47,7 +47,8 @@ class Stream:
     """Frames of one camera in, poses out.
 
     hand_on is called with each answer; warn with what it is about (LEFT_OUT, RESTARTED) and a sentence. now is the
-    clock of the stamps (nanoseconds), max_age the age in seconds from which a frame is dropped (0: none). read makes a
+    clock of the stamps (nanoseconds), max_age the age in seconds from which a frame is dropped (0: none), max_wait the
+    seconds of silence after which what waits for later frames is answered (0: the pipeline's max_gap). read makes a
     frame, and where they are known its people, of an arrival.
     """
 
@@ -59,10 +60,12 @@ class Stream:
         warn: Callable[[str, str], None],
         now: Callable[[], int],
         max_age: Callable[[], float] = lambda: 0.0,
+        max_wait: Callable[[], float] = lambda: 0.0,
         read: Callable[[Arrival], tuple[Frame, Boxes | None]] = read_frame,
     ) -> None:
         self.pipeline, self.read = pipeline, read
-        self._publish, self._warn, self._now, self._max_age = hand_on, warn, now, max_age
+        self._publish, self._warn, self._now = hand_on, warn, now
+        self._max_age, self._max_wait = max_age, max_wait
         self._put: Callable[[Arrival], bool] | None = None
         self._forget()
 
@@ -118,6 +121,7 @@ class Stream:
             self.counts.damaged += 1
             self._warn(LEFT_OUT, str(error))
             return []
+        self.counts.taken += 1
         self._worked_at = monotonic()
         return [] if pending is None else [pending]
 
@@ -125,7 +129,8 @@ class Stream:
         """Seconds until the camera counts as silent; None where no frame waits for later ones."""
         if self._worked_at is None:
             return None
-        return max(0.0, self._worked_at + self.pipeline.config.max_gap - monotonic())
+        limit = self._max_wait() or self.pipeline.config.max_gap
+        return max(0.0, self._worked_at + limit - monotonic())
 
     def answer_waiting(self) -> None:
         """Give out the answers to all frames that wait for later ones, without those."""
@@ -154,6 +159,8 @@ class Stream:
 
     def worked(self, seconds: float) -> None:
         """Note how long a frame was worked on, other cameras' frames of its batch included."""
+        if self._worked_at is not None:  # a slow model's work is no silence
+            self._worked_at = monotonic()
         self._busy.append(seconds)
 
     def report(self) -> Report:
