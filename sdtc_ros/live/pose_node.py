@@ -22,6 +22,7 @@ from sdtc_ros.live.loading import Model, load, pipeline_config
 from sdtc_ros.live.ros_parameters import RosParameters
 from sdtc_ros.live.services import Services
 from sdtc_ros.live.shared import Shared
+from sdtc_ros.live.silence import Silence
 from sdtc_ros.live.worker import LiveWorker
 
 NODE_NAME = "sdtc_pose"
@@ -39,6 +40,7 @@ class PoseNode(LifecycleNode):
         self.cameras: list[Camera] = []
         self.worker: LiveWorker | None = None
         self.model: Model | None = None
+        self._timeless = Silence()
         self._litter = False  # something large was given up
         self._ended = ended
         self.parameters = RosParameters(self)
@@ -130,7 +132,16 @@ class PoseNode(LifecycleNode):
             self._litter = False
         for camera in self.cameras:
             camera.every_second()
+        self._watch_clock()
         self.shared.every_second()
+
+    def _watch_clock(self) -> None:
+        """Say it once if the time is to be simulated, and nobody does."""
+        clock = self.get_clock()
+        if not clock.ros_time_is_active or clock.now().nanoseconds:
+            self._timeless = Silence()
+        elif self._timeless.is_news(0, self.parameters["max_silence"]):
+            self.get_logger().warning("use_sim_time is set, but no time comes on /clock: no frame is ever too old")
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition cannot be made; the node stays as it was."""

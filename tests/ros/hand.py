@@ -151,6 +151,7 @@ class Remote:
         if "/clock" not in self._publishers:
             publisher = self._publishers["/clock"] = self._node.create_publisher(Clock, "/clock", 1)
             self._until(publisher.get_subscription_count, 30.0)
+            self.spin(0.5)
         message = Clock()
         message.clock.sec, message.clock.nanosec = divmod(stamp, 1_000_000_000)
         self._publishers["/clock"].publish(message)
