@@ -35,6 +35,8 @@ def export_bundle(
     """
     check_folder(out)  # before the minutes that the rest may take
     network, content = open_network(checkpoint)
+    validated = {"validation": _figures(content[KEY].get("validation"))}
+    validated |= {key: content[KEY][key] for key in ("boxes",) if key in content[KEY]}
     with new_bundle(out) as work:
         graphs = write_graphs(network, work)
         parity = measure(graphs.encoder, graphs.temporal, work, sample_windows(network, windows))
@@ -43,7 +45,7 @@ def export_bundle(
             work, name=name, skeleton=network.config.skeleton, input_size=network.config.backbone.image_size[::-1],
             delta=network.config.delta, tokens=token_shapes(network), mean=MEAN, std=STD,
             training=_provenance(network, content), parity=parity.to_json(),
-            accuracy=(accuracy or {}) | {"validation": _figures(content[KEY].get("validation"))},
+            accuracy=(accuracy or {}) | validated,
         )  # fmt: skip
     return load_bundle(out), parity
 

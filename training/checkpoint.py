@@ -90,7 +90,11 @@ def _why_not_loaded(error: Exception) -> str:
 
 def load_network(path: Path | str) -> Network:
     """Rebuild the network of a checkpoint in eval mode; raises BundleError for a file that is none."""
-    content = read_checkpoint(path)
+    return _network_of(read_checkpoint(path), path)
+
+
+def _network_of(content: dict[str, Any], path: Path | str) -> Network:
+    """The network that a checkpoint's content describes; `path` names it in errors."""
     kind, values = (content[KEY].get(name) for name in ("kind", "config"))
     if not isinstance(kind, str) or kind not in NETWORKS:
         raise BundleError(f"{path} holds a network of kind {kind!r}; known are {', '.join(NETWORKS)}")
@@ -151,7 +155,7 @@ def open_network(path: Path | str) -> tuple[Network, dict[str, Any]]:
             raise _neither(refusal, path) from refusal
         said = {"file": vitpose.path.name, "format": vitpose.format, "size": vitpose.size}
         return vitpose_network(vitpose), {KEY: {"published": said}}
-    return load_network(path), content
+    return _network_of(content, path), content
 
 
 def _neither(refusal: BundleError, path: Path | str) -> BundleError:

@@ -65,7 +65,8 @@ def unused(network):
 def checkpoint(tmp_path_factory):
     config = SDTCConfig(backbone=VIT, channels=16, head_width=8, mlsme=MLSMEConfig(heads=2))
     path = tmp_path_factory.mktemp("checkpoint") / "sdtc.ckpt"
-    return save(lively(SDTC(config)), path, validation={"val/pckh_all": 70.5, "val/pckh_hidden": float("nan")})
+    figures = {"val/pckh_all": 70.5, "val/pckh_hidden": float("nan")}
+    return save(lively(SDTC(config)), path, validation=figures, boxes="boxes of hog.json")
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,8 @@ def test_bundle_says_what_it_is(exported):
     assert loaded.tokens == {"tokens": (12, 16)}
     assert (loaded.training["kind"], loaded.training["epoch"], loaded.training["steps"]) == ("sdtc", 0, 7)
     assert loaded.training["config"]["channels"] == 16
-    assert loaded.accuracy == {"note": "no", "validation": {"val/pckh_all": 70.5, "val/pckh_hidden": None}}
+    figures = {"val/pckh_all": 70.5, "val/pckh_hidden": None}
+    assert loaded.accuracy == {"note": "no", "validation": figures, "boxes": "boxes of hog.json"}
     assert loaded.parity["windows"] == parity.windows == 8
     assert loaded.parity["joints"] == 120
     assert loaded.parity["undecided"] <= 12
