@@ -8,6 +8,7 @@ of it but silence.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
@@ -58,14 +59,19 @@ def mismatches(offered: QoSProfile, asked: QoSProfile) -> list[Mismatch]:
         if demand == more and offer != more:
             found.append((name, offer.name.lower(), demand.name.lower()))
     for name in ("deadline", "liveliness_lease_duration"):
-        offer, demand = (getattr(profile, name).nanoseconds for profile in (offered, asked))
-        if 0 < demand < (offer or demand + 1):  # 0: without end, as is the largest number
+        offer, demand = (_limit(getattr(profile, name).nanoseconds) for profile in (offered, asked))
+        if demand < offer:
             found.append((name, _span(offer), _span(demand)))
     return found
 
 
-def _span(nanoseconds: int) -> str:
-    return str(nanoseconds) if 0 < nanoseconds < 2**63 - 1 else "0 (no limit)"
+def _limit(nanoseconds: int) -> float:
+    """A span of time, infinite where it is 0 or the largest that there is: both stand for no limit."""
+    return nanoseconds if 0 < nanoseconds < 2**63 - 1 else inf
+
+
+def _span(nanoseconds: float) -> str:
+    return "0 (no limit)" if nanoseconds == inf else f"{nanoseconds} (nanoseconds)"
 
 
 def make_publisher(node: Any, kind: type, topic: str, profile: QoSProfile, warn: Callable[[str], None]) -> Any:
