@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sdtc_ros.live.camera import Camera
 
 IMAGE, DETECTIONS = "image", "detections"
+QUIET_SECONDS = 5.0  # between two warnings about the same
 
 
 class ImageSource:
@@ -51,7 +53,8 @@ class MatchedSource(ImageSource):
     def __init__(self, camera: Camera) -> None:
         """Subscribe to both; parameters detections_tolerance and detections_wait say how they are matched."""
         parameters = camera.node.parameters
-        self._told = False  # that there are none, since there were any
+        self._told = ""  # what was last told of images left out, while none is matched
+        self._told_at: dict[str, float] = {}
         self._matcher = Matcher(
             round(parameters["detections_tolerance"] * 1e9), parameters["detections_wait"], matched=self._pass_on,
             unmatched=self._leave_out,
@@ -67,16 +70,17 @@ class MatchedSource(ImageSource):
             self._matcher.image(message)
 
     def _pass_on(self, image: Any, detections: Any) -> None:
-        self._told = False
+        self._told = ""
         self._camera.stream.pass_on(image, detections)
 
     def _leave_out(self, reason: str) -> None:
         self._camera.stream.leave_unmatched()
-        if not reason or self._told:
+        about = "detections that do not match" if self._matcher.heard else "no detections"
+        if not reason or self._told == about or monotonic() < self._told_at.get(about, -QUIET_SECONDS) + QUIET_SECONDS:
             return
-        self._told = True
+        self._told, self._told_at[about] = about, monotonic()
         why = "" if self._matcher.heard else f": {why_silent(self._camera.node, self._detections)}"
-        self._camera.warn(DETECTIONS, f"an image is left out: {reason}{why}")
+        self._camera.warning(f"an image is left out: {reason}{why}")
 
     def every_second(self) -> None:
         """Let the images go that have waited for too long."""

@@ -57,13 +57,14 @@ def record(message: Any) -> dict[str, Any]:
     return {
         "stamp": poses.stamp, "frame_id": poses.frame_id, "joints": poses.joints, "boxes": poses.boxes.tolist(),
         "ids": poses.track_ids.tolist(), "scores": poses.scores.tolist(), "keypoints": poses.keypoints.tolist(),
+        "spread": poses.spread.tolist(),
         "stamps_of_people": [stamp_of(person.header) for person in message.detections], "received": time.time_ns(),
     }  # fmt: skip
 
 
 def pixels_of(args: argparse.Namespace) -> list[np.ndarray]:
     if not args.video:
-        return [scene.image(number) for number in range(args.frames)]
+        return [np.ascontiguousarray(np.rot90(scene.image(n), args.turn // 90)) for n in range(args.frames)]
     video = cv2.VideoCapture(str(args.video))
     return [video.read()[1] for _ in range(args.frames)]
 
@@ -82,6 +83,8 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=12)
     parser.add_argument("--hz", type=float, default=10.0)
     parser.add_argument("--patient", type=int, metavar="N")
+    parser.add_argument("--linger", type=float, default=30.0, help="seconds to wait for the last image's poses")
+    parser.add_argument("--turn", type=int, default=0, help="the degrees clockwise that turn the scene upright again")
     parser.add_argument("--topic", default="/camera/image_raw")
     parser.add_argument("--poses", default="/sdtc/poses")
     parser.add_argument("--video", type=Path)
@@ -111,7 +114,7 @@ def main() -> None:
                 patience = 3.0  # an image or an answer was lost
         images.publish(message(number, picture, args))
     last = scene.stamp(len(pixels) - 1)
-    spin_until(node, lambda: bool(poses) and poses[-1]["stamp"] == last, 30.0)
+    spin_until(node, lambda: bool(poses) and poses[-1]["stamp"] == last, args.linger)
     spin_until(node, lambda: False, 0.5)
     if annotated and args.png:
         cv2.imwrite(str(args.png), np.frombuffer(annotated[-1].data, np.uint8).reshape(annotated[-1].height, -1, 3))
