@@ -163,7 +163,7 @@ PARAMETERS = (
         dynamic=True,
     ),
     Parameter(
-        "annotated_max_width", 0, "pixels to which wider annotated images are scaled down; 0: none are", 0, 16384,
+        "annotated_max_width", 1280, "pixels to which wider annotated images are scaled down; 0: none are", 0, 16384,
         dynamic=True,
     ),
     Parameter("jpeg_quality", 80, "of the compressed annotated images", 1, 100, dynamic=True),
