@@ -1,0 +1,216 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Processes with ROS 2 for a measurement: started in a DDS domain of their own, watched, and all ended at its end.
+
+A ROS 2 environment must be set before Python starts (LD_LIBRARY_PATH), so nothing here imports rclpy.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from benchmarks.node.figures import Sample, node_pid
+from sdtc_ros.errors import InputError, UsageError
+
+ROOT = Path(__file__).resolve().parents[2]
+LAUNCH = ROOT / "launch" / "pose.launch.py"
+DOMAINS = range(1, 100)
+NEEDED = "rclpy, launch_ros, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg, diagnostic_msgs.msg"
+END_SECONDS = 5.0  # for a process to end of itself, before it is killed
+
+
+@lru_cache(maxsize=1)
+def ros_environment() -> Mapping[str, str]:
+    """The environment variables of processes with ROS 2; raises UsageError, with the reason, where there is none."""
+    setups = sorted(Path("/opt/ros").glob("*/setup.bash"))
+    if "ROS_DISTRO" in os.environ:
+        environment = dict(os.environ)
+    elif setups and shutil.which("bash"):
+        script = f'source "{setups[-1]}" >/dev/null && env -0'
+        told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        environment = dict(entry.split("=", 1) for entry in told.stdout.split("\0") if "=" in entry)
+    else:
+        raise UsageError("this measures the live node, but no ROS 2 is sourced, and there is none under /opt/ros")
+    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+    # `python3` of the launch file must be the Python that runs this
+    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
+    environment |= {"RCUTILS_COLORIZED_OUTPUT": "0", "RCUTILS_LOGGING_USE_STDOUT": "1", "PYTHONUNBUFFERED": "1"}
+    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    command = [sys.executable, "-c", f"import {NEEDED}"]
+    tried = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if tried.returncode:
+        raise UsageError(f"ROS 2 is there, but {sys.executable} cannot use it: {tried.stderr.strip().splitlines()[-1]}")
+    return environment
+
+
+class Part:
+    """One process of a measurement, and what it writes into its log."""
+
+    def __init__(self, name: str, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.name, self.process, self._log = name, process, log
+
+    @property
+    def log(self) -> str:
+        """All that it has written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.poll() is None
+
+    def wait_for(self, text: str, seconds: float = 60.0, times: int = 1) -> None:
+        """Until it has written `text` so often; raises InputError where it ends before, or does not in `seconds`."""
+        self.wait_until(lambda: self.log.count(text) >= times, f"'{text}'", seconds)
+
+    def wait_until(self, met: Callable[[], bool], what: str, seconds: float) -> None:
+        """Likewise for any condition."""
+        deadline = time.monotonic() + seconds
+        while not met():
+            if not self.alive or time.monotonic() > deadline:
+                raise self.failure(f"did not come to {what} within {seconds:g} s")
+            time.sleep(0.02)
+
+    def failure(self, why: str) -> InputError:
+        """The error that says what went wrong, with the end of the log."""
+        status = "it runs" if self.alive else f"it ended with {self.process.returncode}"
+        lines = "\n  ".join(self.log.strip().splitlines()[-15:])
+        return InputError(f"process '{self.name}' {why} ({status}); its last lines:\n  {lines}")
+
+    def interrupt(self, seconds: float = 20.0) -> float:
+        """Ctrl-C, as a terminal sends it, to the whole group; seconds until it ended. Raises InputError."""
+        begin = time.monotonic()
+        self._signal(signal.SIGINT)
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise self.failure("was not ended by Ctrl-C") from None
+        return time.monotonic() - begin
+
+    def kill(self) -> None:
+        """Kill -9 for the whole group, and wait for it."""
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+
+    def _signal(self, number: int) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+
+class NodePart(Part):
+    """The node as `ros2 launch` started it, with a process of its own under launch's."""
+
+    pid: int = 0
+
+    def ready(self, cameras: int) -> None:
+        """Wait until it hears its cameras, and learn its process id."""
+        self.wait_for("waiting for images on", 120.0, times=cameras)
+        self.pid = node_pid(self.log) or 0
+
+    def sample(self) -> Sample:
+        """Its memory and processor time now; raises InputError where it is gone."""
+        try:
+            return process_sample(self.pid)
+        except OSError:
+            raise self.failure("has lost its node") from None
+
+    def kill_node(self) -> None:
+        """Kill -9 for the node alone; launch then ends of itself."""
+        os.kill(self.pid, signal.SIGKILL)
+        self.process.wait(20.0)
+
+
+class Lab:
+    """Starts processes and ends all of them at the end of the `with` block, whatever ends it."""
+
+    def __init__(self, folder: Path, domain: int | None = None) -> None:
+        """folder: for logs and records; domain: ROS_DOMAIN_ID (None: a random one). Raises UsageError without ROS 2."""
+        chosen = random.choice(DOMAINS) if domain is None else domain
+        self.folder = folder
+        self.environment = dict(ros_environment()) | {"ROS_DOMAIN_ID": str(chosen), "ROS_LOG_DIR": str(folder / "ros")}
+        self.parts: list[Part] = []
+
+    def __enter__(self) -> Lab:
+        self._old = signal.signal(signal.SIGTERM, _interrupted)  # as Ctrl-C: what was started must end
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+        signal.signal(signal.SIGTERM, self._old)
+
+    def start(self, name: str, command: Sequence[str | Path], kind: type[Part] = Part) -> Any:
+        """Start a process in a group of its own; its output goes to a log named after it."""
+        log = self.folder / f"{name}-{len(self.parts)}.log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [str(word) for word in command], env=self.environment, cwd=ROOT, start_new_session=True,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        part = kind(name, process, log)
+        self.parts.append(part)
+        return part
+
+    def node(self, count: int = 1, **arguments: object) -> NodePart:
+        """`ros2 launch` of the source tree's launch file, once the node is ready for its `count` cameras."""
+        words = [f"{name}:={value}" for name, value in arguments.items() if value != ""]
+        part: NodePart = self.start("node", ["ros2", "launch", LAUNCH, *words], NodePart)
+        part.ready(count)
+        return part
+
+    def peer(self, role: str, *words: object) -> Part:
+        """One of the processes of peers.py, once it says that it is ready."""
+        command = [sys.executable, "-m", "benchmarks.node.peers", role, *map(str, words)]
+        part: Part = self.start(role, command)
+        part.wait_for("ready")
+        return part
+
+    def watch(self, seconds: float, nodes: Sequence[NodePart] = (), step: float = 1.0) -> list[list[Sample]]:
+        """Let it run; samples of every node each `step` seconds. Raises InputError where a part ended meanwhile."""
+        alive = [part for part in self.parts if part.alive]
+        begin, samples = time.monotonic(), [[node.sample()] for node in nodes]
+        while (left := begin + seconds - time.monotonic()) > 0:
+            time.sleep(min(step, left))
+            for part in alive:
+                if not part.alive:
+                    raise part.failure("ended in the middle of the measurement")
+            for node, own in zip(nodes, samples, strict=True):
+                own.append(node.sample())
+        return samples
+
+    def close(self) -> None:
+        """End all processes: Ctrl-C, a few seconds, kill -9 for the groups."""
+        for part in self.parts:
+            if part.alive:
+                part._signal(signal.SIGINT)
+        deadline = time.monotonic() + END_SECONDS
+        while any(part.alive for part in self.parts) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for part in self.parts:  # also those whose first process has ended: others of the group may not have
+            part.kill()
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def process_sample(pid: int) -> Sample:
+    """Memory and processor time of a process, all its threads together, from /proc; raises OSError where it is gone."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    ticks = int(fields[11]) + int(fields[12])  # utime and stime, the 14th and 15th of proc(5)
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return Sample(time.time_ns(), pages * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"))
