@@ -73,8 +73,8 @@ def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 def detector(ros) -> Callable[..., Running]:
     """Starts the detector process beside the camera."""
 
-    def start(*arguments: str) -> Running:
-        running = ros.start(sys.executable, HERE / "detector.py", "/camera/image_raw", PEOPLE, *arguments)
+    def start(*arguments: str, image: str = "/camera/image_raw", people: str = PEOPLE) -> Running:
+        running = ros.start(sys.executable, HERE / "detector.py", image, people, *arguments)
         running.wait_for("the detector is ready")
         return running
 
@@ -109,6 +109,17 @@ def test_outside_detections_of_a_turned_camera(ros, pose_node, detector) -> None
     pose_node(*OUTSIDE, "rotate:=90", "max_gap:=5.0")
     detector("--turn", "270")  # it looks at the camera's own image
     assert len(check_poses(ros.peer("--turn", "90", "--frames", "8", "--patient", "3"), 90)) >= 6
+
+
+def test_every_camera_has_its_own_turn_and_its_own_detections(ros, models, detector) -> None:
+    node = ros.launch(
+        *models[:1], "cameras:=[front, rear]", "image:=/{camera}/image_raw", "detections:=/{camera}/people",
+        *OUTSIDE[:1], *OUTSIDE[2:], "rotate:=90", "rotate_each:=['rear:180']", "max_gap:=5.0",
+    )  # fmt: skip
+    node.wait_for("rear: waiting for images on /rear/image_raw")
+    detector("--turn", "180", image="/rear/image_raw", people="/rear/people")
+    there = ("--topic", "/rear/image_raw", "--poses", "/rear/sdtc/poses")
+    assert len(check_poses(ros.peer(*there, "--turn", "180", "--frames", "8", "--patient", "3"), 180)) >= 6
 
 
 def test_a_detector_that_skips_images_leaves_them_out_without_a_warning(ros, pose_node, detector) -> None:
