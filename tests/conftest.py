@@ -1,0 +1,19 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Without torch (on a robot) the tests of training/ and export/ are left out, and the report's head says so."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+_NEED_TORCH = ["training", "export"]
+collect_ignore = [] if find_spec("torch") else _NEED_TORCH
+
+
+def pytest_report_header() -> str:
+    """A line at the head of every run."""
+    return f"left out: {', '.join(collect_ignore)} (torch is not installed)" if collect_ignore else "nothing is left out"
