@@ -166,9 +166,8 @@ def send(node: Any, args: argparse.Namespace, images: Any, calibration: Any, pos
         images.publish(message)
 
 
-def told(record: dict[str, list[Any]], word: str) -> bool:
-    newest = record["diagnostics"][-1] if record.get("diagnostics") else {}
-    return any(word in status["message"] for status in newest.values())
+def told(record: dict[str, list[Any]], words: str) -> bool:
+    return any(words in status["message"] for heard in record["diagnostics"] for status in heard.values())
 
 
 def arguments() -> argparse.Namespace:
