@@ -90,13 +90,19 @@ def test_drops_are_told_by_cause() -> None:
 
 @pytest.mark.parametrize(
     ("latency", "limit", "level"),
-    [(0.5, 0.5, Level.OK), (0.51, 0.5, Level.WARN), (0.51, 0.0, Level.OK), (-3.0, 0.5, Level.OK)],
+    [(0.5, 0.5, Level.OK), (0.51, 0.5, Level.WARN), (0.51, 0.0, Level.OK), (-0.5, 0.5, Level.OK)],
 )
 def test_latency_warns_above_its_limit(latency: float, limit: float, level: Level) -> None:
     health = status(replace(WELL, latency=(0.01, latency, 9.0)), replace(LIMITS, latency=limit))
     assert health.level == level
     if level:
         assert health.message == "poses come 0.51 s after their images, more than warn_latency allows (0.5 s)"
+
+
+def test_stamps_of_the_future_are_warned_of() -> None:
+    health = status(replace(WELL, latency=(-3.0, -3.1, -0.2)))
+    assert health.level == Level.WARN
+    assert health.message == "the images' stamps lie 3 s ahead of the node's clock (use_sim_time?)"
 
 
 def test_one_damaged_frame_is_worth_a_warning() -> None:

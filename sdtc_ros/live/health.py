@@ -53,7 +53,7 @@ class Health:
 class Limits:
     """From where on it is worth a warning; 0 turns one off.
 
-    latency: seconds from stamp to publishing, the median; drops: part of the frames received (0..1) that were left
+    latency: seconds from stamp to publishing, the median (either way: stamps may lie ahead of the clock); drops: part of the frames received (0..1) that were left
     out; silence: seconds without an image (an error).
     """
 
@@ -198,8 +198,11 @@ def _losses(figures: Figures, limits: Limits) -> list[Finding]:
 
 
 def _slowness(figures: Figures, limits: Limits) -> list[Finding]:
-    if not figures.latency or not 0 < limits.latency < (median := quantile(figures.latency, 0.5)):
+    median = quantile(figures.latency, 0.5) if figures.latency else 0.0
+    if not 0 < limits.latency < abs(median):
         return []
+    if median < 0:
+        return [(Level.WARN, f"the images' stamps lie {-median:.3g} s ahead of the node's clock (use_sim_time?)")]
     over = f"more than warn_latency allows ({limits.latency:g} s)"
     return [(Level.WARN, f"poses come {median:.3g} s after their images, {over}")]
 
