@@ -53,8 +53,8 @@ class Health:
 class Limits:
     """From where on it is worth a warning; 0 turns one off.
 
-    latency: seconds from stamp to publishing, the median (either way: stamps may lie ahead of the clock); drops: part of the frames received (0..1) that were left
-    out; silence: seconds without an image (an error).
+    latency: seconds from stamp to publishing, the median (or the other way round, where stamps lie ahead of the clock);
+    drops: part of the frames received (0..1) that were left out; silence: seconds without an image (an error).
     """
 
     latency: float

@@ -7,8 +7,8 @@
 """Skeletons for RViz: a visualization_msgs/MarkerArray of a keyframe's people, in the camera's optical frame.
 
 One image tells no distance. Each skeleton lies flat on a plane across the optical axis, as far away as somebody of
-`person_height` would stand whose box looks that tall: right for the standing, too far for the sitting, too near where
-the box is cut. Projected back into the image every joint is where it was seen; in space it is an aid to the eye, no
+`person_height` would stand whose box looks that tall: about right for the standing in a tight box, too far for the
+sitting and where the box is cut, too near where it is loose. Projected back into the image every joint is where it was seen; in space it is an aid to the eye, no
 measurement.
 """
 
