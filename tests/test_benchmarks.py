@@ -19,7 +19,7 @@ from fake_bundle import make_bundle
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
-from benchmarks import models, pipeline, streaming  # noqa: E402
+from benchmarks import cameras, models, pipeline, streaming  # noqa: E402
 from benchmarks.measure import clip_seconds  # noqa: E402
 from benchmarks.scenes import walking_people  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
@@ -86,6 +86,18 @@ def test_streaming_figures(bundle: Bundle, tmp_path: Path) -> None:
     assert figures["ratio"] > 0
 
 
+def test_cameras_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every combination once, the ratio that of its throughputs; one camera together is one camera."""
+    out = tmp_path / "figures.json"
+    assert cameras.main(["--model", str(bundle.folder), "--people", "2", *QUICK, "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert [(one["cameras"], one["people"]) for one in figures["results"]] == [(1, 2), (2, 2), (4, 2)]
+    for one in figures["results"]:
+        assert one["ratio"] == pytest.approx(one["together"] / one["apart"])
+        assert one["together"] > 0
+    assert "| 4 x 2 |" in capsys.readouterr().out
+
+
 def test_lookahead_reaches_the_pipeline(bundle: Bundle) -> None:
     """One that the model has not is refused."""
     arguments = ["--model", str(bundle.folder), *QUICK]
@@ -105,7 +117,7 @@ def test_lookahead_reaches_the_pipeline(bundle: Bundle) -> None:
 )
 def test_wrong_arguments(arguments: list[str], status: int, sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One sentence, the documented exit status."""
-    for benchmark in (pipeline, streaming):
+    for benchmark in (cameras, pipeline, streaming):
         assert benchmark.main(arguments) == status
         error = capsys.readouterr().err
         assert error.startswith("error: ")
