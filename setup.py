@@ -32,7 +32,7 @@ EXTRAS = {
     "export": EXPORT,
     # onnxruntime-gpu and onnxruntime own the same folder: uninstall the latter first.
     "gpu": ["onnxruntime-gpu>=1.18", "tensorrt>=10", "pycuda>=2024.1"],
-    "test": ["pytest>=8"],  # what colcon test looks for
+    "test": ["pytest>=8", "onnx>=1.17"],  # by this colcon test knows that pytest runs the tests
     "dev": [*TRAIN, *EXPORT, "pytest>=8", "transformers>=4.48", "ruff>=0.8", "mypy>=1.13", "types-PyYAML"],
 }
 
@@ -49,8 +49,8 @@ setup(
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
         (f"share/{NAME}/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
-        # what `ros2 run` runs; into entry points, --symlink-install would write colcon's own Python, which knows none of
-        # the packages in a virtual environment
+        # what `ros2 run` runs; into entry points, --symlink-install would write colcon's own Python, which knows
+        # nothing of a virtual environment
         (f"lib/{NAME}", glob("resource/executables/*")),
     ],
     install_requires=BASE,

@@ -4,16 +4,24 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Without torch (on a robot) the tests of training/ and export/ are left out, and the report's head says so."""
+"""What the tests need: onnx, to make small models. Without torch, on a robot, those of training/ and export/ rest."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
+import pytest
+
 _NEED_TORCH = ["training", "export"]
 collect_ignore = [] if find_spec("torch") else _NEED_TORCH
 
 
+def pytest_configure() -> None:
+    """One sentence in place of dozens of failed imports."""
+    if not find_spec("onnx"):
+        raise pytest.UsageError("the tests make small models with onnx, which is not installed: pip install onnx")
+
+
 def pytest_report_header() -> str:
     """A line at the head of every run."""
-    return f"left out: {', '.join(collect_ignore)} (torch is not installed)" if collect_ignore else "nothing is left out"
+    return "torch is not installed: tests of training/ and export/ are left out" if collect_ignore else ""
