@@ -18,9 +18,10 @@ FOLDERS = ("sdtc_ros", "launch", "training", "export", "benchmarks", "tests")
 LINTERS = {
     "ament_copyright": ("LICENSE", "CONTRIBUTING.md", *FOLDERS),
     "ament_flake8": ("--config", "setup.cfg", *FOLDERS),
-    # D213: summaries stand on the first line. D401: a noun phrase says what is returned. D402, D403: a sentence may
-    # begin with a word that is also the function's name, or with a name that is written as its owner writes it.
-    "ament_pep257": (*FOLDERS, "--add-ignore", "D213", "D401", "D402", "D403"),
+    # D213: summaries stand on the first line. D400: one may be a question (D415 sees to the rest). D401: a noun phrase
+    # says what is returned. D402, D403: it may begin with a word that is also the function's name, or with a name that
+    # is written as its owner writes it.
+    "ament_pep257": (*FOLDERS, "--add-ignore", "D213", "D400", "D401", "D402", "D403"),
     "ament_xmllint": ("package.xml",),
 }
 OFFLINE = "Failed to locate the main schema resource"  # of download.ros.org, which package.xml names

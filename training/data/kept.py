@@ -123,7 +123,10 @@ class KeptData(lightning.LightningDataModule):
         rank_zero_only(make_once)(folder, compute)
         self.trainer.strategy.barrier()
         self.train_set = KeptWindows(arrays, read_arrays(folder)["context"], c.delta)
-        known = {name: np.stack([window[name] for window in self.validation.windows]) for name in arrays}  # type: ignore[literal-required]
+        known = {
+            name: np.stack([window[name] for window in self.validation.windows])  # type: ignore[literal-required]
+            for name in arrays
+        }
         self.val_set = KeptWindows(known, features(network, known["crops"], device), c.delta)
 
     def train_dataloader(self) -> DataLoader[Window]:
