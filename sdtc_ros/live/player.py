@@ -68,7 +68,7 @@ class Player:
         return int(self._images.get_subscription_count())
 
     def publish(self, frame: Frame, boxes: Boxes | None = None) -> None:
-        """Publish a frame under its stamp and frame_id; before it, where asked for, the stamp as time, and the boxes."""
+        """Publish a frame under its stamp and frame_id; before it, where asked for, the time and the boxes."""
         header = to_header(frame.stamp, frame.frame_id, self._types)
         if self._clock is not None:
             self._clock.publish(Clock(clock=header.stamp))
