@@ -8,8 +8,8 @@
 
 One image tells no distance. Each skeleton lies flat on a plane across the optical axis, as far away as somebody of
 `person_height` would stand whose box looks that tall: about right for the standing in a tight box, too far for the
-sitting and where the box is cut, too near where it is loose. Projected back into the image every joint is where it was seen; in space it is an aid to the eye, no
-measurement.
+sitting and where the box is cut, too near where it is loose. Projected back into the image every joint is where it was
+seen; in space it is an aid to the eye, no measurement.
 """
 
 from __future__ import annotations
