@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,7 +50,9 @@ class Result:
     ratio: float
 
 
-def measure(pipelines: list[Pipeline], engines: list[Engine], clips: list[Clip], rounds: int, clock: Clock) -> Result:
+def measure(
+    pipelines: Sequence[Pipeline], engines: Sequence[Engine], clips: Sequence[Clip], rounds: int, clock: Clock
+) -> Result:
     """Play the clips, one a camera, `rounds` times both ways; pipelines and engines are as many as the clips."""
     frames = list(zip(*clips, strict=True))
     skipped = first_full(pipelines[0])
@@ -63,18 +65,18 @@ def measure(pipelines: list[Pipeline], engines: list[Engine], clips: list[Clip],
             pipeline.reset()
         for number, batch in enumerate(frames):
             inputs = [(pipeline, *given) for pipeline, given in zip(pipelines, batch, strict=True)]
-            together[turn, number] = _seconds(clock, lambda inputs=inputs: process_together(inputs, buffer))
+            together[turn, number] = _seconds(clock, process_together, inputs, buffer)
             for pipeline, given in zip(alone, batch, strict=True):
-                apart[turn, number] += _seconds(clock, lambda pipeline=pipeline, given=given: pipeline.process(*given))
+                apart[turn, number] += _seconds(clock, pipeline.process, *given)
     people = len(clips[0][0][1])
     answered = len(clips) * people * (len(frames) - skipped)
     fast, slow = (answered / clip_seconds(seconds[:, skipped:]) for seconds in (together, apart))
     return Result(len(clips), people, fast, slow, fast / slow)
 
 
-def _seconds(clock: Clock, work: Callable[[], object]) -> float:
+def _seconds(clock: Clock, work: Callable[..., object], *given: object) -> float:
     start = clock()
-    work()
+    work(*given)
     return clock() - start
 
 

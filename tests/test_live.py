@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -268,3 +269,6 @@ def test_pose_yaml_documents_every_parameter_with_its_default() -> None:
     text = (Path(__file__).parents[1] / "config" / "pose.yaml").read_text(encoding="utf-8")
     documented = yaml.safe_load(text)["/**"]["ros__parameters"]
     assert documented == {parameter.name: parameter.default for parameter in PARAMETERS}
+    comments = dict(re.findall(r"^    (\w+): .*# (.*)$", text, re.MULTILINE))
+    for parameter in PARAMETERS:
+        assert ("(at once)" in comments[parameter.name]) == (parameter.when == "at once"), parameter.name

@@ -29,8 +29,8 @@ class Parameter:
     """One parameter; its type is its default's.
 
     low, high: the range of a number, both allowed; choices: its only values; pattern: what every text of a list
-    must match, and in words; dynamic: takes effect when it is set; read_only: never set again after the start. All
-    others are read when the node is configured.
+    must match, and in words; dynamic: takes effect when it is set, or as `effect` says; read_only: never set again
+    after the start. All others are read when the node is configured.
     """
 
     name: str
@@ -42,11 +42,14 @@ class Parameter:
     pattern: tuple[str, str] | None = None
     dynamic: bool = False
     read_only: bool = False
+    effect: str = ""
 
     @property
     def when(self) -> str:
         """When a value takes effect, in words."""
-        return "read at the start" if self.read_only else "at once" if self.dynamic else "when configured"
+        if self.effect:
+            return self.effect
+        return "at the start only" if self.read_only else "at once" if self.dynamic else "when configured"
 
     @property
     def limits(self) -> str:
@@ -88,8 +91,8 @@ class Parameter:
 
 PARAMETERS = (
     Parameter(
-        "bundle", "", "folder of the model bundle; empty: the small model shipped with the package; a later change is "
-        "loaded by the service ~/reload, or when configured", dynamic=True,
+        "bundle", "", "folder of the model bundle; empty: the small model shipped with the package", dynamic=True,
+        effect="when configured, or by the service ~/reload",
     ),
     Parameter(
         "provider", "cpu", "what ONNX Runtime runs on: cpu, cuda or tensorrt", choices=("cpu", "cuda", "tensorrt")

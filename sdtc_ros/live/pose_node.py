@@ -84,6 +84,8 @@ class PoseNode(LifecycleNode):
         self.model = loaded.model
         self.parameters.configured = True
         self.get_logger().info(self.describe_model())
+        gc.collect()
+        gc.freeze()  # or going through all of it, every minute or so, would hold up frames for 50 ms
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -134,6 +136,7 @@ class PoseNode(LifecycleNode):
 
     def _every_second(self) -> None:
         if self._litter:  # cameras and what they made hold each other and the engine, the executor held them till now
+            gc.unfreeze()
             gc.collect()
             self._litter = False
         for camera in self.cameras:

@@ -73,7 +73,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
     choices = f"one of {', '.join(map(str, parameter.choices))}; " if parameter.choices else ""
     descriptor = ParameterDescriptor(
         description=parameter.description,
-        additional_constraints=f"{choices}takes effect {parameter.when}" if not parameter.read_only else parameter.when,
+        additional_constraints=f"{choices}takes effect {parameter.when}",
         read_only=parameter.read_only,
     )
     if parameter.low is not None and parameter.high is not None:
