@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from benchmarks.node.figures import Account, cpu_between, latencies, percentile_ms, rate
+from benchmarks.node.figures import Account, cpu_ms, latencies, percentile_ms, rate
 from benchmarks.node.lab import Lab
 from benchmarks.node.rig import Rig, Setting, between, each_camera
 from benchmarks.report import table
@@ -59,7 +59,7 @@ def _run(
     return Run(
         nodes, phase, [rate(one["received"]) for one in each],
         [percentile_ms(latencies(one), 50) for one in each], [percentile_ms(latencies(one), 99) for one in each],
-        sum(cpu_between(own)[0] for own in samples) * 1e3 / max(len(heard), 1), sum(own[-1].memory for own in samples),
+        sum(cpu_ms(own, len(heard)) for own in samples), sum(own[-1].memory for own in samples),
         rig.account(),
     )  # fmt: skip
 

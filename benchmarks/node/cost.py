@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.node.figures import Account, cpu_between, latencies, percentile_ms, rate, stages_ms
+from benchmarks.node.figures import Account, cpu_ms, latencies, percentile_ms, rate, span, stages_ms, waited_ms
 from benchmarks.node.lab import Lab
 from benchmarks.node.light_bundle import write_light_bundle
 from benchmarks.node.rig import Rig, Setting, between
@@ -38,6 +38,7 @@ class Row:
     viewed: int
     rate: float  # answers a second
     cpu: float
+    waited: float  # that threads were ready and had no core
     latency: float  # median, stamp to receipt
     stages: dict[str, float]
 
@@ -82,7 +83,6 @@ def _scene(lab: Lab, setting: Setting, seconds: float) -> Scene:
     rig = Rig(lab, f"cost-{setting.size[0]}", setting)
     rig.start()
     (idle,) = lab.watch(IDLE_SECONDS, rig.nodes)
-    spent, watched = cpu_between(idle)
     rig.start_camera()
     rows = []
     for viewer in (PLAIN, RAW, JPEG):
@@ -91,7 +91,7 @@ def _scene(lab: Lab, setting: Setting, seconds: float) -> Scene:
         if part is not None:
             part.interrupt()
     rig.stop()
-    return Scene(setting.size, setting.hz, spent / watched * 1e3, rows, rig.account())
+    return Scene(setting.size, setting.hz, cpu_ms(idle, 1) / span(idle), rows, rig.account())
 
 
 def _row(lab: Lab, rig: Rig, viewer: str, seconds: float) -> Row:
@@ -99,20 +99,26 @@ def _row(lab: Lab, rig: Rig, viewer: str, seconds: float) -> Row:
     (samples,) = lab.watch(seconds, rig.nodes)
     begin, end = samples[0].moment, samples[-1].moment
     heard = between(rig.heard, "received", begin, end)
-    viewed = 0 if viewer == PLAIN else len(between(rig.viewed, "stamp", begin, end))
+    answered = len(heard)
     return Row(
-        viewer, len(heard), viewed, rate(heard["received"]), cpu_between(samples)[0] * 1e3 / max(len(heard), 1),
-        percentile_ms(latencies(heard), 50), stages_ms(rig.statuses(rig.names[0], begin, end)),
-    )  # fmt: skip
+        viewer=viewer,
+        answered=answered,
+        viewed=0 if viewer == PLAIN else len(between(rig.viewed, "stamp", begin, end)),
+        rate=rate(heard["received"]),
+        cpu=cpu_ms(samples, answered),
+        waited=waited_ms(samples, answered),
+        latency=percentile_ms(latencies(heard), 50),
+        stages=stages_ms(rig.statuses(rig.names[0], begin, end)),
+    )
 
 
 def report(scenes: list[Scene]) -> str:
     """Cost by viewer, and stages, as two Markdown tables."""
     header = ["images", "annotated image seen by", "answers a second", "seen a second", "processor time a frame, ms",
-              "stamp to receipt p50, ms"]  # fmt: skip
+              "waited for a core, ms", "stamp to receipt p50, ms"]  # fmt: skip
     rows = [
         [s.title, r.viewer, f"{r.rate:.1f}", f"{r.viewed / max(r.answered, 1) * r.rate:.1f}", f"{r.cpu:.2f}",
-         f"{r.latency:.1f}"]
+         f"{r.waited:.2f}", f"{r.latency:.1f}"]
         for s in scenes for r in s.rows
     ]  # fmt: skip
     plain = [scene.rows[0] for scene in scenes]

@@ -140,11 +140,16 @@ def rate(moments: npt.NDArray[np.int64]) -> float:
 
 @dataclass(frozen=True)
 class Sample:
-    """A node's process at a moment (nanoseconds since 1970): bytes in memory, CPU seconds since it began."""
+    """A node's process at a moment (nanoseconds since 1970).
+
+    memory: bytes; cpu: seconds of processor time since it began, all threads together; waited: seconds that its
+    threads were ready to run and had no core (of other processes' making, or of its own threads').
+    """
 
     moment: int
     memory: int
     cpu: float
+    waited: float = 0.0
 
 
 def memory_at(samples: Sequence[Sample], seconds: float) -> int:
@@ -153,10 +158,19 @@ def memory_at(samples: Sequence[Sample], seconds: float) -> int:
     return (later or samples[-1:])[0].memory
 
 
-def cpu_between(samples: Sequence[Sample]) -> tuple[float, float]:
-    """CPU seconds used, and the seconds that it was watched."""
-    first, last = samples[0], samples[-1]
-    return last.cpu - first.cpu, (last.moment - first.moment) * 1e-9
+def cpu_ms(samples: Sequence[Sample], frames: int) -> float:
+    """Milliseconds of processor time a frame."""
+    return (samples[-1].cpu - samples[0].cpu) * 1e3 / max(frames, 1)
+
+
+def waited_ms(samples: Sequence[Sample], frames: int) -> float:
+    """Milliseconds a frame that threads waited for a core; those of threads that have ended are not known."""
+    return max(0.0, samples[-1].waited - samples[0].waited) * 1e3 / max(frames, 1)
+
+
+def span(samples: Sequence[Sample]) -> float:
+    """Seconds from the first to the last."""
+    return (samples[-1].moment - samples[0].moment) * 1e-9
 
 
 Status = Mapping[str, Any]  # of /diagnostics: node (name), level, message, values
@@ -180,12 +194,3 @@ def stages_ms(statuses: Sequence[Status]) -> dict[str, float]:
         name.removesuffix(" (ms)"): float(np.mean([float(values[name]) for values in busy if name in values]))
         for name in names
     }
-
-
-def last_counts(status: Status) -> Counts:
-    """The counts since the start that a camera's status tells."""
-    values = status["values"]
-    counts = Counts(received=int(values["received"]), answered=int(values["answered"]))
-    for cause, words in CAUSES.items():
-        setattr(counts, cause, int(values[f"dropped, {words}"]))
-    return counts

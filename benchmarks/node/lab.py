@@ -29,7 +29,9 @@ from sdtc_ros.errors import InputError, UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch" / "pose.launch.py"
+OPT_ROS = Path("/opt/ros")
 DOMAINS = range(1, 100)
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # all as Ctrl-C: what was started must end
 NEEDED = "rclpy, launch_ros, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg, diagnostic_msgs.msg"
 END_SECONDS = 5.0  # for a process to end of itself, before it is killed
 
@@ -37,7 +39,7 @@ END_SECONDS = 5.0  # for a process to end of itself, before it is killed
 @lru_cache(maxsize=1)
 def ros_environment() -> Mapping[str, str]:
     """The environment variables of processes with ROS 2; raises UsageError, with the reason, where there is none."""
-    setups = sorted(Path("/opt/ros").glob("*/setup.bash"))
+    setups = sorted(OPT_ROS.glob("*/setup.bash"))
     if "ROS_DISTRO" in os.environ:
         environment = dict(os.environ)
     elif setups and shutil.which("bash"):
@@ -45,7 +47,7 @@ def ros_environment() -> Mapping[str, str]:
         told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
         environment = dict(entry.split("=", 1) for entry in told.stdout.split("\0") if "=" in entry)
     else:
-        raise UsageError("this measures the live node, but no ROS 2 is sourced, and there is none under /opt/ros")
+        raise UsageError(f"this measures the live node, but no ROS 2 is sourced, and there is none under {OPT_ROS}")
     environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
     # `python3` of the launch file must be the Python that runs this
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
@@ -146,12 +148,15 @@ class Lab:
         self.parts: list[Part] = []
 
     def __enter__(self) -> Lab:
-        self._old = signal.signal(signal.SIGTERM, _interrupted)  # as Ctrl-C: what was started must end
+        self._before = [signal.signal(number, _interrupted) for number in ENDS]
         return self
 
     def __exit__(self, *_: object) -> None:
+        for number in ENDS:  # a second Ctrl-C must not leave processes behind
+            signal.signal(number, signal.SIG_IGN)
         self.close()
-        signal.signal(signal.SIGTERM, self._old)
+        for number, old in zip(ENDS, self._before, strict=True):
+            signal.signal(number, old)
 
     def start(self, name: str, command: Sequence[str | Path], kind: type[Part] = Part) -> Any:
         """Start a process in a group of its own; its output goes to a log named after it."""
@@ -213,4 +218,9 @@ def process_sample(pid: int) -> Sample:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     ticks = int(fields[11]) + int(fields[12])  # utime and stime, the 14th and 15th of proc(5)
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
-    return Sample(time.time_ns(), pages * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK"))
+    waited = 0
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError, IndexError):  # one that ends just now, a kernel that does not tell
+            waited += int((thread / "schedstat").read_text(encoding="ascii").split()[1])
+    memory, cpu = pages * os.sysconf("SC_PAGE_SIZE"), ticks / os.sysconf("SC_CLK_TCK")
+    return Sample(time.time_ns(), memory, cpu, waited * 1e-9)

@@ -19,7 +19,6 @@ from typing import Any
 
 from benchmarks.node.figures import Account, stopped_counts, wrong_answers
 from benchmarks.node.lab import Lab
-from benchmarks.node.records import Rows
 from benchmarks.node.rig import Rig, Setting
 from benchmarks.report import table
 from sdtc_ros.errors import InputError
@@ -31,9 +30,10 @@ CAMERA, DETECTOR, NODE = "camera", "detector", "node"
 
 @dataclass(frozen=True)
 class Death:
-    """One kill -9. Seconds: until the process was back, until poses of frames since then were heard (from the kill).
+    """One kill -9. Seconds from it until the process was back, and until poses of frames stamped since were heard.
 
-    memory: of the node, bytes, before the kill and some seconds after poses flowed again (0: it was killed itself).
+    back: the camera's with its first frame, the detector's with its first boxes, the node's when it waits for images.
+    before, after: the node's memory, bytes, before the kill and some seconds after poses flowed again (0: it was killed itself).
     """
 
     who: str
@@ -104,18 +104,17 @@ def _death(lab: Lab, rig: Rig, who: str, again: Callable[[], object]) -> Death:
     lab.watch(LOAD_SECONDS)
     node = rig.nodes[0]
     before = node.sample().memory
-    killed = time.time_ns()
     if who == NODE:
         node.kill_node()
     else:
         rig.peers[who].kill()
+    killed = time.time_ns()  # a frame stamped later cannot be answered without what was killed
     again()
     back = time.time_ns()
-    poses = _first_answer(rig, back if who != CAMERA else killed)
-    if who == CAMERA:  # it is back with its first frame
-        back = int(rig.sent["stamp"][rig.sent["stamp"] > killed].min())
-    if who == DETECTOR:
-        back = int(rig.detected["stamp"][rig.detected["stamp"] > killed].min())
+    poses = _first_answer(rig, killed)
+    if who != NODE:  # it is back with the first frame that it sent, or sent the boxes of
+        stamps = (rig.sent if who == CAMERA else rig.detected)["stamp"]
+        back = int(stamps[stamps > killed].min())
     lab.watch(LOAD_SECONDS / 2)
     after = 0 if who == NODE else node.sample().memory
     return Death(who, (back - killed) * 1e-9, (poses - killed) * 1e-9, before, after)
@@ -125,14 +124,11 @@ def _first_answer(rig: Rig, since: int) -> int:
     """When the first pose of a frame stamped after `since` was heard; raises InputError where none is."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        if len(found := _since(rig.heard, since)):
+        heard = rig.heard
+        if len(found := heard[heard["stamp"] > since]):
             return int(found["received"].min())
         time.sleep(0.05)
     raise InputError(f"no poses came within {PATIENCE:g} s after a restart")
-
-
-def _since(heard: Rows, moment: int) -> Rows:
-    return heard[heard["stamp"] > moment]
 
 
 def _unaccounted(rig: Rig) -> list[str]:
@@ -146,11 +142,12 @@ def _unaccounted(rig: Rig) -> list[str]:
 
 def report(found: Restarts) -> str:
     """A Markdown table, and what became of the frames."""
-    header = ["killed", "times", "until it is back, s", "until poses flow, s", "longest", "node's memory, MB"]
+    header = ["killed", "times", "until it is back, s", "until poses flow, s", "longest",
+              "the node's memory after the first, after the last, MB"]  # fmt: skip
     rows = []
     for who in (CAMERA, DETECTOR, NODE):
         own = found.of(who)
-        memory = f"{own[0].before / 1e6:.1f} -> {own[-1].after / 1e6:.1f}" if who != NODE else "(a new process)"
+        memory = "a new one" if who == NODE else f"{own[0].after / 1e6:.1f}, {own[-1].after / 1e6:.1f}"
         back, poses = (statistics.median(getattr(one, name) for one in own) for name in ("back", "poses"))
         longest = max(one.poses for one in own)
         rows.append([who, str(len(own)), f"{back:.2f}", f"{poses:.2f}", f"{longest:.2f}", memory])

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.node.figures import Account, Sample, cpu_between, latencies, memory_at, percentile_ms, rate
+from benchmarks.node.figures import Account, Sample, cpu_ms, latencies, memory_at, percentile_ms, rate, span, waited_ms
 from benchmarks.node.lab import Lab
 from benchmarks.node.records import Rows
 from benchmarks.node.rig import Rig, Setting
 from benchmarks.report import table
+from sdtc_ros.errors import UsageError
 
 EARLY = 60.0  # seconds after which memory is looked at for the first time
 BIN = 5.0  # seconds of a point in the plot
@@ -55,9 +56,9 @@ class Soak:
         return memory_at(self.samples, self.early), self.samples[-1].memory
 
     @property
-    def cpu_ms(self) -> float:
-        """Processor time of the node an answered frame."""
-        return cpu_between(self.samples)[0] * 1e3 / max(len(self.heard), 1)
+    def cpu_ms(self) -> dict[str, float]:
+        """Processor time of the node an answered frame, and how long its threads waited for a core."""
+        return {"used": cpu_ms(self.samples, len(self.heard)), "waited for": waited_ms(self.samples, len(self.heard))}
 
     def figures(self) -> dict[str, Any]:
         """For the JSON file; `ratio` is the part of the frames sent that was answered."""
@@ -66,7 +67,7 @@ class Soak:
             "ratio": self.account.counts.answered / max(self.account.sent, 1), "account": self.account.figures(),
             "rates_hz": self.rates, "latency_ms": self.latency_ms, "cpu_ms_a_frame": self.cpu_ms,
             "memory_bytes": {f"after {self.early:.0f} s": early, "at the end": late},
-            "seconds": (self.samples[-1].moment - self.samples[0].moment) * 1e-9,
+            "seconds": span(self.samples),
             "people_a_frame": float(self.heard["people"].mean()) if len(self.heard) else 0.0,
         }  # fmt: skip
 
@@ -90,39 +91,36 @@ def report(soak: Soak) -> str:
         ["rate out", f"{rates['out']:.2f} Hz"],
         *([f"latency {name}, stamp to receipt", f"{value:.1f} ms"] for name, value in latency.items()),
         [f"memory of the node after {soak.early:.0f} s", early], ["at the end", late],
-        ["processor time of the node an answered frame", f"{soak.cpu_ms:.1f} ms"],
+        *([f"processor time of the node an answered frame, {how}", f"{ms:.1f} ms"] for how, ms in soak.cpu_ms.items()),
     ]  # fmt: skip
     return table(["frames", "count", "of those published"], soak.account.rows()) + "\n\n" + table(["", "value"], rows)
 
 
 def plot(soak: Soak, path: Path) -> None:
-    """Latency, rates and memory over time, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
+    """Latency, rates and memory over time, as a PNG; raises UsageError where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError(f"--plot draws with matplotlib ({error})") from None
     begin = int(soak.sent["stamp"].min())
     received = (soak.heard["received"] - begin) * 1e-9
     end = (int(soak.sent["stamp"].max()) - begin) * 1e-9
     edges = np.arange(0.0, max(end, BIN) + 1e-9, BIN if end >= 12 * BIN else max(end / 12, 0.5))
     figure = Figure(figsize=(9, 8), layout="constrained")
-    FigureCanvasAgg(figure)
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
     values = latencies(soak.heard) * 1e3
-    upper.plot(received, values, ",", color="0.6", label="every answer")
+    upper.plot(received, values, ".", color="0.7", markersize=1.5, label="every answer")
     binned = np.digitize(received, edges) - 1
-    for percent, style in ((50, "-"), (99, "--")):
-        line = [np.percentile(values[binned == i], percent) if (binned == i).any() else np.nan for i in _bins(edges)]
-        upper.step(edges[:-1], line, style, where="post", label=f"p{percent}")
+    for percent, style in ((50, "-"), (99, ":")):
+        own = [values[binned == i] for i in range(len(edges) - 1)]
+        line = [np.percentile(some, percent) if len(some) else np.nan for some in own]
+        upper.stairs(line, edges, linestyle=style, baseline=None, linewidth=1.5, label=f"p{percent}")
     upper.set(ylabel="stamp to receipt, ms", ylim=(0, None))
     upper.legend(loc="upper right", ncols=3)
     for name, moments in (("published", (soak.sent["stamp"] - begin) * 1e-9), ("answered", received)):
-        middle.step(edges[:-1], np.histogram(moments, edges)[0] / np.diff(edges), where="post", label=name)
+        middle.stairs(np.histogram(moments, edges)[0] / np.diff(edges), edges, baseline=None, linewidth=1.5, label=name)
     middle.set(ylabel="frames a second", ylim=(0, None))
     middle.legend(loc="lower right", ncols=2)
     lower.plot([(s.moment - begin) * 1e-9 for s in soak.samples], [s.memory / 1e6 for s in soak.samples])
     lower.set(ylabel="memory of the node, MB", xlabel="seconds", ylim=(0, None))
     figure.savefig(path, dpi=100)
-
-
-def _bins(edges: Any) -> range:
-    return range(len(edges) - 1)

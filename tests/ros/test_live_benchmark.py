@@ -1,0 +1,58 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""benchmarks/live.py with real processes, for seconds only: its sums hold, and whatever ends it, nothing is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+LIVE = ROOT / "benchmarks" / "live.py"
+QUICK = ["--size", "160x120", "--people", "1", "--hz", "10", "--threads", "1"]
+
+
+def test_a_short_soak_accounts_for_every_frame(ros) -> None:
+    out, plot = ros.folder / "soak.json", ros.folder / "soak.png"
+    done = ros.run(
+        sys.executable, LIVE, "soak", *QUICK, "--minutes", "0.08", "--json", out, "--plot", plot, seconds=180.0
+    )
+    assert done.returncode == 0, done.stdout
+    assert "NOT ACCOUNTED FOR" not in done.stdout
+    figures = json.loads(out.read_text())
+    account = figures["account"]
+    dropped = sum(account[cause] for cause in ("replaced", "too_old", "unmatched", "damaged"))
+    assert account["sent"] == account["lost"] + account["received"] > 20
+    assert account["received"] == account["answered"] + dropped
+    assert account["heard"] == account["answered"] > 5
+    assert account["wrong_stamps"] == 0
+    assert figures["people_a_frame"] == pytest.approx(1.0, abs=0.3)
+    assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
+    assert figures["cpu_ms_a_frame"]["used"] > 0
+    assert plot.stat().st_size > 10_000
+
+
+def test_ctrl_c_ends_everything_that_was_started(ros) -> None:
+    keep = ros.folder / "kept"
+    bench = ros.start(sys.executable, LIVE, "soak", *QUICK, "--keep", keep)
+    deadline = time.monotonic() + 120
+    while not (keep / "soak" / "camera").exists() and bench.process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (keep / "soak" / "camera").stat().st_size > 0
+    bench.interrupt(30.0)
+    assert bench.process.returncode == 130
+    assert "interrupted; all processes are ended" in bench.log
+    assert "Traceback" not in bench.log
+    (pid,) = re.findall(r"process started with pid \[(\d+)\]", (keep / "node-0.log").read_text())
+    assert not Path("/proc", pid).exists(), "the node is left"
+    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    assert not [command for command in commands if str(keep).encode() in command], "camera, detector or listener"
