@@ -11,6 +11,7 @@ A ROS 2 environment must be set before Python starts (LD_LIBRARY_PATH), so nothi
 
 from __future__ import annotations
 
+import ctypes
 import os
 import random
 import shutil
@@ -33,6 +34,7 @@ OPT_ROS = Path("/opt/ros")
 DOMAINS = range(1, 100)
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # all as Ctrl-C: what was started must end
 NEEDED = "rclpy, launch_ros, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg, diagnostic_msgs.msg"
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 END_SECONDS = 5.0  # for a process to end of itself, before it is killed
 
 
@@ -164,7 +166,7 @@ class Lab:
         with log.open("wb") as stream:
             process = subprocess.Popen(
                 [str(word) for word in command], env=self.environment, cwd=ROOT, start_new_session=True,
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT, preexec_fn=_end_with_us,
             )  # fmt: skip
         part = kind(name, process, log)
         self.parts.append(part)
@@ -207,6 +209,12 @@ class Lab:
             time.sleep(0.05)
         for part in self.parts:  # also those whose first process has ended: others of the group may not have
             part.kill()
+
+
+def _end_with_us() -> None:
+    """In a new process: ask the kernel for a Ctrl-C when we die, even by kill -9 (Linux; elsewhere nothing)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _interrupted(*_: object) -> None:

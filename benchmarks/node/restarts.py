@@ -33,7 +33,7 @@ class Death:
     """One kill -9. Seconds from it until the process was back, and until poses of frames stamped since were heard.
 
     back: the camera's with its first frame, the detector's with its first boxes, the node's when it waits for images.
-    before, after: the node's memory, bytes, before the kill and some seconds after poses flowed again (0: it was killed itself).
+    before, after: bytes of the node, before the kill and some seconds after poses flowed again (0: it was killed).
     """
 
     who: str

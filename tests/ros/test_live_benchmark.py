@@ -9,9 +9,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -41,18 +45,37 @@ def test_a_short_soak_accounts_for_every_frame(ros) -> None:
     assert plot.stat().st_size > 10_000
 
 
-def test_ctrl_c_ends_everything_that_was_started(ros) -> None:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_whatever_ends_it(ros, end) -> None:
     keep = ros.folder / "kept"
     bench = ros.start(sys.executable, LIVE, "soak", *QUICK, "--keep", keep)
-    deadline = time.monotonic() + 120
-    while not (keep / "soak" / "camera").exists() and bench.process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert (keep / "soak" / "camera").stat().st_size > 0
-    bench.interrupt(30.0)
-    assert bench.process.returncode == 130
-    assert "interrupted; all processes are ended" in bench.log
-    assert "Traceback" not in bench.log
+    records = keep / "soak" / "camera"
+    wait_until(lambda: (records.exists() and records.stat().st_size > 0) or bench.process.poll() is not None)
     (pid,) = re.findall(r"process started with pid \[(\d+)\]", (keep / "node-0.log").read_text())
+    assert Path("/proc", pid).exists()
+    assert len(commands(keep)) > 3  # itself, camera, detector, listener
+    os.killpg(bench.process.pid, end)
+    bench.process.wait(30)
+    if end == signal.SIGINT:
+        assert bench.process.returncode == 130
+        assert "interrupted; all processes are ended" in bench.log
+        assert "Traceback" not in bench.log
+    else:  # nobody is left who could see to it: they end of themselves
+        wait_until(lambda: not Path("/proc", pid).exists() and not commands(keep))
     assert not Path("/proc", pid).exists(), "the node is left"
-    commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-    assert not [command for command in commands if str(keep).encode() in command], "camera, detector or listener"
+    assert not commands(keep), "camera, detector or listener are left"
+
+
+def commands(keep: Path) -> list[str]:
+    """Those of all processes that work in this folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [command for command in found if str(keep) in command]
+
+
+def wait_until(met: Callable[[], bool], seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not met() and time.monotonic() < deadline:
+        time.sleep(0.05)
