@@ -76,6 +76,9 @@ def test_an_account_complains_of_all_that_does_not_add_up() -> None:
     assert (good.lost, good.complaints) == (5, [])
     assert ["lost on the way to the node", "5", "5.00 %"] in good.rows()
     assert ["dropped: for newer", "15", "15.00 %"] in good.rows()
+    assert Account(100, counts, 80, 0, told=counts).complaints == []
+    (stale,) = Account(100, counts, 80, 0, told=Counts(received=94, answered=79, replaced=15)).complaints
+    assert stale.startswith("the diagnostics said 94 frames received = 79 answered")
     bad = Account(90, Counts(received=95, answered=80, replaced=10), 79, 3)
     assert bad.complaints == [
         "5 frames still waited at the end", "80 answered, but 79 heard", "95 received, but 90 sent",
@@ -162,6 +165,7 @@ def test_diagnostics_are_those_that_the_node_makes() -> None:
     assert figures.camera_statuses([entry], "/rear/image_raw") == []
     assert figures.stages_ms([status]) == {"track": 1.0, "encode": 4.0}
     assert status["values"]["waiting"] == "1"
+    assert figures.status_counts(status) == counts
 
 
 def test_a_soaks_figures_plot_and_report(tmp_path: Path) -> None:

@@ -64,14 +64,16 @@ def added(parts: Sequence[Counts]) -> Counts:
 class Account:
     """Where the frames of a run went, seen from three sides.
 
-    sent: published by the camera; counts: the node's own; heard: answers that reached the listener; wrong: answers
-    with a stamp that was never sent, sent twice, not rising, or with boxes of another frame than the stamp's.
+    sent: published by the camera; counts: the node's last words; heard: answers that reached the listener; wrong:
+    answers with a stamp that was never sent, answered before, not rising, or with boxes of another frame than the
+    stamp's; told: what the last diagnostics said (None: there were none).
     """
 
     sent: int
     counts: Counts
     heard: int
     wrong: int
+    told: Counts | None = None
 
     @property
     def lost(self) -> int:
@@ -88,6 +90,8 @@ class Account:
             found.append(f"{counts.answered} answered, but {self.heard} heard")
         if self.lost < 0:
             found.append(f"{counts.received} received, but {self.sent} sent")
+        if self.told is not None and self.told != counts:
+            found.append(f"the diagnostics said {self.told.sum()}, the log {counts.sum()}")
         if self.wrong:
             found.append(f"{self.wrong} answers with a wrong stamp")
         return found
@@ -194,3 +198,12 @@ def stages_ms(statuses: Sequence[Status]) -> dict[str, float]:
         name.removesuffix(" (ms)"): float(np.mean([float(values[name]) for values in busy if name in values]))
         for name in names
     }
+
+
+def status_counts(status: Status) -> Counts:
+    """The counts since the start that a camera's status tells."""
+    values = status["values"]
+    counts = Counts(received=int(values["received"]), answered=int(values["answered"]))
+    for cause, words in CAUSES.items():
+        setattr(counts, cause, int(values[f"dropped, {words}"]))
+    return counts

@@ -18,7 +18,15 @@ from typing import Any
 import numpy as np
 
 from benchmarks.node.clip import render
-from benchmarks.node.figures import Account, Status, added, camera_statuses, stopped_counts, wrong_answers
+from benchmarks.node.figures import (
+    Account,
+    Status,
+    added,
+    camera_statuses,
+    status_counts,
+    stopped_counts,
+    wrong_answers,
+)
 from benchmarks.node.lab import Lab, NodePart, Part
 from benchmarks.node.records import HEARD, SENT, Rows, read_rows
 from sdtc_ros.errors import InputError
@@ -170,7 +178,9 @@ class Rig:
             counts = added(list(self.counts().values()))
         except ValueError as error:
             raise InputError(str(error)) from None
-        return Account(len(self.sent), counts, len(self.heard), wrong_answers(self.sent, self.heard))
+        newest = [statuses[-1] for name in self.names if (statuses := self.statuses(name))]
+        told = added([status_counts(status) for status in newest]) if len(newest) == len(self.names) else None
+        return Account(len(self.sent), counts, len(self.heard), wrong_answers(self.sent, self.heard), told)
 
 
 def between(rows: Rows, field: str, begin: int, end: int) -> Rows:
