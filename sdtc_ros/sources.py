@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -200,12 +201,13 @@ def _video_source(path: Path, fps: float | None, excerpt: Excerpt) -> Source:
 
 def _open_video(path: Path) -> cv2.VideoCapture:
     """A capture that is open; raises InputError. OpenCV and FFmpeg are kept from printing their own complaints."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(0)
+    logging: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.12 has these two by themselves
+    level = logging.getLogLevel()
+    logging.setLogLevel(0)
     try:
         capture = cv2.VideoCapture(str(path))
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        logging.setLogLevel(level)
     if not capture.isOpened() or _is_text(path):
         raise InputError(f"{path} is neither a rosbag2 nor a video that OpenCV can read")
     return capture
