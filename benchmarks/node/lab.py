@@ -35,6 +35,7 @@ DOMAINS = range(1, 100)
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # all as Ctrl-C: what was started must end
 NEEDED = "rclpy, launch_ros, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg, diagnostic_msgs.msg"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+PATIENCE = 20.0  # seconds, for a process that was told to end
 END_SECONDS = 5.0  # for a process to end of itself, before it is killed
 
 
@@ -96,15 +97,17 @@ class Part:
         lines = "\n  ".join(self.log.strip().splitlines()[-15:])
         return InputError(f"process '{self.name}' {why} ({status}); its last lines:\n  {lines}")
 
-    def interrupt(self, seconds: float = 20.0) -> float:
-        """Ctrl-C, as a terminal sends it, to the whole group; seconds until it ended. Raises InputError."""
-        begin = time.monotonic()
+    def interrupt(self) -> None:
+        """Ctrl-C, as a terminal sends it, to the whole group; then as `ended`."""
         self._signal(signal.SIGINT)
+        self.ended()
+
+    def ended(self) -> None:
+        """Wait for its end; raises InputError where it does not come."""
         try:
-            self.process.wait(seconds)
+            self.process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            raise self.failure("was not ended by Ctrl-C") from None
-        return time.monotonic() - begin
+            raise self.failure(f"did not end within {PATIENCE:g} s") from None
 
     def kill(self) -> None:
         """Kill -9 for the whole group, and wait for it."""
@@ -134,9 +137,8 @@ class NodePart(Part):
             raise self.failure("has lost its node") from None
 
     def kill_node(self) -> None:
-        """Kill -9 for the node alone; launch then ends of itself."""
+        """Kill -9 for the node alone; launch then ends of itself (see `ended`)."""
         os.kill(self.pid, signal.SIGKILL)
-        self.process.wait(20.0)
 
 
 class Lab:

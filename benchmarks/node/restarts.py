@@ -112,6 +112,8 @@ def _death(lab: Lab, rig: Rig, who: str, again: Callable[[], object]) -> Death:
     again()
     back = time.time_ns()
     poses = _first_answer(rig, killed)
+    if who == NODE:
+        node.ended()
     if who != NODE:  # it is back with the first frame that it sent, or sent the boxes of
         stamps = (rig.sent if who == CAMERA else rig.detected)["stamp"]
         back = int(stamps[stamps > killed].min())
