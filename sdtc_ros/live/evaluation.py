@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,7 @@ from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.live.conversation import Conversation, Manner
 from sdtc_ros.live.player import add_input_arguments, open_input, run_process
 from sdtc_ros.live.recording import Recording
-from sdtc_ros.replay.guard import stop_requests
+from sdtc_ros.replay.guard import StopRequest
 from sdtc_ros.replay.outputs import EVALUATION, Outputs, Wanted, prepare_folder
 from sdtc_ros.replay.run import TRUTH
 from sdtc_ros.replay.statistics import RunStatistics
@@ -79,7 +80,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
 
 
 def _evaluate(words: list[str]) -> int:
-    args = _arguments(words)
+    args, stop = _arguments(words), _stop_request()
     source = open_input(args)
     bundle = load_bundle(Path(args.bundle).expanduser() if args.bundle else default_bundle())
     truth = read_truth(args.truth, source.name, bundle.skeleton) if args.truth else None
@@ -92,10 +93,22 @@ def _evaluate(words: list[str]) -> int:
     )  # fmt: skip
     recording = Recording(outputs, RunStatistics(bundle.skeleton))
     run = LiveRun(args, manner, source, bundle, truth, recording, boxes.what if boxes else "the node's detector")
-    with outputs, stop_requests() as stop:
+    with outputs:
         Conversation(NAME, manner, recording, boxes).hold(source, stop)
     run.stopped, run.files = stop.status, outputs.files
     return _finish(run)
+
+
+def _stop_request() -> StopRequest:
+    """Ctrl-C becomes a flag, however often it comes: under `ros2 launch` twice, from the terminal and from launch."""
+    request = StopRequest()
+
+    def ask(number: int, _: object) -> None:
+        request.status = request.status or 128 + number
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    return request
 
 
 def _boxes(args: argparse.Namespace, truth: Truth | None) -> BoxTable | None:
