@@ -12,7 +12,6 @@ cleanup frees the model. One node may serve several cameras with one model; see 
 
 from __future__ import annotations
 
-import gc
 import logging
 import threading
 import traceback
@@ -25,6 +24,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.camera import Camera
 from sdtc_ros.live.loading import Model, load, pipeline_config
+from sdtc_ros.live.memory import give_back, settle
 from sdtc_ros.live.ros_parameters import RosParameters
 from sdtc_ros.live.services import Services
 from sdtc_ros.live.shared import Shared
@@ -84,8 +84,7 @@ class PoseNode(LifecycleNode):
         self.model = loaded.model
         self.parameters.configured = True
         self.get_logger().info(self.describe_model())
-        gc.collect()
-        gc.freeze()  # or going through all of it, every minute or so, would hold up frames for 50 ms
+        settle()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -136,8 +135,7 @@ class PoseNode(LifecycleNode):
 
     def _every_second(self) -> None:
         if self._litter:  # cameras and what they made hold each other and the engine, the executor held them till now
-            gc.unfreeze()
-            gc.collect()
+            give_back()
             self._litter = False
         for camera in self.cameras:
             camera.every_second()

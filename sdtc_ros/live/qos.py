@@ -17,7 +17,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
-from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.clock import Clock, ClockType
 from rclpy.qos import (
     QoSDurabilityPolicy,
     QoSHistoryPolicy,
@@ -25,11 +25,21 @@ from rclpy.qos import (
     QoSPolicyKind,
     QoSProfile,
     QoSReliabilityPolicy,
+    qos_policy_name_from_kind,
 )
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from sdtc_ros.errors import UsageError
 
+try:
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+except ImportError:  # Humble's name of it
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+
+__all__ = [
+    "OVERRIDABLE", "Mismatch", "PublisherEventCallbacks", "best_effort", "make_publisher", "make_subscription",
+    "mismatches", "reliable",
+]  # fmt: skip
 OVERRIDABLE = QoSOverridingOptions(
     (
         QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
@@ -37,6 +47,8 @@ OVERRIDABLE = QoSOverridingOptions(
         QoSPolicyKind.LIVELINESS_LEASE_DURATION,
     )
 )  # fmt: skip
+UNKNOWN = "_NODE_NAME_UNKNOWN_"  # rmw's word for it
+TRIES, RETRY_SECONDS = 6, 0.3
 Mismatch = tuple[str, str, str]  # policy, what is offered, what is asked for
 
 
@@ -126,27 +138,37 @@ class _MismatchTeller:
         self._node, self._topic, self._warn, self._publishing = node, topic, warn, publishing
         self._told: set[bytes] = set()
 
-    def found(self, event: Any) -> None:
+    def found(self, event: Any, tries: int = TRIES) -> None:
         """A partner was found that does not match (called by rclpy, in the executor's thread)."""
         node, topic = self._node, self._topic
         look = node.get_publishers_info_by_topic if self._publishing else node.get_subscriptions_info_by_topic
-        wrong = {}
-        for partner in look(topic):
-            if differences := self._differences(partner.qos_profile):
-                wrong[bytes(partner.endpoint_gid)] = self._sentence(partner, differences)
+        wrong = {bytes(one.endpoint_gid): one for one in look(topic) if self._differences(one.qos_profile)}
+        if tries and (not wrong or any(UNKNOWN in one.node_name for one in wrong.values())):
+            self._look_again(event, tries - 1)
+            return
         for key in wrong.keys() - self._told:
-            self._warn(wrong[key])
-        if not wrong:  # the graph does not know it yet
-            policy = QoSPolicyKind(event.last_policy_kind).name.lower()
-            self._warn(f"somebody on {topic} does not match our quality of service: {policy} differs")
+            self._warn(self._sentence(wrong[key]))
+        if not wrong:
+            policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
+            self._warn(f"somebody on {topic} did not match our quality of service: {policy} differed")
         self._told = set(wrong)
+
+    def _look_again(self, event: Any, tries: int) -> None:
+        """When the graph has heard of the partner's node: it learns of topics and of nodes in either order."""
+
+        def once() -> None:
+            self._node.destroy_timer(timer)
+            self.found(event, tries)
+
+        timer = self._node.create_timer(RETRY_SECONDS, once, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _differences(self, theirs: QoSProfile) -> list[Mismatch]:
         if self.ours is None:
             return []
         return mismatches(theirs, self.ours) if self._publishing else mismatches(self.ours, theirs)
 
-    def _sentence(self, partner: Any, wrong: list[Mismatch]) -> str:
+    def _sentence(self, partner: Any) -> str:
+        wrong = self._differences(partner.qos_profile)
         name = f"{partner.node_namespace.rstrip('/')}/{partner.node_name}"
         if self._publishing:
             what, kind, value = f"nothing comes from {name}", "subscription", 1

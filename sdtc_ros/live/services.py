@@ -24,6 +24,7 @@ from std_srvs.srv import Trigger
 
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.loading import Model, load_model
+from sdtc_ros.live.memory import trim
 
 if TYPE_CHECKING:
     from sdtc_ros.live.pose_node import PoseNode
@@ -57,6 +58,7 @@ class Services:
             return self._refused(response, f"the present model works on: {type(error).__name__}: {error}")
         if node.model is not model:
             return self._refused(response, "the node was cleaned up while the model was loading")
+        await self._in_background(trim)  # the old model's memory
         return _answer(response, node.describe_model(), success=True)
 
     async def _reset_tracks(self, request: Any, response: Any) -> Any:

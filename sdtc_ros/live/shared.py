@@ -13,14 +13,13 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.event_handler import PublisherEventCallbacks
 
 from sdtc_ros.engine.onnx import PROVIDERS
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.aside import Aside
 from sdtc_ros.live.health import Health, Level, Limits, camera_health, memory_bytes, node_health, to_diagnostics
 from sdtc_ros.live.hri import Bodies
-from sdtc_ros.live.qos import OVERRIDABLE, reliable
+from sdtc_ros.live.qos import OVERRIDABLE, PublisherEventCallbacks, reliable
 from sdtc_ros.live.silence import why_silent
 from sdtc_ros.messages import message_types, ros_message, to_header
 from sdtc_ros.poses import FramePoses

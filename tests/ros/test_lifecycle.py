@@ -8,12 +8,21 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import scene
 from conftest import Running
+from fake_bundle import make_bundle
+from onnx import helper, numpy_helper
+
+from sdtc_ros.bundle import write_manifest
 
 IMAGE, POSES = "/image", "/sdtc/poses"
 # the node, saying so when an engine is freed
@@ -112,6 +121,49 @@ def test_every_transition_by_its_service(ros, models, hand) -> None:
     assert node.interrupt() < 2.0
     assert node.process.returncode == 0
     assert "Traceback" not in node.log
+
+
+def make_heavy_bundle(folder: Path, megabytes: int) -> Path:
+    """The arithmetic bundle with a weight of that size in it, which changes nothing."""
+    bundle = make_bundle(folder, scene.DELTA, scene.CROP)
+    model = onnx.load(bundle.encoder)
+    weight = np.zeros(megabytes << 18, np.float32)
+    model.graph.initializer.extend([
+        numpy_helper.from_array(weight, "heavy"), numpy_helper.from_array(np.array(0, np.int64), "nought"),
+    ])  # fmt: skip
+    tokens = model.graph.node[-1]
+    tokens.output[0] = "light"
+    model.graph.node.extend([  # which element it is, only the crops tell, so it cannot be folded away
+        helper.make_node("ReduceMin", ["light"], ["least"], keepdims=0),
+        helper.make_node("Cast", ["least"], ["whole"], to=onnx.TensorProto.INT64),
+        helper.make_node("Mul", ["whole", "nought"], ["index"]),
+        helper.make_node("Gather", ["heavy", "index"], ["nothing"]),
+        helper.make_node("Add", ["light", "nothing"], ["tokens"]),
+    ])  # fmt: skip
+    onnx.save(model, str(bundle.encoder))
+    return write_manifest(
+        folder, name="heavy", skeleton="posetrack", input_size=scene.CROP, delta=scene.DELTA, tokens=bundle.tokens,
+        mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0),
+    ).folder  # fmt: skip
+
+
+def resident(running: Running) -> float:
+    """Megabytes of memory that the process has."""
+    pages = Path(f"/proc/{running.process.pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGESIZE") / 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").is_file(), reason="no /proc tells a process's memory")
+def test_cleanup_gives_the_models_memory_back(ros, models, hand, tmp_path) -> None:
+    heavy = make_heavy_bundle(tmp_path / "heavy", 100)
+    node = start(ros, models[1:], f"bundle:={heavy}", "autostart:=false")
+    assert hand.transition("configure") and hand.transition("activate")
+    configured = resident(node)
+    assert hand.transition("deactivate") and hand.transition("cleanup")
+    deadline = time.monotonic() + 20
+    while resident(node) > configured - 80 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert resident(node) < configured - 80
 
 
 def test_a_refused_configure_can_be_mended(ros, models, hand) -> None:
