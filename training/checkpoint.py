@@ -102,7 +102,7 @@ def _network_of(content: dict[str, Any], path: Path | str) -> Network:
         raise BundleError(f"{path} does not say the config of its network ('config' is {values!r:.60})")
     network_class, config_class = NETWORKS[kind]
     if kind == "sdtc" and isinstance(values.get("smml"), dict):  # of a time before there was such a choice
-        values = values | {"smml": {"keyframe_residual": False} | values["smml"]}
+        values = values | {"smml": {"residual": False} | values["smml"]}
     try:
         network = network_class(config_from_dict(config_class, values))
     except Exception as error:  # a wrong value may trip whatever part is built from it

@@ -258,9 +258,9 @@ def test_a_backbone_of_another_size(tmp_path):
     assert "pos_embed is missing" in refusal(bare, lambda p: load_backbone(deeper, p))
 
 
-def test_a_checkpoint_from_before_the_keyframe_s_residual_stays_without(tmp_path):
+def test_a_checkpoint_from_before_the_residual_stays_without(tmp_path):
     content = content_of(network_of("sdtc"))
-    del content[KEY]["config"]["smml"]["keyframe_residual"]
-    assert load_network(save(content, tmp_path / "old.ckpt")).config.smml.keyframe_residual is False
+    del content[KEY]["config"]["smml"]["residual"]
+    assert load_network(save(content, tmp_path / "old.ckpt")).config.smml.residual is False
     new = content_of(network_of("sdtc"))
-    assert load_network(save(new, tmp_path / "new.ckpt")).config.smml.keyframe_residual is True
+    assert load_network(save(new, tmp_path / "new.ckpt")).config.smml.residual is True

@@ -80,11 +80,19 @@ def test_parts_can_be_left_out():
     assert sizes == sorted(set(sizes))
 
 
-def test_the_keyframe_s_tokens_are_added_at_their_places():
+def test_the_residual_is_both_aggregated_streams():
     torch.manual_seed(0)
     spatial, motion = torch.randn(2, 3, H * W, C), torch.randn(2, 3, H * W, C)
     smml = SMML(3, C, (H, W), SMMLConfig()).eval()
-    printed = SMML(3, C, (H, W), SMMLConfig(keyframe_residual=False)).eval()
+    printed = SMML(3, C, (H, W), SMMLConfig(residual=False)).eval()
     printed.load_state_dict(smml.state_dict())
-    added = smml(spatial, motion) - printed(spatial, motion)
-    assert torch.allclose(added[1, :, 1, 2], spatial[1, 1, 5], atol=1e-5)  # frame 1 of 0 to 2; row 1, column 2
+    expected = printed(spatial, motion) + smml.aggregate_spatial(spatial) + smml.aggregate_motion(motion)
+    assert torch.allclose(smml(spatial, motion), expected, atol=1e-5)
+
+
+def test_with_the_residual_aggregation_begins_near_the_keyframe():
+    torch.manual_seed(0)
+    smml, window = SMML(3, C, (H, W), SMMLConfig()), torch.randn(2, 3, H * W, C)
+    keyframe = window[:, 1].transpose(1, 2).reshape(2, C, H, W)
+    assert (smml.aggregate_spatial(window) - keyframe).abs().mean() < 0.15 * keyframe.abs().mean()
+    assert smml.aggregate_motion(window).abs().mean() < 0.15 * keyframe.abs().mean()

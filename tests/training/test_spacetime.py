@@ -8,6 +8,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from training.models.spacetime import (
     DividedAttention,
@@ -16,6 +17,7 @@ from training.models.spacetime import (
     SpatialAttention,
     TemporalAttention,
 )
+from training.models.vit import attend
 
 T, L, C = 5, 12, 16
 
@@ -65,3 +67,13 @@ def test_divided_attention_is_ffn_of_spatial_of_temporal():
 def test_motion_encoder_has_the_blocks_it_was_asked_for():
     encoder = MotionEncoder(C, 2, 4.0, joint_blocks=2, divided_blocks=3)
     assert [type(b) for b in encoder.blocks] == [JointAttention] * 2 + [DividedAttention] * 3
+
+
+def test_attention_in_bfloat16_is_the_fused_kernel_s():
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 2, 3, 7, 8).bfloat16().unbind(0)
+    assert torch.allclose(attend(q, k, v), F.scaled_dot_product_attention(q, k, v), atol=0.03)
+    assert attend(q, k, v).dtype == torch.bfloat16
+    q, k, v = (x.float() for x in (q, k, v))
+    expected = torch.softmax(q @ k.transpose(-2, -1) / 8**0.5, -1) @ v
+    assert torch.allclose(attend(q, k, v), expected, atol=1e-5)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from training.models.vit import attend
 
 
 @dataclass(frozen=True)
@@ -26,15 +27,16 @@ class SMMLConfig:
     so, the unscaled softmax picks one and the same context for every pixel of an untrained network, and nothing of the
     image passes (docs/model.md has the figures).
 
-    keyframe_residual adds the keyframe's own tokens to F, so that the head reads them from the first step on and the
-    three parts learn what the other frames change; False is as the equations are printed (docs/training.md compares).
+    residual adds both aggregated streams, R~ + M~ (Table 4's "MLSME-Add"), to F, and lets R~ begin as little more than
+    the keyframe's tokens: the head then reads the image from the first step on, and the three parts learn what to
+    change. False is as the equations are printed (docs/training.md compares).
     """
 
     refinement: bool = True
     refinement_residual: bool = True
     propagation: bool = True
     fusion: Literal["adaptive", "add", "conv"] = "adaptive"
-    keyframe_residual: bool = True
+    residual: bool = True
 
 
 def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
@@ -51,6 +53,17 @@ class FrameAggregation(nn.Module):
         super().__init__()
         self.grid = grid
         self.conv = nn.Conv2d(frames * channels, channels, 1)
+
+    @torch.no_grad()
+    def start_small(self, keyframe: bool) -> None:
+        """Begin with a tenth of the usual weights, and the keyframe's tokens as they are where `keyframe` says so."""
+        weight = self.conv.weight
+        weight.mul_(0.1)
+        self.conv.bias.zero_()  # type: ignore[union-attr]
+        if keyframe:
+            channels = len(weight)
+            first = weight.shape[1] // channels // 2 * channels
+            weight[:, first : first + channels, 0, 0] += torch.eye(channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """x B x T x L x C -> B x C x H x W."""
@@ -94,7 +107,7 @@ class SMCA(nn.Module):
             conv(x).flatten(2).transpose(1, 2).unsqueeze(1)  # B x 1 x HW x C: one head
             for conv, x in ((self.query, source), (self.key, guidance), (self.value, guidance))
         )
-        attention = F.scaled_dot_product_attention(q, k, v).squeeze(1)
+        attention = attend(q, k, v).squeeze(1)
         return self.phi(source + attention.transpose(1, 2).reshape(source.shape))
 
 
@@ -143,16 +156,16 @@ class SMML(nn.Module):
         self.to_motion = SMCA(channels) if config.propagation else None
         fusions = {"adaptive": AdaptiveFusion, "conv": ConvFusion}
         self.fusion = fusions[config.fusion](channels) if config.fusion != "add" else None
-        self.keyframe_residual = config.keyframe_residual
+        self.residual = config.residual
+        if config.residual:
+            self.aggregate_spatial.start_small(keyframe=True)
+            self.aggregate_motion.start_small(keyframe=False)
 
     def forward(self, spatial: Tensor, motion: Tensor) -> Tensor:
         """spatial, motion B x T x L x C -> B x C x H x W."""
-        s = self.refine_spatial(self.aggregate_spatial(spatial))
-        m = self.refine_motion(self.aggregate_motion(motion))
+        spatial, motion = self.aggregate_spatial(spatial), self.aggregate_motion(motion)
+        s, m = self.refine_spatial(spatial), self.refine_motion(motion)
         if self.to_spatial is not None and self.to_motion is not None:
             s, m = self.to_spatial(s, m), self.to_motion(m, s)  # (10): both from the refined pair
         fused = self.fusion(s, m) if self.fusion is not None else s + m
-        if not self.keyframe_residual:
-            return fused
-        keyframe = spatial[:, spatial.shape[1] // 2]
-        return fused + keyframe.transpose(1, 2).reshape(fused.shape)
+        return fused + spatial + motion if self.residual else fused
