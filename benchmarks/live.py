@@ -128,8 +128,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _check(args)
         environment = ros_environment()
+        if args.keep:
+            return _run(args, environment, args.keep.resolve())
         with tempfile.TemporaryDirectory(prefix="sdtc_ros-live-") as folder:
-            return _run(args, environment, args.keep or Path(folder))
+            return _run(args, environment, Path(folder))
     except SdtcError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
