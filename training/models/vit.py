@@ -87,7 +87,8 @@ class ConvStem(nn.Module):
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v over the last two axes, ... x L x d each."""
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:  # torch's fused kernel takes 2 to 8 times as long there
-        return torch.softmax(q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5, dim=-1).to(v.dtype) @ v
+        shares = torch.softmax((q @ k.transpose(-2, -1)).float() * q.shape[-1] ** -0.5, dim=-1)
+        return shares.to(v.dtype) @ v
     return F.scaled_dot_product_attention(q, k, v)
 
 
