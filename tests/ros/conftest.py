@@ -7,11 +7,12 @@
 """Where there is a ROS 2 (sourced, or under /opt/ros): real processes in its environment. Elsewhere: skipped, with why.
 
 A ROS 2 environment must be set before Python starts (LD_LIBRARY_PATH), so nothing here imports rclpy: every test
-starts processes of its own, in a DDS domain of its own.
+starts processes of its own, in a DDS domain that no other test on the machine has meanwhile.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -20,6 +21,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +72,11 @@ class Running:
     """A process and what it has written so far."""
 
     process: subprocess.Popen[str]
-    lines: list[str]
+
+    def __post_init__(self) -> None:
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self.lines.extend, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
 
     @property
     def log(self) -> str:
@@ -79,24 +85,54 @@ class Running:
     def wait_for(self, text: str, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while text not in self.log:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"'{text}' was not logged within {seconds} s (exit {self.process.poll()}):\n{self.log}")
+            if self.process.poll() is not None:
+                self._reader.join(5)
+            if not self._reader.is_alive() or time.monotonic() > deadline:
+                break
             time.sleep(0.02)
+        if text not in self.log:
+            pytest.fail(f"'{text}' was not logged within {seconds} s (exit {self.process.poll()}):\n{self.log}")
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the end of the process and of what it has to say; returns its exit status."""
+        status = self.process.wait(seconds)
+        self._reader.join(5)  # a process that it left behind may hold the pipe open
+        return status
 
     def interrupt(self, seconds: float = 20.0) -> float:
         """Ctrl-C, as a terminal sends it: to the whole process group; returns the seconds until it ended."""
         begin = time.monotonic()
         os.killpg(self.process.pid, signal.SIGINT)
         self.process.wait(seconds)
-        return time.monotonic() - begin
+        took = time.monotonic() - begin
+        self._reader.join(5)
+        return took
+
+
+def take_domain() -> tuple[int, int]:
+    """A DDS domain (1 to 99) that is locked for us, and its lock: a file descriptor, to be closed."""
+    for domain in random.sample(range(1, 100), 99):
+        path = Path(tempfile.gettempdir()) / f"sdtc_ros_domain_{domain}.lock"
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:  # another user's
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            continue
+        return domain, lock
+    raise RuntimeError("all DDS domains from 1 to 99 are taken by other tests")
 
 
 class Ros:
-    """Starts processes with ROS 2 in one DDS domain."""
+    """Starts processes with ROS 2 in one DDS domain, which is its own until it is closed."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
-        self.env = environment | {"ROS_DOMAIN_ID": str(random.randint(1, 99)), "ROS_LOG_DIR": str(folder / "log")}
+        domain, self._lock = take_domain()
+        self.env = environment | {"ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(folder / "log")}
         self._running: list[Running] = []
 
     def start(self, *command: str | Path, stdin: bool = False) -> Running:
@@ -104,9 +140,7 @@ class Ros:
             [str(word) for word in command], env=self.env, cwd=self.folder, text=True, start_new_session=True,
             stdin=subprocess.PIPE if stdin else None, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        running = Running(process, [])
-        assert process.stdout is not None
-        threading.Thread(target=running.lines.extend, args=(process.stdout,), daemon=True).start()
+        running = Running(process)
         self._running.append(running)
         return running
 
@@ -132,6 +166,7 @@ class Ros:
             if running.process.poll() is None:
                 os.killpg(running.process.pid, signal.SIGKILL)
             running.process.wait()
+        os.close(self._lock)
 
 
 @pytest.fixture
@@ -177,8 +212,7 @@ def pose_node(ros: Ros, models: list[str]) -> Callable[..., Running]:
 
 def exit_status(running: Running) -> int:
     """What the launched process ended with, by launch's own words."""
-    running.process.wait(60)
-    time.sleep(0.2)
+    running.wait(60)
     if found := re.search(r"process has died \[pid \d+, exit code (-?\d+)", running.log):
         return int(found[1])
     assert "process has finished cleanly" in running.log, running.log

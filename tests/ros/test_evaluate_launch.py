@@ -60,7 +60,7 @@ def evaluate(ros, clip: Clip, *arguments: str) -> Running:
         "ros2", "launch", LAUNCH, f"input:={clip.bag}", f"truth:={clip.truth}", f"boxes:={clip.boxes}",
         f"out:={ros.folder / 'live'}", "threads:=1", *arguments,
     )  # fmt: skip
-    launch.process.wait(180)
+    launch.wait(180)
     return launch
 
 
@@ -154,9 +154,9 @@ def test_play_images_plays_again_and_again_under_the_frames_own_stamps(ros, clip
         "python3", "-m", "sdtc_ros.live.player", clip.bag, "--loop", "--clock", "--rate", "2", "--ros-args", "-r",
         "image:=/camera/image_raw",
     )  # fmt: skip
-    listener.process.wait(90)
+    listener.wait(90)
     os.killpg(player.process.pid, signal.SIGINT)
-    assert player.process.wait(20) == 0
+    assert player.wait(20) == 0
     heard, clocks = json.loads(listener.lines[-1])
     recorded = [stamp for stamp, _ in poses_of(clip.offline)]
     places = [recorded.index(stamp) for stamp in heard]
