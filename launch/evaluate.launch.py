@@ -31,9 +31,12 @@ from launch_ros.actions import Node, SetParameter
 
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
+from sdtc_ros.live.params_file import node_name, parameters_in
 
 _NAME = "sdtc_evaluation"
 _POSE = Path(__file__).resolve().with_name("pose.launch.py")
+_PARAMS_FILE = _POSE.parent.parent / "config" / "pose.yaml"  # pose.launch.py's default
+_FROM_FILE = ("bundle", "lookahead", "transport", "use_sim_time")  # what the evaluation must know of the node
 _TOPICS = {"image": "image", "detections": "detections", "poses": "sdtc/poses"}
 _ARGUMENTS = {
     "input": (None, "a rosbag2 (folder, .mcap, .db3), a video, a folder of images"),
@@ -70,14 +73,17 @@ def generate_launch_description() -> LaunchDescription:
 
 def _settings(context: LaunchContext) -> list[SetLaunchConfiguration | SetParameter]:
     """What of the node's settings follows from the evaluation's."""
-    given = context.launch_configurations
-    settings: list[SetLaunchConfiguration | SetParameter] = []
+    given = dict(context.launch_configurations)
+    filed = parameters_in(Path(given.get("params_file") or _PARAMS_FILE), node_name(given))
+    known = {name: str(filed[name]) for name in _FROM_FILE if not given.get(name) and filed.get(name, "") != ""}
+    settings: list[SetLaunchConfiguration | SetParameter] = [SetLaunchConfiguration(*pair) for pair in known.items()]
+    given |= known
     if given["boxes"]:
         settings.append(SetLaunchConfiguration("detector", "topic"))
     if not re.fullmatch(r"\d+\.?\d*|\.\d+", given["rate"]):
         raise UsageError(f"'rate' must be a number of 0 or more, not '{given['rate']}'")
-    if given.get("cameras", "").strip("[] "):
-        raise UsageError("evaluate.launch.py evaluates one camera: leave `cameras` out")
+    if (given.get("cameras") or str(filed.get("cameras") or "")).strip("[] "):
+        raise UsageError("evaluate.launch.py evaluates one camera: leave `cameras` out, in params_file too")
     if float(given["rate"]) == 0:  # no frame may be dropped: the network must lose none, and the node must not hurry
         settings.append(SetLaunchConfiguration("max_wait", "3600"))
         settings += [
@@ -125,10 +131,10 @@ def _executable(words: list[str]) -> dict[str, object]:
 
 def _ended(event: ProcessExited, context: LaunchContext) -> list[EmitEvent]:
     """End all when the evaluation has ended, or when the node has ended before it; fail where that was a failure."""
-    if context.is_shutdown:
+    names = {f"__node:={_NAME}": "the evaluation", f"__node:={context.launch_configurations['name']}": "the node"}
+    who = next((names[word] for word in event.cmd if word in names), "")  # neither: RViz, which may be closed
+    if context.is_shutdown or not who:
         return []
-    evaluated = _NAME in " ".join(event.cmd)
-    if event.returncode or not evaluated:
-        who = "the evaluation" if evaluated else "the node"
+    if event.returncode or who == "the node":
         raise UsageError(f"{who} ended with status {event.returncode}; why is in its log above")
     return [EmitEvent(event=Shutdown(reason="the evaluation is done"))]

@@ -7,7 +7,8 @@
 """Poses of one camera: ros2 launch sdtc_ros pose.launch.py image:=/camera/image_raw.
 
 Several cameras with one model: cameras:='[front, rear]' image:='/{camera}/image_raw', where {camera} stands for each
-one's name. (A node of its own for each camera: launch it several times, with other namespaces.)
+one's name; params_file may name them too. (A node of its own for each camera: launch it several times, with other
+namespaces.)
 Every parameter of the node is an argument; one that is not given is taken from `params_file`. Arguments with
 descriptions: ros2 launch sdtc_ros pose.launch.py --show-args.
 """
@@ -25,7 +26,9 @@ from launch_ros.parameter_descriptions import ParameterValue
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
 from sdtc_ros.live.parameters import PARAMETERS, Parameter
+from sdtc_ros.live.params_file import node_name, parameters_in
 
+_CAMERAS = next(parameter for parameter in PARAMETERS if parameter.name == "cameras")
 _PARAMS_FILE = Path(__file__).resolve().parent.parent / "config" / "pose.yaml"
 _ARGUMENTS = {
     "image": (
@@ -40,7 +43,11 @@ _ARGUMENTS = {
     "name": ("sdtc_pose", "the node's name"),
     "params_file": (str(_PARAMS_FILE), "parameters of the node, a YAML file"),
     "rviz": ("false", "true: start rviz2 too; or the frame that it shows all in: the images' header.frame_id"),
-    "use_sim_time": ("false", "take the time from /clock (a bag played with --clock, a simulator)"),
+    "use_sim_time": (
+        "",
+        "true: take the time from /clock (a bag played with --clock, a simulator); by default as params_file, or a "
+        "launch file that includes this one, says",
+    ),
     "log_level": ("info", "debug, info, warn, error or fatal"),
 }
 
@@ -66,11 +73,12 @@ def _description(parameter: Parameter) -> str:
 
 def _node(context: LaunchContext) -> list[Node]:
     given = context.launch_configurations
-    if not Path(given["params_file"]).is_file():  # launch_ros would go on without it
-        raise UsageError(f"params_file '{given['params_file']}' is not there")
+    filed = parameters_in(Path(given["params_file"]), node_name(given))
     values = {parameter.name: _value(parameter, given) for parameter in PARAMETERS if given[parameter.name]}
     parameters = {name: _typed(value) for name, value in values.items()}
-    parameters["use_sim_time"] = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
+    if given["use_sim_time"]:
+        parameters["use_sim_time"] = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
+    cameras = values.get("cameras", _CAMERAS.accept(filed.get("cameras")))
     return [
         Node(
             **_executable(),
@@ -78,10 +86,10 @@ def _node(context: LaunchContext) -> list[Node]:
             namespace=LaunchConfiguration("namespace"),
             output="screen",
             ros_arguments=["--log-level", given["log_level"]],
-            remappings=_remappings(given, values.get("cameras", [])),
+            remappings=_remappings(given, cameras),
             parameters=[given["params_file"], parameters],
         ),
-        *_rviz(given, values.get("cameras", [])),
+        *_rviz(given, cameras),
     ]
 
 
@@ -99,9 +107,11 @@ def _typed(value: object) -> ParameterValue:
 
 
 def _remappings(given: dict[str, str], cameras: list[str]) -> list[tuple[str, str]]:
-    """Where the topics go; raises UsageError where several cameras would get one topic."""
+    """Where the topics go; raises UsageError where several cameras would get one topic, or there are none to name."""
     pairs = []
     for name, ours in _topics().items():
+        if not cameras and "{camera}" in given[name]:
+            raise UsageError(f"argument '{name}' has {{camera}} in it, but neither `cameras` nor params_file names any")
         if not cameras:
             pairs.append((ours, given[name]))
         elif "{camera}" in given[name]:

@@ -105,7 +105,7 @@ def test_in_real_time_the_sum_holds(ros, clip) -> None:
     [
         ("input:=/nowhere", "/nowhere does not exist; expected a rosbag2, a video or a folder of images"),
         ("bundle:=/nowhere", "model bundle '/nowhere' is not a folder"),
-        ("cameras:=[front, rear]", "evaluate.launch.py evaluates one camera: leave `cameras` out"),
+        ("cameras:=[front, rear]", "evaluate.launch.py evaluates one camera: leave `cameras` out, in params_file too"),
         ("rate:=fast", "'rate' must be a number of 0 or more, not 'fast'"),
     ],
 )
