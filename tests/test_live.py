@@ -53,21 +53,21 @@ class Bench:
         self.results: list[FramePoses] = []
         self.warnings: list[str] = []
         self.errors: list[Exception] = []
-        self.now, self.max_age = stamp(0), 0.0
+        self.now, self.max_age, self.max_wait = stamp(0), 0.0, 0.0
         make_bundle(folder / "bundle")
         pipeline = Pipeline.from_bundle(
             folder / "bundle", PipelineConfig(**{"max_gap": 60.0, **config}), detector=self.detect
         )
         self.stream = Stream(
             pipeline, self.results.append, warn=lambda about, sentence: self.warnings.append(sentence),
-            now=lambda: self.now, max_age=lambda: self.max_age,
+            now=lambda: self.now, max_age=lambda: self.max_age, max_wait=lambda: self.max_wait,
         )  # fmt: skip
         self.worker = LiveWorker([self.stream], failed=self.errors.append)
         self.worker.start()
 
     def detect(self, image: Any) -> Any:
         self.entered.release()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return no_boxes()
 
     def stamps(self) -> list[int]:
@@ -76,10 +76,14 @@ class Bench:
     def offer_and_wait(self, message: Any) -> None:
         self.stream.offer(message)
         until(lambda: not self.worker._inbox._items)
-        assert self.entered.acquire(timeout=10)
+        assert self.entered.acquire(timeout=60)
 
 
-def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def values(**given: Any) -> dict[str, Any]:
+    return {parameter.name: parameter.default for parameter in PARAMETERS} | given
+
+
+def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
@@ -113,6 +117,18 @@ def test_silence_answers_the_frames_that_wait_for_a_future(tmp_path: Path) -> No
     assert bench.stamps() == [stamp(number) for number in range(7)]
     assert bench.worker.stop(5)
     assert not bench.errors
+
+
+def test_a_shorter_patience_counts_for_a_worker_that_waits_already(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    for number in range(4):
+        bench.offer_and_wait(image_message(number))
+    until(lambda: len(bench.results) == 2)
+    bench.max_wait = 0.01
+    bench.worker.wake()
+    until(lambda: bench.stream.counts.waiting == 0)
+    assert bench.stamps() == [stamp(number) for number in range(4)]
+    assert bench.worker.stop(5)
 
 
 def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
@@ -204,10 +220,10 @@ def test_quantiles_and_line() -> None:
 
 def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
     make_bundle(tmp_path / "bundle")
-    values = {parameter.name: parameter.default for parameter in PARAMETERS} | {"bundle": str(tmp_path / "bundle")}
-    pipeline = load(values).pipeline()
+    given = values(bundle=str(tmp_path / "bundle"))
+    pipeline = load(given).pipeline()
     assert (pipeline.lookahead, pipeline.config) == (2, PipelineConfig())  # the defaults are the pipeline's own
-    other = load(values | {"lookahead": 1, "sticky": 0.0, "detect_every": 3, "max_gap": 2.5}).pipeline()
+    other = load(given | {"lookahead": 1, "sticky": 0.0, "detect_every": 3, "max_gap": 2.5}).pipeline()
     assert other.lookahead == 1
     assert (other.config.sticky, other.config.detect_every, other.config.max_gap) == (0.0, 3, 2.5)
 
@@ -216,6 +232,8 @@ def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
     ("values", "sentence"),
     [
         ({"provider": "abacus"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, not 'abacus'"),
+        ({"detector": "magic"}, "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
+        ({"detector": ".onnx"}, "parameter 'detector' must be hog, topic or the path of an .onnx file, not '.onnx'"),
         ({"sticky": 1.5}, "parameter 'sticky' must lie in 0 to 1, not 1.5"),
         ({"max_gap": 0.0}, "parameter 'max_gap' must lie in 0.001 to 3600, not 0.0"),
     ],
@@ -228,7 +246,14 @@ def test_wrong_values_are_refused_with_the_reason(values: dict, sentence: str) -
 
 @pytest.mark.parametrize(
     ("name", "value", "accepted"),
-    [("max_gap", 2, 2.0), ("threads", 2, 2), ("allow_cpu", True, True), ("bundle", "12", "12")],
+    [
+        ("max_gap", 2, 2.0),
+        ("threads", 2, 2),
+        ("allow_cpu", True, True),
+        ("bundle", "12", "12"),
+        ("detector", "topic", "topic"),
+        ("detector", "~/a b.ONNX", "~/a b.ONNX"),
+    ],
 )
 def test_a_value_is_taken_in_the_parameters_type(name: str, value: Any, accepted: Any) -> None:
     taken = next(parameter for parameter in PARAMETERS if parameter.name == name).accept(value)

@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
-from test_live import image_message, stamp, until
+from test_live import Bench, image_message, stamp, until, values
 
-from sdtc_ros.live.loading import load
-from sdtc_ros.live.parameters import PARAMETERS
-from sdtc_ros.live.stream import Stream
+from sdtc_ros.live.loading import load, load_model
+from sdtc_ros.live.stream import Arrival, Stream, change_over
 from sdtc_ros.live.worker import LiveWorker
 from sdtc_ros.poses import Boxes, FramePoses
 
@@ -33,8 +32,7 @@ class Cameras:
         self.batches: list[int] = []
         self.results: dict[str, list[FramePoses]] = {"a": [], "b": []}
         make_bundle(folder / "bundle")
-        values = {parameter.name: parameter.default for parameter in PARAMETERS}
-        loaded = load(values | {"bundle": str(folder / "bundle"), "lookahead": 0, "max_gap": 60.0})
+        loaded = load(values(bundle=str(folder / "bundle"), lookahead=0, max_gap=60.0))
         estimate = loaded.model.engine.estimate
         loaded.model.engine.estimate = lambda windows: (self.batches.append(len(windows)), estimate(windows))[1]
         loaded = replace(loaded, detector=self.detect)
@@ -50,13 +48,13 @@ class Cameras:
 
     def detect(self, image: Any) -> Boxes:
         self.entered.release()
-        assert self.gate.wait(10)
+        assert self.gate.wait(60)
         return Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
 
     def busy_with(self, name: str, number: int) -> None:
         """Have the worker hang in a frame, the gate being shut."""
         self.streams[name].offer(image_message(number))
-        assert self.entered.acquire(timeout=10)
+        assert self.entered.acquire(timeout=60)
 
 
 def test_the_newest_of_every_camera_is_answered_in_one_batch(tmp_path: Path) -> None:
@@ -97,10 +95,10 @@ def test_orders_are_carried_out_between_frames_or_cancelled(tmp_path: Path) -> N
     wrong = bench.worker.between_frames(lambda: 1 / 0)
     assert not done.done()
     bench.gate.set()
-    assert done.result(10) is None
+    assert done.result(60) is None
     assert seen == [1], "the frame at work came first"
     with pytest.raises(ZeroDivisionError):
-        wrong.result(10)
+        wrong.result(60)
     bench.gate.clear()
     bench.busy_with("b", 1)
     late = bench.worker.between_frames(lambda: seen.append(2))
@@ -120,10 +118,31 @@ def test_a_restarted_stream_answers_what_waits_and_gives_new_ids(tmp_path: Path)
     for number in range(2):
         stream.offer(image_message(number))
         until(lambda number=number: len(results) == number + 1)
-    bench.worker.between_frames(stream.restart).result(10)
+    bench.worker.between_frames(stream.restart).result(60)
     stream.offer(image_message(2))
     until(lambda: len(results) == 3)
     ids = [[pose.track_id for pose in result.poses] for result in results]
     assert ids[0] == ids[1] and len(ids[2]) == 1
     assert ids[2][0] > ids[0][0]
     assert bench.worker.stop(5)
+
+
+def test_streams_change_over_together_or_not_at_all(tmp_path: Path) -> None:
+    benches = [Bench(tmp_path / name) for name in ("front", "rear")]
+    for bench in benches:
+        bench.offer_and_wait(image_message(0))
+        until(lambda: bench.stream.counts.taken == 1)  # noqa: B023
+        assert bench.worker.stop(5)
+        bench.stream.open(lambda arrival: False)
+        bench.stream.take(Arrival(image_message(1), 0))
+    streams, before = [bench.stream for bench in benches], [bench.stream.pipeline for bench in benches]
+    other = load_model(values(bundle=str(make_bundle(tmp_path / "other", delta=1).folder)))
+    rear = streams[1]
+    rear._publish = lambda result: 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        change_over(streams, other)
+    assert [stream.pipeline for stream in streams] == before, "no camera may be left on another engine"
+    rear._publish = benches[1].results.append
+    change_over(streams, other)
+    assert {id(stream.pipeline.engine) for stream in streams} == {id(other.engine)}
+    assert benches[0].stamps() == [stamp(1)], "what waited is answered once"

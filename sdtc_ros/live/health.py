@@ -80,7 +80,7 @@ class Figures:
 
 
 class Meter:
-    """Collects one camera's figures; `answered` may be called in another thread than `figures`."""
+    """Collects one camera's figures, in any thread."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
@@ -100,13 +100,13 @@ class Meter:
         """The last seconds' figures, `counts` being what was counted since the start; call it about once a second."""
         moment = self._clock()
         total = replace(counts)
-        if total.received != self._heard:
-            self._heard, self._heard_at = total.received, moment
-        while len(self._past) > 1 and self._past[1][0] <= moment - WINDOW:
-            self._past.popleft()
-        begin, earlier = self._past[0]
-        self._past.append((moment, total))
         with self._lock:
+            if total.received != self._heard:
+                self._heard, self._heard_at = total.received, moment
+            while len(self._past) > 1 and self._past[1][0] <= moment - WINDOW:
+                self._past.popleft()
+            begin, earlier = self._past[0]
+            self._past.append((moment, total))
             recent = [answer for answer in self._answers if answer[0] >= moment - WINDOW]
         return Figures(
             seconds=moment - begin,

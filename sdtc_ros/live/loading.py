@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdtc_ros.errors import UsageError
 from sdtc_ros.live.parameters import HOG, TOPIC, check_all
 
 if TYPE_CHECKING:
@@ -107,8 +106,6 @@ def _detector(values: Mapping[str, Any]) -> Detector | None:
         from sdtc_ros.detection import HogDetector
 
         return HogDetector()
-    if not which.lower().endswith(".onnx"):
-        raise UsageError(f"parameter 'detector' must be hog, topic or the path of an .onnx file, not '{which}'")
     from sdtc_ros.onnx_detector import OnnxDetector
 
     return OnnxDetector(

@@ -28,9 +28,9 @@ _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: 
 class Parameter:
     """One parameter; its type is its default's.
 
-    low, high: the range of a number, both allowed; choices: its only values; pattern: what every text of a list
-    must match, and in words; dynamic: takes effect when it is set, or as `effect` says; read_only: never set again
-    after the start. All others are read when the node is configured.
+    low, high: the range of a number, both allowed; choices: its only values; pattern: what a text, or every
+    text of a list, must match, and in words; dynamic: takes effect when it is set, or as `effect` says; read_only:
+    never set again after the start. All others are read when the node is configured.
     """
 
     name: str
@@ -75,6 +75,8 @@ class Parameter:
             raise UsageError(f"parameter '{self.name}' must be one of {listed}, not '{value}'")
         if isinstance(value, list):
             self._check_list(value)
+        elif isinstance(value, str) and self.pattern and not re.fullmatch(self.pattern[0], value):
+            raise UsageError(f"parameter '{self.name}' must be {self.pattern[1]}, not '{value}'")
         if self.low is None or self.high is None or isinstance(value, (str, list)):
             return
         if not self.low <= value <= self.high:
@@ -115,6 +117,7 @@ PARAMETERS = (
     Parameter(
         "detector", HOG, "where person boxes come from: hog (OpenCV's, upright people), the path of an .onnx file, or "
         "topic: another process sends them, as vision_msgs/Detection2DArray on `detections`",
+        pattern=(r"hog|topic|.+\.[oO][nN][nN][xX]", "hog, topic or the path of an .onnx file"),
     ),
     Parameter(
         "detections_tolerance", 0.0, "detector topic: seconds by which the stamps of image and detections may differ; "

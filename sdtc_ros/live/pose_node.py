@@ -46,10 +46,13 @@ class PoseNode(LifecycleNode):
         self.cameras: list[Camera] = []
         self.worker: LiveWorker | None = None
         self.model: Model | None = None
+        self.configuration = 0  # how often one was given up: what was begun for an earlier one is not for the present
+        self.stage = "unconfigured"  # of the lifecycle, in words
+        self._settled = False  # whether the pipelines have the parameters' present values
         self._timeless = Silence()
         self._litter = False  # something large was given up
         self._ended = ended
-        self.parameters = RosParameters(self)
+        self.parameters = RosParameters(self, self._parameters_changed)
         self.shared = Shared(self)
         self._own_services = Services(self)
         self._log_handler = _RosLogHandler(self.get_logger())
@@ -68,27 +71,34 @@ class PoseNode(LifecycleNode):
 
     def end(self) -> None:
         """Shut down from whatever state; one that was shut down before stays so."""
+        if self.error is not None:
+            with suppress(Exception):  # the last diagnostics say why; what goes wrong here must not hide it
+                self.shared.every_second()
         with suppress(RuntimeError):  # finalized already, or in the middle of a transition that was abandoned
             self.trigger_shutdown()
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load and warm the model, make the cameras and their publishers."""
+        self.stage = "configuring"
         try:
             self.shared.configure()
+            self.shared.every_second()  # nothing else is heard of the node until the model is loaded
             loaded = load(self.parameters.values())
             for name in self.parameters["cameras"] or [""]:
                 self.cameras.append(Camera(self, name, loaded.pipeline()))
         except Exception as error:  # rclpy would swallow it
             self._free()
+            self.stage = "unconfigured"
             return self._refused(error)
         self.model = loaded.model
-        self.parameters.configured = True
+        self.parameters.configured, self.stage = True, "inactive"
         self.get_logger().info(self.describe_model())
         settle()
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Begin to work and subscribe to the images."""
+        self._settled = False
         try:
             self.worker = LiveWorker(
                 [camera.stream for camera in self.cameras], failed=self._failed, before_round=self._settle
@@ -99,22 +109,26 @@ class PoseNode(LifecycleNode):
         except Exception as error:
             self._stop(None)
             return self._refused(error)
+        self.stage = "active"
         return super().on_activate(state)
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Unsubscribe and stop working."""
         self._stop(None)  # a worker left behind would share the pipelines with the next one
+        self.stage = "inactive"
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Free the model and its device."""
         self._free()
+        self.stage = "unconfigured"
         return super().on_cleanup(state)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop and free, from whatever state."""
         self._stop(STOP_SECONDS)
         self._free()
+        self.stage = "finalized"
         return super().on_shutdown(state)
 
     def describe_model(self) -> str:
@@ -128,17 +142,28 @@ class PoseNode(LifecycleNode):
 
     def _settle(self) -> None:
         """Let parameters that were set count for the next frames (worker's thread)."""
+        if self._settled:
+            return
+        self._settled = True
         config = pipeline_config(self.parameters.values())
         for camera in self.cameras:
             if camera.stream.pipeline.config != config:
                 camera.stream.pipeline.configure(config)
+
+    def _parameters_changed(self) -> None:
+        self._settled = False
+        if self.worker is not None:
+            self.worker.wake()
 
     def _every_second(self) -> None:
         if self._litter:  # cameras and what they made hold each other and the engine, the executor held them till now
             give_back()
             self._litter = False
         for camera in self.cameras:
-            camera.every_second()
+            try:
+                camera.every_second()
+            except Exception:  # the poses do not depend on it
+                camera.warn("every second", f"what is to be done every second failed: {traceback.format_exc()}")
         self._watch_clock()
         self.shared.every_second()
 
@@ -160,7 +185,6 @@ class PoseNode(LifecycleNode):
         """End the node: its worker cannot go on."""
         self.error = error
         self._tell(error)
-        self.shared.every_second()  # the last diagnostics say why
         self._ended.set()
 
     def _tell(self, error: Exception) -> None:
@@ -183,6 +207,7 @@ class PoseNode(LifecycleNode):
         for camera in self.cameras:
             camera.close()
         self.cameras, self.model = [], None
+        self.configuration += 1
         self.parameters.configured = False
         self._litter = True
 

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor, SetParametersResult
@@ -23,10 +24,13 @@ _BY_NAME = {parameter.name: parameter for parameter in PARAMETERS}
 class RosParameters:
     """The parameters of a node; `configured` says whether those that only count when configured are in use."""
 
-    def __init__(self, node: Node) -> None:
-        """Declare them all; raises UsageError for one that was given a value it must not have."""
+    def __init__(self, node: Node, changed: Callable[[], None]) -> None:
+        """Declare them all; `changed` is called (executor's thread) when a value was set.
+
+        Raises UsageError for a parameter that was given a value it must not have.
+        """
         self.configured = False
-        self._node = node
+        self._node, self._changed = node, changed
         for parameter in PARAMETERS:
             self._declare(parameter)
         node.add_on_set_parameters_callback(self._check_new_values)
@@ -65,6 +69,8 @@ class RosParameters:
             if self.configured and not parameter.dynamic and not parameter.read_only:
                 reason = f"'{new.name}' is read when the node is configured: deactivate it and clean it up first"
                 return SetParametersResult(successful=False, reason=reason)
+        if self._node.executor is not None:  # when this is over and the values are set; Humble has no callback for that
+            self._node.executor.create_task(self._changed)
         return SetParametersResult(successful=True)
 
 

@@ -16,6 +16,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -25,6 +27,7 @@ from std_srvs.srv import Trigger
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.loading import Model, load_model
 from sdtc_ros.live.memory import trim
+from sdtc_ros.live.stream import change_over
 
 if TYPE_CHECKING:
     from sdtc_ros.live.pose_node import PoseNode
@@ -46,11 +49,11 @@ class Services:
         node = self._node
         if not node.cameras:
             return _answer(response, NOT_CONFIGURED, success=False)
-        values = node.parameters.values()
+        values, configuration = node.parameters.values(), node.configuration
         node.get_logger().info(f"loading {values['bundle'] or 'the model shipped with the package'} beside the present")
         try:
             model = await self._in_background(lambda: load_model(values))
-            while not await self._between_frames(lambda: self._change_over(model)):
+            while not await self._between_frames(lambda: self._change_over(model, configuration)):
                 pass  # deactivated while it waited: then at once
         except SdtcError as error:
             return self._refused(response, f"the present model works on: {error}")
@@ -58,8 +61,9 @@ class Services:
             return self._refused(response, f"the present model works on: {type(error).__name__}: {error}")
         if node.model is not model:
             return self._refused(response, "the node was cleaned up while the model was loading")
+        words = node.describe_model()  # now: the node may be cleaned up while this waits
         await self._in_background(trim)  # the old model's memory
-        return _answer(response, node.describe_model(), success=True)
+        return _answer(response, words, success=True)
 
     async def _reset_tracks(self, request: Any, response: Any) -> Any:
         node = self._node
@@ -73,13 +77,13 @@ class Services:
         for camera in self._node.cameras:
             camera.stream.restart()
 
-    def _change_over(self, model: Model) -> None:
-        """Put all cameras on the model, or none (worker's thread, or the executor's where there is no worker)."""
-        streams = [camera.stream for camera in self._node.cameras]
-        heirs = [stream.pipeline.successor(model.bundle, model.engine) for stream in streams]
-        for stream, heir in zip(streams, heirs, strict=True):
-            stream.replace(heir)
-        if streams:
+    def _change_over(self, model: Model, configuration: int) -> None:
+        """Put all cameras on the model, or none (worker's thread, or the executor's where there is no worker).
+
+        None either where the node's configuration is no longer the one that the model was loaded for.
+        """
+        if self._node.configuration == configuration:
+            change_over([camera.stream for camera in self._node.cameras], model)
             self._node.model = model
 
     async def _between_frames(self, action: Callable[[], None]) -> bool:
@@ -97,14 +101,17 @@ class Services:
 
     async def _in_background(self, work: Callable[[], T]) -> T:
         """What `work`, called in a thread of its own, returns or raises."""
-        future: Any = Future(executor=self._node.executor)
+        executor: Any = self._node.executor  # now: once that has ended, the node has none
+        future: Any = Future(executor=executor)
 
         def run() -> None:
             try:
-                future.set_result(work())
-            except BaseException as error:  # a cancelled future's is no Exception
-                future.set_exception(error)
-            self._node.executor.wake()
+                tell = partial(future.set_result, work())
+            except Exception as error:
+                tell = partial(future.set_exception, error)
+            with suppress(Exception):  # the executor has ended: nobody waits any more
+                tell()
+                executor.wake()
 
         threading.Thread(target=run, name="sdtc-service", daemon=True).start()
         result: T = await future

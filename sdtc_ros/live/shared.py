@@ -18,8 +18,8 @@ from sdtc_ros.engine.onnx import PROVIDERS
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.aside import Aside
 from sdtc_ros.live.health import Health, Level, Limits, camera_health, memory_bytes, node_health, to_diagnostics
-from sdtc_ros.live.hri import Bodies
-from sdtc_ros.live.qos import OVERRIDABLE, PublisherEventCallbacks, reliable
+from sdtc_ros.live.hri import TRACKED, Bodies
+from sdtc_ros.live.qos import OVERRIDABLE, PublisherEventCallbacks, make_publisher, reliable
 from sdtc_ros.live.silence import why_silent
 from sdtc_ros.messages import message_types, ros_message, to_header
 from sdtc_ros.poses import FramePoses
@@ -34,7 +34,7 @@ _SHORT_NAMES = {runtime: name for name, runtime in PROVIDERS.items()}
 
 
 class Shared:
-    """Outputs of the node as a whole; diagnostics are sent in every state of its lifecycle."""
+    """Outputs of the node as a whole; diagnostics are sent in every state of its lifecycle, and when it configures."""
 
     def __init__(self, node: PoseNode) -> None:
         """Make the publisher of the diagnostics."""
@@ -90,7 +90,7 @@ class Shared:
         cameras, memory, error = self._node.cameras, memory_bytes(), _sentence(self._node.error)
         values = {"cameras": str(len(cameras)), "memory (MB)": "unknown" if memory is None else f"{memory / 1e6:.0f}"}
         if not cameras:
-            return node_health(self._name, "unconfigured", values=values, error=error)
+            return node_health(self._name, self._node.stage, values=values, error=error)
         pipeline, asked = cameras[0].stream.pipeline, str(self._node.parameters["provider"])
         providers = getattr(pipeline.engine, "providers", [])
         values |= {
@@ -100,12 +100,16 @@ class Shared:
             "lookahead (frames)": str(pipeline.lookahead),
             "engine": ", ".join(providers) or type(pipeline.engine).__name__,
         }
-        state = "inactive" if self._node.worker is None else "active"
         device = _SHORT_NAMES.get(providers[0], providers[0]) if providers else asked
-        return node_health(self._name, state, values=values, asked=asked, device=device, error=error)
+        return node_health(self._name, self._node.stage, values=values, asked=asked, device=device, error=error)
 
     def _publisher_of_body(self, kind: Any, topic: str) -> Any:
-        """A publisher that the worker's thread may make and destroy: it has nothing for the executor to wait for."""
+        """A publisher that the worker's thread may make and destroy: it has nothing for the executor to wait for.
+
+        But the list of bodies is made and destroyed by the executor, and is like all other topics.
+        """
+        if topic == TRACKED:
+            return make_publisher(self._node, kind, topic, reliable(1), self._node.get_logger().warning)
         silent = PublisherEventCallbacks(use_default_callbacks=False)
         return self._node.create_publisher(kind, topic, reliable(1), event_callbacks=silent)
 

@@ -12,7 +12,7 @@ Knows no ROS, only messages' attributes. `offer` is called in the subscriber's t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 from sdtc_ros.batch import Pending
 from sdtc_ros.errors import InputError
 from sdtc_ros.image_messages import frame_of_message
+from sdtc_ros.live.loading import Model
 from sdtc_ros.live.statistics import Counts, Report
 from sdtc_ros.messages import stamp_of
 from sdtc_ros.pipeline import Pipeline
@@ -101,7 +102,8 @@ class Stream:
 
     def pass_on(self, message: Any, companion: Any = None) -> None:
         """Put a message that was received where the worker finds it."""
-        if self._put is not None and self._put(Arrival(message, self._now(), companion)):
+        put = self._put  # `close` may come at any time
+        if put is not None and put(Arrival(message, self._now(), companion)):
             self.counts.replaced += 1
 
     def leave_unmatched(self) -> None:
@@ -142,11 +144,6 @@ class Stream:
         """Answer what waits, then begin tracks and windows anew; track ids go on counting."""
         self.answer_waiting()
         self.pipeline.reset()
-
-    def replace(self, pipeline: Pipeline) -> None:
-        """Answer what waits, then go on with another pipeline (see Pipeline.successor)."""
-        self.answer_waiting()
-        self.pipeline = pipeline
 
     def hand_on(self, result: FramePoses) -> None:
         """Give an answer out, and count it; nothing after `close`."""
@@ -200,3 +197,16 @@ class Stream:
                 "that was set, two cameras on one topic?): tracks and windows begin anew",
             )
         self._newest = stamp
+
+
+def change_over(streams: Sequence[Stream], model: Model) -> None:
+    """Answer what waits in all streams, then put them all on another model, with their people and ids.
+
+    Whatever is raised on the way, the streams still share one engine: the present one. Raises UsageError where the
+    model's delta is smaller than the lookahead asked for.
+    """
+    heirs = [stream.pipeline.successor(model.bundle, model.engine) for stream in streams]
+    for stream in streams:
+        stream.answer_waiting()
+    for stream, heir in zip(streams, heirs, strict=True):
+        stream.pipeline = heir

@@ -97,6 +97,10 @@ class LiveWorker:
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def wake(self) -> None:
+        """Have the thread look at once what the settings are now, and how long it may wait by them."""
+        self._inbox.wake()
+
     def between_frames(self, action: Callable[[], object]) -> Future[None]:
         """Have `action` called in the worker's thread when it is at no frame; done, or holding its error, after that.
 
@@ -106,7 +110,7 @@ class LiveWorker:
         self._orders.append((action, done))
         if self._inbox.closed:
             self._close()
-        self._inbox.wake()
+        self.wake()
         return done
 
     def _run(self) -> None:

@@ -169,9 +169,48 @@ def test_reload_and_reset_in_other_states(ros, models, hand, tmp_path: Path) -> 
     assert success and "sdtc-tiny" in words, "the empty name is the shipped model's"
 
 
-def start_unconfigured(ros: Any, models: list[str]) -> Running:
+# the node, with a reload whose steps take a long time
+RELOADS_LONG = """
+import sys, time
+import sdtc_ros.node
+import sdtc_ros.live.services as services
+def slowly(step, does):
+    def slow(*args):
+        print(f"{step} now", flush=True)
+        time.sleep(4)
+        return does(*args)
+    return slow
+services.load_model = slowly("loading", services.load_model)
+services.trim = slowly("trimming", services.trim)
+sys.exit(sdtc_ros.node.main())
+"""
+
+
+@pytest.mark.parametrize("step", ["loading", "trimming"])
+def test_a_cleanup_during_a_reload_is_the_later_word(ros, models, hand, step, tmp_path: Path) -> None:
+    node = start_unconfigured(ros, models, "-c", RELOADS_LONG)
+    assert hand.transition("configure")
+    other = make_bundle(tmp_path / "other", delta=1).folder
+    assert hand.set("bundle", str(other))[0]
+    call = ros.start("ros2", "service", "call", "/sdtc_pose/reload", "std_srvs/srv/Trigger")
+    node.wait_for(f"{step} now")
+    assert hand.transition("cleanup")
+    assert hand.set("bundle", models[0].split(":=")[1])[0]
+    assert hand.transition("configure")
+    call.wait_for("message=")
+    if step == "loading":
+        assert "success=False, message='the node was cleaned up while the model was loading'" in call.log
+    else:
+        assert f"success=True, message='model fake ({other})" in call.log
+    success, words = hand.trigger("/sdtc_pose/reload")
+    assert success and "lookahead 2 frames" in words
+    assert hand.transition("activate"), "the node lives"
+    assert "Traceback" not in node.log
+
+
+def start_unconfigured(ros: Any, models: list[str], *how: str) -> Running:
     given = [word for parameter in (*models, "autostart:=false") for word in ("-p", parameter)]
-    return ros.start(sys.executable, "-m", "sdtc_ros.node", "--ros-args", *given)
+    return ros.start(sys.executable, *(how or ("-m", "sdtc_ros.node")), "--ros-args", *given)
 
 
 def test_a_model_that_does_not_fit_the_lookahead_is_refused(ros, models, hand, tmp_path: Path) -> None:

@@ -68,6 +68,7 @@ def test_describe_on_the_command_line(ros, models) -> None:
         ("max_age", "soon", "Wrong parameter type"),
         ("transport", "pigeon", "parameter 'transport' must be one of raw, compressed, not 'pigeon'"),
         ("lookahead", 1, "'lookahead' is read when the node is configured: deactivate it and clean it up first"),
+        ("detector", "magic", "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
         ("cameras", ["a"], "'cameras' is read when the node is configured: deactivate it and clean it up first"),
         ("cameras", ["a-b"], "parameter 'cameras' must hold names of ROS (letters, digits, _), not 'a-b'"),
     ],
@@ -97,6 +98,19 @@ def test_dynamic_parameters_count_at_once(ros, models, hand) -> None:
                         ("max_silence", 0.0), ("statistics_period", 0.0)):  # fmt: skip
         assert hand.set(name, value) == [True, ""], name
     assert people(3) == 1
+
+
+@pytest.mark.parametrize("name", ["max_wait", "max_gap"])
+def test_a_shorter_patience_counts_for_frames_that_wait_already(ros, models, hand, name) -> None:
+    start(ros, models, "max_gap:=3600.0")
+    hand.camera("/image")
+    hand.listen("/sdtc/poses")
+    for number in range(4):
+        hand.image("/image", number)
+        hand.heard("/sdtc/poses", count=number - 1, patience=5.0)
+    answered = len(hand.heard("/sdtc/poses", count=5, patience=0.5))
+    assert hand.set(name, 0.2) == [True, ""]
+    assert len(hand.heard("/sdtc/poses", count=answered + 2)) == answered + 2, "the last two frames waited"
 
 
 @pytest.mark.parametrize(
