@@ -51,6 +51,21 @@ for path, above, arguments in json.loads(sys.argv[1]):
         told.append(str(error))
 print(json.dumps(told))
 """
+# what evaluate.launch.py makes of the ends of processes
+ENDS = """
+import json, sys
+from types import SimpleNamespace
+from launch.launch_description_sources.python_launch_file_utilities import load_python_launch_file_as_module
+ended = load_python_launch_file_as_module(sys.argv[1])._ended
+context = SimpleNamespace(is_shutdown=False, launch_configurations={"name": "eyes"})
+told = []
+for words, status in json.loads(sys.argv[2]):
+    try:
+        told.append(len(ended(SimpleNamespace(cmd=words, returncode=status), context)))
+    except Exception as error:
+        told.append(str(error))
+print(json.dumps(told))
+"""
 EVALUATED = ["input:=bag", "out:=results"]
 
 
@@ -117,4 +132,19 @@ def test_the_evaluation_refuses_the_cameras_of_params_file(ros) -> None:
     filed = params_file(ros, cameras=["front", "rear"])
     assert launched(ros, "evaluate.launch.py", [*EVALUATED, filed]) == [
         "evaluate.launch.py evaluates one camera: leave `cameras` out, in params_file too"
+    ]
+
+
+def test_the_evaluation_ends_with_its_own_end_or_the_nodes_not_with_rviz(ros) -> None:
+    rviz, node, evaluation = ["rviz2", "-d", "x"], ["python3", "-r", "__node:=eyes"], ["-r", "__node:=sdtc_evaluation"]
+    cases = [[rviz, 0], [rviz, 1], [node, 0], [node, 4], [evaluation, 0], [evaluation, 3]]
+    done = ros.run(sys.executable, "-c", ENDS, ROOT / "launch" / "evaluate.launch.py", json.dumps(cases))
+    assert done.returncode == 0, done.stdout
+    assert json.loads(done.stdout.splitlines()[-1]) == [
+        0,
+        0,
+        "the node ended with status 0; why is in its log above",
+        "the node ended with status 4; why is in its log above",
+        1,  # the shutdown of all
+        "the evaluation ended with status 3; why is in its log above",
     ]
