@@ -62,7 +62,11 @@ class MatchedSource(ImageSource):
         self._detections: Any = camera.subscription(
             Detection2DArray, camera.topic(DETECTIONS), self._matcher.detections, depth=10
         )
-        super().__init__(camera)
+        try:
+            super().__init__(camera)
+        except Exception:
+            camera.node.destroy_subscription(self._detections)
+            raise
         camera.info(f"waiting for person boxes on {self._detections.topic_name}")
 
     def _hear(self, message: Any) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from sdtc_ros.errors import InputError
+from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.image_messages import fill_image_message
 from sdtc_ros.live.aside import annotated_image, annotated_size, to_jpeg
 from sdtc_ros.live.camera_model import camera_model, scaled_info
@@ -128,10 +128,16 @@ class Calibration:
         if not self._wanted():
             self.close()
         elif self._subscription is None:
-            self._subscription = self._camera.subscription(CameraInfo, self.topic, self._heard)
-            self._since = monotonic()
+            self._subscribe()
         elif self.newest is None and monotonic() - self._since >= PATIENCE:
             self._camera.warn("camera_info", f"markers wait for camera_info, but none comes on {self.topic}")
+
+    def _subscribe(self) -> None:
+        try:
+            self._subscription = self._camera.subscription(CameraInfo, self.topic, self._heard)
+        except UsageError as error:  # its qos_overrides are read only now: the poses do not depend on them
+            self._camera.warn("camera_info", f"there are no markers: {error}")
+        self._since = monotonic()
 
     def close(self) -> None:
         """Cease to listen, and forget."""
