@@ -31,10 +31,10 @@ from benchmarks.measure import CLOCKS, Clip, Clock, check_options, clip_seconds,
 from benchmarks.models import chosen_bundle  # noqa: E402
 from benchmarks.report import settings, surroundings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.batch import CropBuffer, process_together  # noqa: E402
+from sdtc_ros.batch import CropBuffer  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
 from sdtc_ros.errors import SdtcError  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together  # noqa: E402
 
 CAMERAS = PEOPLE = (1, 2, 4)
 

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +24,8 @@ import numpy.typing as npt
 from sdtc_ros.crops import crop_images, spread_to_image, to_image
 from sdtc_ros.engine import Engine, FloatArray
 from sdtc_ros.errors import UsageError
-from sdtc_ros.poses import Boxes, Frame, FramePoses, Pose
-from sdtc_ros.window import Keyframe
-
-if TYPE_CHECKING:
-    from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.window import Keyframe, WindowRing
 
 Timings = dict[str, float]
 
@@ -38,10 +34,13 @@ Timings = dict[str, float]
 class Pending:
     """A keyframe whose turn has come; to be answered before its pipeline takes another frame.
 
-    timings: seconds by stage spent so far on the frame that came in.
+    ring, engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the
+    frame that came in.
     """
 
-    pipeline: Pipeline
+    ring: WindowRing
+    engine: Engine
+    input_size: tuple[int, int]
     keyframe: Keyframe
     timings: Timings
 
@@ -60,24 +59,12 @@ class CropBuffer:
         return self._crops[:count]
 
 
-def process_together(
-    inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]], buffer: CropBuffer | None = None
-) -> list[FramePoses | None]:
-    """One frame for each of several pipelines that share an engine: what `Pipeline.process` gives, in their order.
-
-    Raises InputError as that does, UsageError where the engines differ. No pipeline may occur twice.
-    """
-    pending = [pipeline.take(frame, boxes) for pipeline, frame, boxes in inputs]
-    answers = iter(answer([one for one in pending if one is not None], buffer or CropBuffer()))
-    return [None if one is None else next(answers) for one in pending]
-
-
 def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     """The poses of all keyframes, each of another pipeline, with at most one `encode` and one `estimate`.
 
     The stages encode and estimate are shared: every answer's timings say how long they took for all.
     """
-    if any(one.pipeline.engine is not pending[0].pipeline.engine for one in pending):
+    if any(one.engine is not pending[0].engine for one in pending):
         raise UsageError("pipelines that are answered together must share one engine")
     _encode([one for one in pending if len(one.keyframe.missing)], buffer)
     inhabited = [one for one in pending if len(one.keyframe.rows)]
@@ -93,18 +80,18 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
     if not pending:
         return
     counts = [len(one.keyframe.missing) for one in pending]
-    crops = buffer.take(sum(counts), pending[0].pipeline.bundle.input_size)
+    crops = buffer.take(sum(counts), pending[0].input_size)
     done = 0
     for one in pending:
         with timed([one.timings], "crop"):
-            for frame, boxes in one.pipeline.ring.crops_by_frame(one.keyframe.missing):
+            for frame, boxes in one.ring.crops_by_frame(one.keyframe.missing):
                 part = crops[done : done + len(boxes)]
-                crop_images(frame.image, boxes, one.pipeline.bundle.input_size, out=part)
+                crop_images(frame.image, boxes, one.input_size, out=part)
                 done += len(boxes)
     with timed([one.timings for one in pending], "encode"):
-        handles = _engine(pending).encode(crops)
+        handles = pending[0].engine.encode(crops)
         for one, count in zip(pending, counts, strict=True):
-            one.pipeline.ring.store(one.keyframe.missing, handles[:count])
+            one.ring.store(one.keyframe.missing, handles[:count])
             del handles[:count]
 
 
@@ -113,19 +100,15 @@ def _estimate(pending: Sequence[Pending]) -> list[tuple[FloatArray, FloatArray]]
     if not pending:
         return []
     with timed([one.timings for one in pending], "estimate"):
-        windows = [window for one in pending for window in one.pipeline.ring.tokens(one.keyframe)]
-        keypoints, spread = _engine(pending).estimate(windows)
+        windows = [window for one in pending for window in one.ring.tokens(one.keyframe)]
+        keypoints, spread = pending[0].engine.estimate(windows)
     ends = np.cumsum([len(one.keyframe.rows) for one in pending])[:-1]
     return list(zip(np.split(keypoints, ends), np.split(spread, ends), strict=True))
 
 
-def _engine(pending: Sequence[Pending]) -> Engine:
-    return pending[0].pipeline.engine
-
-
 def _poses(pending: Pending, keypoints: FloatArray, spread: FloatArray) -> list[Pose]:
     """Crop pixels -> image pixels, and one Pose a person, in the order of the keyframe's boxes."""
-    keyframe, size = pending.keyframe, pending.pipeline.bundle.input_size
+    keyframe, size = pending.keyframe, pending.input_size
     with timed([pending.timings], "decode"):
         placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
         spread = spread_to_image(spread, keyframe.crops, size)

@@ -14,6 +14,7 @@ in `window`. Knows no ROS and no files.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -195,7 +196,19 @@ class Pipeline:
         with timed([timings], "track"):
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
-        return Pending(self, keyframe, timings)
+        return Pending(self.ring, self.engine, self.bundle.input_size, keyframe, timings)
+
+
+def process_together(
+    inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]], buffer: CropBuffer | None = None
+) -> list[FramePoses | None]:
+    """One frame for each of several pipelines that share an engine: what `Pipeline.process` gives, in their order.
+
+    Raises InputError as that does, UsageError where the engines differ. No pipeline may occur twice.
+    """
+    pending = [pipeline.take(frame, boxes) for pipeline, frame, boxes in inputs]
+    answers = iter(answer([one for one in pending if one is not None], buffer or CropBuffer()))
+    return [None if one is None else next(answers) for one in pending]
 
 
 def _check_image(frame: Frame) -> None:

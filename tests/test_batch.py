@@ -15,10 +15,10 @@ import pytest
 from fake_bundle import make_bundle
 from test_pipeline import CountingEngine, scene
 
-from sdtc_ros.batch import CropBuffer, answer, process_together
+from sdtc_ros.batch import CropBuffer, answer
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.errors import UsageError
-from sdtc_ros.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together
 from sdtc_ros.poses import FramePoses
 
 
