@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""rosbag2 in and out (MCAP or SQLite) without a ROS installation; the only file that imports a bag library.
+"""rosbag2 in and out (MCAP or SQLite) without a ROS installation; only this file and `typestore` import a bag library.
 
 Reading yields the frames of one image topic under their header stamps, and of a damaged bag what is left of it.
 Writing gives a bag of metadata version 8 (Humble to Jazzy play it) and closes it whatever happens.
@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -38,22 +37,12 @@ from sdtc_ros.messages import (
 from sdtc_ros.poses import Frame, FramePoses
 from sdtc_ros.salvage import Record, salvage
 from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.typestore import typestore
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 STORAGE_SUFFIXES = (".mcap", ".db3")
 ANNOTATED_TOPIC = "/sdtc/image_annotated/compressed"
-
-# vision_msgs 4.x (Humble to Jazzy), fields only: the library knows no vision_msgs of its own.
-_VISION_MSGS = {
-    "Point2D": "float64 x\nfloat64 y\n",
-    "Pose2D": "vision_msgs/Point2D position\nfloat64 theta\n",
-    "BoundingBox2D": "vision_msgs/Pose2D center\nfloat64 size_x\nfloat64 size_y\n",
-    "ObjectHypothesis": "string class_id\nfloat64 score\n",
-    "ObjectHypothesisWithPose": "ObjectHypothesis hypothesis\ngeometry_msgs/PoseWithCovariance pose\n",
-    "Detection2D": "std_msgs/Header header\nObjectHypothesisWithPose[] results\nBoundingBox2D bbox\nstring id\n",
-    "Detection2DArray": "std_msgs/Header header\nDetection2D[] detections\n",
-}
 
 
 @dataclass(frozen=True, order=True)
@@ -63,17 +52,6 @@ class BagTopic:
     name: str
     type: str
     count: int
-
-
-@lru_cache(maxsize=1)
-def typestore() -> Any:
-    """The bag library's message types, with vision_msgs added to them."""
-    from rosbags.typesys import Stores, get_types_from_msg, get_typestore
-
-    store = get_typestore(Stores.ROS2_HUMBLE)
-    for name, fields in _VISION_MSGS.items():
-        store.register(get_types_from_msg(fields, f"vision_msgs/msg/{name}"))
-    return store
 
 
 def bag_message_types() -> MessageTypes:

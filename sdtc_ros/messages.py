@@ -29,6 +29,7 @@ import numpy.typing as npt
 from sdtc_ros.errors import InputError
 from sdtc_ros.poses import FramePoses
 from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.typestore import typestore
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -167,9 +168,7 @@ def _types_at_hand() -> MessageTypes:
     try:
         return message_types(ros_message)
     except ImportError:
-        from sdtc_ros.bag import bag_message_types
-
-        return bag_message_types()
+        return message_types(lambda name: typestore().types[name])
 
 
 def _to_detection(

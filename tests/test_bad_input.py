@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from fake_bundle import make_bundle
 
-from sdtc_ros.bag import BagReader, BagWriter, bag_message_types, typestore
+from sdtc_ros.bag import BagReader, BagWriter, bag_message_types
 from sdtc_ros.messages import POSES_TOPIC, to_header
 from sdtc_ros.poses import Frame, FramePoses
 from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.typestore import typestore
 
 ROOT = Path(__file__).resolve().parents[1]
 

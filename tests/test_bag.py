@@ -19,13 +19,13 @@ from sdtc_ros.bag import (
     choose_image_topic,
     is_bag,
     read_images,
-    typestore,
 )
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.images import UnknownEncodingError
 from sdtc_ros.messages import POSES_TOPIC, POSES_TYPE, poses_from_message, to_header
 from sdtc_ros.poses import Frame, FramePoses
 from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.typestore import typestore
 
 START = 1_763_700_000_000_000_001
 STAMPS = [START + i * 33_366_700 for i in range(12)]

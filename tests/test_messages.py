@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdtc_ros.bag import BagWriter, bag_message_types, read_poses, typestore
+from sdtc_ros.bag import BagWriter, bag_message_types, read_poses
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.messages import POSES_TYPE, PoseArrays, message_from_poses, poses_from_message, to_detections
 from sdtc_ros.poses import Frame, FramePoses, Pose
 from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK
+from sdtc_ros.typestore import typestore
 
 STAMP = 1_763_700_000_123_456_789
 

@@ -25,10 +25,11 @@ from sdtc_ros.__main__ import main
 from sdtc_ros.annotations.posetrack import read_sequence
 from sdtc_ros.annotations.posetrack_write import write_sequence
 from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.bag import ANNOTATED_TOPIC, BagReader, BagWriter, read_images, typestore
+from sdtc_ros.bag import ANNOTATED_TOPIC, BagReader, BagWriter, read_images
 from sdtc_ros.messages import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
 from sdtc_ros.poses import Frame
 from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.typestore import typestore
 
 ROOT = Path(__file__).resolve().parents[1]
 STAMPS = [1_763_700_000_000_000_000 + i * 40_000_007 for i in range(12)]
