@@ -27,9 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/cameras.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measure import CLOCKS, Clip, Clock, check_options, clip_seconds, first_full, options  # noqa: E402
-from benchmarks.models import chosen_bundle  # noqa: E402
-from benchmarks.report import settings, surroundings, table, write_json  # noqa: E402
+from benchmarks.measure import CLOCKS, Clip, Clock, begin, clip_seconds, first_full, options  # noqa: E402
+from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.batch import CropBuffer  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
@@ -106,10 +105,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> list[Result]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
-    check_options(args)
-    bundle = chosen_bundle(args.model, args.network)
-    args.model_name = bundle.name
-    print(surroundings(args) + "\n", flush=True)
+    bundle = begin(args)
     shared, *own = (OnnxEngine(bundle, threads=args.threads) for _ in range(1 + max(CAMERAS)))
     config = PipelineConfig(lookahead=args.lookahead)
     results = []

@@ -21,7 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.models import add_options
+from benchmarks.models import add_options, chosen_bundle
+from benchmarks.report import surroundings
+from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
 from sdtc_ros.pipeline import Pipeline
@@ -95,6 +97,15 @@ def options(program: str, description: str, frames: int) -> argparse.ArgumentPar
     parser.add_argument("--lookahead", type=int, help="frames seen beyond the keyframe (default: the model's delta)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     return parser
+
+
+def begin(args: argparse.Namespace) -> Bundle:
+    """Check the options, open the bundle that they name, and print what is measured where."""
+    check_options(args)
+    bundle = chosen_bundle(args.model, args.network)
+    args.model_name = bundle.name
+    print(surroundings(args) + "\n", flush=True)
+    return bundle
 
 
 def check_options(args: argparse.Namespace) -> None:

@@ -33,14 +33,13 @@ from benchmarks.measure import (  # noqa: E402
     Clock,
     Recorder,
     Seconds,
-    check_options,
+    begin,
     clip_seconds,
     first_full,
     options,
     timed,
 )
-from benchmarks.models import chosen_bundle  # noqa: E402
-from benchmarks.report import settings, surroundings, table, write_json  # noqa: E402
+from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.errors import SdtcError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
@@ -129,10 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> list[Result]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
-    check_options(args)
-    bundle = chosen_bundle(args.model, args.network)
-    args.model_name = bundle.name
-    print(surroundings(args) + "\n", flush=True)
+    bundle = begin(args)
     engine = OnnxEngine(bundle, threads=args.threads)
     one = ((args.people or SCENES[0][0], args.size or SCENES[0][1]),)
     scenes = one if args.people or args.size else SCENES

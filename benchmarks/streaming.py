@@ -33,14 +33,14 @@ from benchmarks.measure import (  # noqa: E402
     Clip,
     Clock,
     Recorder,
-    check_options,
+    begin,
     clip_seconds,
     first_full,
     options,
     timed,
 )
-from benchmarks.models import chosen_bundle, network_config  # noqa: E402
-from benchmarks.report import settings, surroundings, table, write_json  # noqa: E402
+from benchmarks.models import network_config  # noqa: E402
+from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
@@ -128,10 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> list[Result]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
-    check_options(args)
-    bundle = chosen_bundle(args.model, args.network)
-    args.model_name = bundle.name
-    print(surroundings(args) + "\n", flush=True)
+    bundle = begin(args)
     clip = walking_people(args.people, args.size, 2 * bundle.delta + 1 + args.frames)
     engine = OnnxEngine(bundle, threads=args.threads)
     return measure(bundle, engine, clip, args.rounds, CLOCKS[args.clock], args.lookahead)

@@ -37,8 +37,8 @@ except ImportError:  # Humble's name of it
     from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
 
 __all__ = [
-    "OVERRIDABLE", "Mismatch", "PublisherEventCallbacks", "best_effort", "make_publisher", "make_subscription",
-    "mismatches", "reliable",
+    "OVERRIDABLE", "Mismatch", "PublisherEventCallbacks", "best_effort", "in_words", "make_publisher",
+    "make_subscription", "mismatches", "reliable",
 ]  # fmt: skip
 OVERRIDABLE = QoSOverridingOptions(
     (
@@ -81,6 +81,11 @@ def mismatches(offered: QoSProfile, asked: QoSProfile) -> list[Mismatch]:
         if demand < offer:
             found.append((name, _span(offer), _span(demand)))
     return found
+
+
+def in_words(wrong: list[Mismatch], offered: str, asked: str) -> str:
+    """What does not match; offered, asked: where ("here", "there") the offer and the demand are made."""
+    return ", ".join(f"{policy} is {offer} {offered} and {demand} {asked}" for policy, offer, demand in wrong)
 
 
 def _limit(nanoseconds: int) -> float:
@@ -172,9 +177,9 @@ class _MismatchTeller:
         name = f"{partner.node_namespace.rstrip('/')}/{partner.node_name}"
         if self._publishing:
             what, kind, value = f"nothing comes from {name}", "subscription", 1
-            differ = ", ".join(f"{policy} is {offer} there and {demand} here" for policy, offer, demand in wrong)
+            differ = in_words(wrong, "there", "here")
         else:
             what, kind, value = f"nothing reaches {name}", "publisher", 2
-            differ = ", ".join(f"{policy} is {offer} here and {demand} there" for policy, offer, demand in wrong)
+            differ = in_words(wrong, "here", "there")
         remedy = ", ".join(f"qos_overrides.{self._topic}.{kind}.{one[0]} to {one[value].split()[0]}" for one in wrong)
         return f"{what} on {self._topic}: the quality of service does not match ({differ}); set {remedy}"

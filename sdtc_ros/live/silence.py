@@ -72,7 +72,6 @@ def _is_foreign(node: Any, topic: str) -> bool:
 
 def _mismatch(publisher: Any, subscription: Any) -> str:
     """What keeps a publisher's quality of service from a subscription's; empty where they match."""
-    from sdtc_ros.live.qos import mismatches
+    from sdtc_ros.live.qos import in_words, mismatches
 
-    wrong = mismatches(publisher.qos_profile, subscription.qos_profile)
-    return ", ".join(f"{policy} is {offer} there and {demand} here" for policy, offer, demand in wrong)
+    return in_words(mismatches(publisher.qos_profile, subscription.qos_profile), "there", "here")

@@ -12,19 +12,12 @@ import sys
 from typing import Any
 
 from conftest import Running
+from faults import FAILING_PIPELINE
 
 # the pipeline fails, and so do the diagnostics, but in the executor's thread: that would end the node by itself
-FAILS_TO_TELL = """
-import sys, threading
-import sdtc_ros.node, sdtc_ros.pipeline
+FAILS_TO_TELL = f"""{FAILING_PIPELINE}
+import threading
 from sdtc_ros.live.shared import Shared
-take, calls = sdtc_ros.pipeline.Pipeline.take, []
-def failing(*given):
-    calls.append(0)
-    if len(calls) > 3:
-        raise RuntimeError("the engine is on fire")
-    return take(*given)
-sdtc_ros.pipeline.Pipeline.take = failing
 tell = Shared.every_second
 def failing_too(self):
     if threading.current_thread().name != "sdtc-executor":

@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import scene
 from conftest import HERE, Running, exit_status
+from faults import FAILING_PIPELINE
 
 CAMERA = "camera_optical_frame"
 OK, WARN, ERROR = 0, 1, 2
@@ -41,16 +42,7 @@ for name in ("annotated_image", "to_jpeg", "to_markers", "scaled_info"):
     told(name)
 sys.exit(sdtc_ros.node.main())
 """
-FAILS_AT_FRAME_3 = """
-import sys
-import sdtc_ros.node, sdtc_ros.pipeline
-take, calls = sdtc_ros.pipeline.Pipeline.take, []
-def failing(*given):
-    calls.append(0)
-    if len(calls) > 3:
-        raise RuntimeError("the engine is on fire")
-    return take(*given)
-sdtc_ros.pipeline.Pipeline.take = failing
+FAILS_AT_FRAME_3 = f"""{FAILING_PIPELINE}
 sys.exit(sdtc_ros.node.main())
 """
 

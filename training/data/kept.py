@@ -16,6 +16,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -159,18 +160,13 @@ class KeptData(lightning.LightningDataModule):
         )
         kept: dict[str, Array] = {}
         for number in tqdm(range(c.windows), "windows", disable=None):
-            window = replace_sample(next(stream), number)
+            window = next(stream) | {"sample": np.int64(number)}
             for name, value in window.items():
                 value = np.asarray(value)
                 if name not in kept:
                     shape = (c.windows, *value.shape)
                     kept[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", value.dtype, shape)
                 kept[name][number] = value
-
-
-def replace_sample(window: Window, number: int) -> Window:
-    """The window under its number in the kept set."""
-    return {**window, "sample": np.int64(number)}
 
 
 def _keeps_features(network: Any) -> bool:
@@ -198,7 +194,7 @@ def features(
     return np.concatenate(parts)
 
 
-def make_once(folder: Path, make: Any) -> None:
+def make_once(folder: Path, make: Callable[[Path], object]) -> None:
     """Have `make` fill the folder unless it is there; one that was not finished never gets its name."""
     if folder.is_dir():
         return
