@@ -109,12 +109,13 @@ def plot(soak: Soak, path: Path) -> None:
     figure = Figure(figsize=(9, 8), layout="constrained")
     upper, middle, lower = figure.subplots(3, 1, sharex=True)
     values = latencies(soak.heard) * 1e3
-    upper.plot(received, values, ".", color="0.7", markersize=1.5, label="every answer")
+    upper.plot(received, values, ".", color="0.8", markersize=1.5, label="every answer")
     binned = np.digitize(received, edges) - 1
-    for percent, style in ((50, "-"), (99, ":")):
+    for percent, style in ((50, "-"), (99, "--")):
         own = [values[binned == i] for i in range(len(edges) - 1)]
         line = [np.percentile(some, percent) if len(some) else np.nan for some in own]
-        upper.stairs(line, edges, linestyle=style, baseline=None, linewidth=1.5, label=f"p{percent}")
+        # zorder: above the dots, which matplotlib draws after stairs
+        upper.stairs(line, edges, linestyle=style, baseline=None, linewidth=1.5, label=f"p{percent}", zorder=3)
     upper.set(ylabel="stamp to receipt, ms", ylim=(0, None))
     upper.legend(loc="upper right", ncols=3)
     for name, moments in (("published", (soak.sent["stamp"] - begin) * 1e-9), ("answered", received)):
