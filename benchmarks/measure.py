@@ -86,12 +86,14 @@ def clip_seconds(seconds: Seconds) -> float:
     return float(np.median(seconds, axis=0).sum())
 
 
-def options(program: str, description: str, frames: int) -> argparse.ArgumentParser:
-    """The options all benchmarks of the pipeline share."""
+def options(program: str, description: str, frames: int, rounds: bool = True) -> argparse.ArgumentParser:
+    """The options all benchmarks of the pipeline share; rounds: whether one that plays its clips again and again."""
     parser = argparse.ArgumentParser(prog=f"python benchmarks/{program}.py", description=description)
     add_options(parser)
     parser.add_argument("--frames", type=int, default=frames, help="frames measured a round (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="times the clip is played (default: %(default)s)")
+    if rounds:
+        parser.add_argument("--rounds", type=int, default=5, help="times the clip is played (default: %(default)s)")
+    parser.set_defaults(rounds=1)
     parser.add_argument("--threads", type=int, default=0, help="threads of ONNX Runtime (default: its own choice)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where the machine is busy (--threads 1)")
     parser.add_argument("--lookahead", type=int, help="frames seen beyond the keyframe (default: the model's delta)")
@@ -111,7 +113,7 @@ def begin(args: argparse.Namespace) -> Bundle:
 def check_options(args: argparse.Namespace) -> None:
     """Raise UsageError for a number of people, frames or rounds under 1, or options that do not fit."""
     for name, least in (("people", 1), ("frames", 1), ("rounds", 1), ("threads", 0)):
-        value = getattr(args, name)
+        value = getattr(args, name, None)
         if value is not None and value < least:
             raise UsageError(f"--{name} must be at least {least}, not {value}")
     if args.clock == "cpu" and args.threads != 1:
