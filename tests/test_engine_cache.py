@@ -1,0 +1,294 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""The cache: what fits is used, what does not is said and made anew, whoever else is at it or was killed at it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import signal
+import stat
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sdtc_ros.engine import cache as module
+from sdtc_ros.engine.cache import Cache, Key, cache_folder
+from sdtc_ros.errors import UsageError
+
+KEY = Key("encoder.fp16", {"bundle": "b1", "gpu": "Orin", "tensorrt": "10.3.0"})
+FORK = multiprocessing.get_context("fork")
+
+
+def make(folder: Path) -> tuple[Cache, list[str]]:
+    """A cache and what it told the user."""
+    lines: list[str] = []
+    return Cache(folder, lines.append), lines
+
+
+def never() -> bytes:
+    """A builder that must not be asked."""
+    raise AssertionError("built again")
+
+
+def builder(content: bytes, calls: list[bytes]) -> Callable[[], bytes]:
+    """A builder that counts."""
+
+    def build() -> bytes:
+        calls.append(content)
+        return content
+
+    return build
+
+
+def test_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """SDTC_CACHE, then the XDG folder (absolute only, as its specification says), then ~/.cache."""
+    monkeypatch.setenv("HOME", "/home/robot")
+    monkeypatch.delenv("SDTC_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == Path("/home/robot/.cache/sdtc_ros")
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder() == Path("/home/robot/.cache/sdtc_ros")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/var/cache/robot")
+    assert cache_folder() == Path("/var/cache/robot/sdtc_ros")
+    monkeypatch.setenv("SDTC_CACHE", "~/engines")
+    assert cache_folder() == Path("/home/robot/engines")
+
+
+def test_built_once(tmp_path: Path) -> None:
+    """The second start builds nothing and says nothing."""
+    cache, lines = make(tmp_path / "new" / "folder")
+    assert cache.obtain(KEY, lambda: b"engine") == b"engine"
+    again, more = make(tmp_path / "new" / "folder")
+    assert again.obtain(KEY, never) == b"engine"
+    assert lines == more == []
+    assert stat.S_IMODE((tmp_path / "new" / "folder").stat().st_mode) == 0o700
+    told = json.loads((tmp_path / "new" / "folder" / f"{KEY.stem}.json").read_text())
+    assert told["words"] == dict(KEY.words)
+
+
+@pytest.mark.parametrize("name", ["bundle", "gpu", "tensorrt"])
+def test_another_gpu_version_or_bundle_is_said_and_built_anew(tmp_path: Path, name: str) -> None:
+    """The old engine is never loaded, and the user learns what differs."""
+    cache, lines = make(tmp_path)
+    cache.obtain(KEY, lambda: b"old")
+    other = Key(KEY.what, {**KEY.words, name: "changed"})
+    assert cache.obtain(other, lambda: b"new") == b"new"
+    assert lines == [
+        f"encoder.fp16: what is kept does not fit ({name} {KEY.words[name]}, now changed); it is made anew"
+    ]
+    assert (cache.obtain(KEY, never), cache.obtain(other, never)) == (b"old", b"new")
+
+
+def damage_content(folder: Path) -> None:
+    (folder / f"{KEY.stem}.bin").write_bytes(b"enginf")
+
+
+def cut_content(folder: Path) -> None:
+    (folder / f"{KEY.stem}.bin").write_bytes(b"eng")
+
+
+def damage_words(folder: Path) -> None:
+    path = folder / f"{KEY.stem}.json"
+    path.write_text(path.read_text().replace("Orin", "H200"))
+
+
+def replace_by_folder(folder: Path) -> None:
+    (folder / f"{KEY.stem}.bin").unlink()
+    (folder / f"{KEY.stem}.bin").mkdir()
+
+
+@pytest.mark.parametrize("damage", [damage_content, cut_content, damage_words])
+def test_damage_is_said_and_mended(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    """Whatever does not agree with its hash and its key is not loaded."""
+    cache, lines = make(tmp_path)
+    cache.obtain(KEY, lambda: b"engine")
+    damage(tmp_path)
+    assert cache.obtain(KEY, lambda: b"engine") == b"engine"
+    assert [line for line in lines if "is damaged; not used" in line] == lines[:1]
+    assert Cache(tmp_path).obtain(KEY, never) == b"engine"
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"format": 99}', '{"format": 1, "what": 3, "words": {}}'])
+def test_a_sidecar_that_is_none(tmp_path: Path, text: str) -> None:
+    """Without its words an engine is not used, and the words of others break nothing."""
+    cache, _ = make(tmp_path)
+    cache.obtain(KEY, lambda: b"engine")
+    (tmp_path / f"{KEY.stem}.json").write_text(text)
+    (tmp_path / "notes.json").write_text(text)
+    assert cache.read(KEY) is None
+    assert cache.entries() == []
+    assert cache.obtain(KEY, lambda: b"new") == b"new"
+
+
+def test_what_cannot_be_read_is_made_but_not_lost(tmp_path: Path) -> None:
+    """A folder where the file should be: said, and the engine is there all the same."""
+    cache, lines = make(tmp_path)
+    cache.obtain(KEY, lambda: b"engine")
+    replace_by_folder(tmp_path)
+    assert cache.obtain(KEY, lambda: b"engine") == b"engine"
+    assert "cannot be read" in lines[0]
+    assert "nothing can be kept" in lines[1]
+
+
+def test_no_room_is_said_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk: the engine is used, the next start builds it again."""
+    cache, lines = make(tmp_path)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    assert cache.obtain(KEY, lambda: b"one") == b"one"
+    assert cache.obtain(Key("temporal", {}), lambda: b"two") == b"two"
+    assert len(lines) == 1
+    assert "(No space left on device): engines are built again at every start" in lines[0]
+    assert "SDTC_CACHE" in lines[0]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock", ".lock"]
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
+    """A file in its way (root may write everywhere, so permissions show nothing in a container)."""
+    (tmp_path / "file").write_text("")
+    cache, lines = make(tmp_path / "file" / "cache")
+    assert cache.obtain(KEY, lambda: b"engine") == b"engine"
+    assert cache.folder_for(Key("ort", {})) is None
+    assert cache.entries() == cache.clear() == []
+    assert len(lines) == 1
+    assert lines[0].startswith(f"nothing can be kept in '{tmp_path}/file/cache'")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_still_read(tmp_path: Path) -> None:
+    """An image may ship its engines."""
+    Cache(tmp_path).obtain(KEY, lambda: b"engine")
+    tmp_path.chmod(0o500)
+    try:
+        cache, lines = make(tmp_path)
+        assert cache.obtain(KEY, never) == b"engine"
+        assert cache.obtain(Key("temporal", {}), lambda: b"new") == b"new"
+        assert len(lines) == 1
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_build_that_fails_or_is_interrupted_leaves_nothing(tmp_path: Path) -> None:
+    """The next one is not held up by it."""
+    cache, _ = make(tmp_path)
+    for error in (UsageError("no memory"), KeyboardInterrupt()):
+
+        def build(error: BaseException = error) -> bytes:
+            raise error
+
+        with pytest.raises(type(error)):
+            cache.obtain(KEY, build)
+        assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    assert cache.obtain(KEY, lambda: b"engine") == b"engine"
+
+
+def build_slowly(folder: Path, begun: object, lines: object, number: int) -> None:
+    """In a process: obtain the engine; its content says who built it."""
+
+    def build() -> bytes:
+        begun.set()  # type: ignore[attr-defined]
+        time.sleep(1)
+        return b"built by %d" % number
+
+    content = Cache(folder, lines.put).obtain(KEY, build)  # type: ignore[attr-defined]
+    lines.put(content)  # type: ignore[attr-defined]
+
+
+def test_two_processes_build_once(tmp_path: Path) -> None:
+    """The second waits, says so, and uses the first's."""
+    begun, lines = FORK.Event(), FORK.Queue()
+    first = FORK.Process(target=build_slowly, args=(tmp_path, begun, lines, 1))
+    first.start()
+    assert begun.wait(20)
+    second = FORK.Process(target=build_slowly, args=(tmp_path, FORK.Event(), lines, 2))
+    second.start()
+    said = [lines.get(timeout=20) for _ in range(3)]
+    first.join(20)
+    second.join(20)
+    assert said[0] == "encoder.fp16: another process is building it; waiting for that"
+    assert said[1:] == [b"built by 1", b"built by 1"]
+
+
+def test_a_killed_builder_holds_nobody_up(tmp_path: Path) -> None:
+    """kill -9 in the middle: the lock goes with the process, and the one that waits builds."""
+    begun, lines = FORK.Event(), FORK.Queue()
+    first = FORK.Process(target=build_slowly, args=(tmp_path, begun, FORK.Queue(), 1))
+    first.start()
+    assert begun.wait(20)
+    second = FORK.Process(target=build_slowly, args=(tmp_path, FORK.Event(), lines, 2))
+    second.start()
+    assert "waiting" in lines.get(timeout=20)
+    os.kill(first.pid or 0, signal.SIGKILL)
+    assert lines.get(timeout=20) == b"built by 2"
+    first.join(20)
+    second.join(20)
+
+
+def test_many_at_once_never_see_half(tmp_path: Path) -> None:
+    """Writers that replace the same entry, and a reader that looks at it all the time."""
+    processes = [FORK.Process(target=write_often, args=(tmp_path, bytes([65 + i]) * 200_000)) for i in range(2)]
+    for process in processes:
+        process.start()
+    cache, lines = make(tmp_path)
+    while any(process.is_alive() for process in processes):
+        content = cache.read(KEY)
+        assert content is None or set(content) in ({65}, {66})
+    assert cache.write(KEY, b"end") is None
+    assert cache.read(KEY) == b"end"
+    assert all("damaged" in line for line in lines)  # content and words of two writers, seen between two renames
+
+
+def write_often(folder: Path, content: bytes) -> None:
+    for _ in range(30):
+        Cache(folder).write(KEY, content)
+
+
+def test_without_locks_it_builds_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some network file systems know no locks."""
+    import fcntl
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    calls: list[bytes] = []
+    cache, lines = make(tmp_path)
+    cache.obtain(KEY, builder(b"engine", calls))
+    assert (cache.obtain(KEY, never), calls, lines) == (b"engine", [b"engine"], [])
+
+
+def test_entries_and_clear(tmp_path: Path) -> None:
+    """Everything of ours goes, what is not ours stays."""
+    cache, _ = make(tmp_path)
+    cache.obtain(KEY, lambda: b"12345")
+    folder = cache.folder_for(Key("ort", {"gpu": "Orin"}))
+    assert folder is not None
+    (folder / "engine.profile").write_bytes(b"123")
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / f"{Key('killed', {}).stem}.17.part").write_bytes(b"half")
+    (tmp_path / f"{Key('killed', {}).stem}.bin").write_bytes(b"no sidecar")
+    assert {entry.what: entry.size for entry in cache.entries()} == {"encoder.fp16": 5, "ort": 3}
+    assert len(cache.clear()) == 2
+    assert cache.entries() == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["package.json", "photo.jpg"]
+
+
+def test_discard(tmp_path: Path) -> None:
+    """An engine that TensorRT refuses is forgotten."""
+    cache, lines = make(tmp_path)
+    cache.obtain(KEY, lambda: b"refused")
+    cache.discard(KEY)
+    assert (cache.obtain(KEY, lambda: b"new"), lines) == (b"new", [])
