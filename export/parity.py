@@ -137,7 +137,7 @@ def _exact_products() -> Iterator[None]:
 
 def _run_onnx(path: Path, feeds: dict[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
     """All outputs of a graph on the CPU, of the first sample alone and then of all others: the batch is dynamic."""
-    from sdtc_ros.engine.onnx import open_session
+    from sdtc_ros.engine.session import open_session
 
     session = open_session(path)
     outputs = [node.name for node in session.get_outputs()]

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.crops import crop_images, spread_to_image, to_image
-from sdtc_ros.engine import Engine, FloatArray
+from sdtc_ros.engine import CuttingEngine, Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
 from sdtc_ros.poses import FramePoses, Pose
 from sdtc_ros.window import Keyframe, WindowRing
@@ -80,6 +80,14 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
     if not pending:
         return
     counts = [len(one.keyframe.missing) for one in pending]
+    engine = pending[0].engine
+    if isinstance(engine, CuttingEngine):
+        cuts = [
+            (frame.image, boxes) for one in pending for frame, boxes in one.ring.crops_by_frame(one.keyframe.missing)
+        ]
+        with timed([one.timings for one in pending], "encode"):
+            _store(pending, engine.encode_from(cuts))
+        return
     crops = buffer.take(sum(counts), pending[0].input_size)
     done = 0
     for one in pending:
@@ -89,10 +97,16 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
                 crop_images(frame.image, boxes, one.input_size, out=part)
                 done += len(boxes)
     with timed([one.timings for one in pending], "encode"):
-        handles = pending[0].engine.encode(crops)
-        for one, count in zip(pending, counts, strict=True):
-            one.ring.store(one.keyframe.missing, handles[:count])
-            del handles[:count]
+        _store(pending, engine.encode(crops))
+
+
+def _store(pending: Sequence[Pending], handles: list[Handle]) -> None:
+    """Give every ring the handles of its missing crops, which stand in the pending ones' order."""
+    done = 0
+    for one in pending:
+        count = len(one.keyframe.missing)
+        one.ring.store(one.keyframe.missing, handles[done : done + count])
+        done += count
 
 
 def _estimate(pending: Sequence[Pending]) -> list[tuple[FloatArray, FloatArray]]:

@@ -45,7 +45,7 @@ def crop_images(
     """
     width, height = size
     crops = np.empty((len(boxes), height, width, 3), np.uint8) if out is None else out
-    for crop, (x, y, w, h) in zip(crops, boxes, strict=True):
+    for crop, (x, y, w, h) in zip(crops, np.asarray(boxes, np.float64), strict=True):
         sx, sy = w / (width - 1), h / (height - 1)
         to_image = np.array([[sx, 0, x], [0, sy, y]], np.float64)
         cv2.warpAffine(

@@ -58,7 +58,7 @@ class OnnxDetector:
         non-maximum suppression; person: the person's class index. Raises BundleError where the file is no graph, or
         one of unknown form, and UsageError for the provider (see open_session).
         """
-        from sdtc_ros.engine.onnx import open_session
+        from sdtc_ros.engine.session import open_session
 
         self._path, self._min_score, self._iou, self._person = Path(path), min_score, iou, person
         if not self._path.is_file():

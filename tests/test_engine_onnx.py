@@ -16,7 +16,8 @@ import pytest
 from fake_bundle import SPREAD, make_bundle
 
 from sdtc_ros.bundle import file_hash, load_bundle
-from sdtc_ros.engine.onnx import OnnxEngine, open_session
+from sdtc_ros.engine.onnx import OnnxEngine
+from sdtc_ros.engine.session import open_session
 from sdtc_ros.errors import BundleError, UsageError
 from sdtc_ros.skeleton import COCO
 

@@ -13,13 +13,17 @@ A handle lives as long as someone holds it: dropping the last reference frees it
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 Handle = Any  # opaque: only the engine that made it looks inside
 FloatArray = npt.NDArray[np.float32]
+Cut = tuple[npt.NDArray[np.uint8], FloatArray]  # an H x W x 3 BGR image and N x 4 crop boxes (xywh, image pixels)
+
+OUTPUTS = ["keypoints", "spread"]  # of the temporal graph
+WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps (TDMI) are 27 times SDTC's tokens
 
 
 class Engine(Protocol):
@@ -34,5 +38,17 @@ class Engine(Protocol):
 
         Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and spread N x K x 3 float32
         (covariance xx, xy, yy in crop pixels squared).
+        """
+        ...
+
+
+@runtime_checkable
+class CuttingEngine(Engine, Protocol):
+    """An engine that cuts the crops itself, where it computes: the frame goes there once, and no crop does."""
+
+    def encode_from(self, cuts: Sequence[Cut]) -> list[Handle]:
+        """Tokens of all crops, one handle a crop, in order; they are those of `crops.crop_images`.
+
+        An image may come again in later calls and must not have been written to in between.
         """
         ...

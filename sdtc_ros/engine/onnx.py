@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""ONNX Runtime behind the engine interface: CPU, CUDA and TensorRT providers.
+"""ONNX Runtime behind the engine interface, with tokens in host memory: the CPU's engine, and the reference.
 
 Tokens are kept in host memory, as views of the arrays that the encoder returned; with the CUDA and TensorRT
 providers they therefore cross the bus once each way.
@@ -14,48 +14,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import FloatArray
-from sdtc_ros.errors import BundleError, UsageError
+from sdtc_ros.engine import OUTPUTS, WINDOW_BYTES, FloatArray
+from sdtc_ros.engine.session import check_names, open_session, warm_up
+from sdtc_ros.errors import BundleError
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
-OUTPUTS = ["keypoints", "spread"]
-WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps (TDMI) are 27 times SDTC's tokens
 Tokens = tuple[npt.NDArray[Any], ...]  # one array of shape 1 x ... a named tensor
-
-
-def open_session(path: Path, provider: str = "cpu", *, threads: int = 0, allow_cpu: bool = False) -> Any:
-    """An ONNX Runtime session on `provider` (cpu, cuda or tensorrt); threads 0 leaves the number to the runtime.
-
-    Raises UsageError where the provider is unknown, or is not what the session got and `allow_cpu` is not set
-    (ONNX Runtime itself falls back to the CPU with no more than a log line), BundleError where the file is no graph.
-    """
-    import onnxruntime as ort
-
-    if provider not in PROVIDERS:
-        raise UsageError(f"provider '{provider}' is not known; known are {', '.join(PROVIDERS)}")
-    asked = PROVIDERS[provider]
-    available = ort.get_available_providers()
-    if asked not in available and not allow_cpu:
-        raise UsageError(_no_provider(provider, "the installed ONNX Runtime does not offer it"))
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    wanted = dict.fromkeys(name for name in (asked, PROVIDERS["cpu"]) if name in available)
-    try:
-        session = ort.InferenceSession(str(path), options, providers=list(wanted))
-    except Exception as error:  # the runtime's exception classes have no common, public base
-        reason = str(error).splitlines()[0][:200]
-        raise BundleError(f"'{path}' cannot be loaded by ONNX Runtime {ort.__version__}: {reason}") from None
-    if asked not in session.get_providers() and not allow_cpu:
-        raise UsageError(_no_provider(provider, "ONNX Runtime fell back to the CPU (is there a GPU and its driver?)"))
-    return session
 
 
 class OnnxEngine:
@@ -78,9 +47,12 @@ class OnnxEngine:
         self._temporal = open_session(bundle.temporal, provider, threads=threads, allow_cpu=allow_cpu)
         self.providers = list(self._encoder.get_providers())
         self._windows: dict[str, npt.NDArray[Any]] = {}
-        _check_names(bundle.encoder, self._encoder, ["crops"], self._names)
-        _check_names(bundle.temporal, self._temporal, self._names, OUTPUTS)
-        self._warm_up(bundle)
+        check_names(bundle.encoder, self._encoder, ["crops"], self._names)
+        check_names(bundle.temporal, self._temporal, self._names, OUTPUTS)
+        black = warm_up(self, bundle)
+        shapes = {name: tensor.shape[1:] for name, tensor in zip(self._names, black, strict=True)}
+        if shapes != dict(bundle.tokens):
+            raise BundleError(f"'{bundle.encoder}' gives tokens {shapes}, but model.json says {dict(bundle.tokens)}")
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> list[Tokens]:
         """See Engine.encode."""
@@ -109,36 +81,3 @@ class OnnxEngine:
         gathered = buffer[: len(tokens)]
         np.concatenate(tokens, out=gathered)
         return gathered.reshape(-1, self._frames, *shape)
-
-    def _warm_up(self, bundle: Bundle) -> None:
-        """Run one black crop through both graphs: allocates, compiles, and proves the shapes of model.json."""
-        width, height = bundle.input_size
-        try:
-            handle = self.encode(np.zeros((1, height, width, 3), np.uint8))[0]
-            shapes = {name: tensor.shape[1:] for name, tensor in zip(self._names, handle, strict=True)}
-            keypoints, spread = self.estimate([[handle] * self._frames])
-        except Exception as error:  # whatever the runtime raises on shapes that do not fit
-            reason = str(error).splitlines()[0][:200]
-            raise BundleError(f"model bundle '{bundle.folder}': its graphs do not run as described: {reason}") from None
-        if shapes != dict(bundle.tokens):
-            raise BundleError(f"'{bundle.encoder}' gives tokens {shapes}, but model.json says {dict(bundle.tokens)}")
-        wanted = (1, len(bundle.skeleton), 3)
-        if keypoints.shape != wanted or spread.shape != wanted:
-            raise BundleError(
-                f"'{bundle.temporal}' gives keypoints {keypoints.shape} and spread {spread.shape}, "
-                f"but skeleton '{bundle.skeleton.name}' needs {wanted}"
-            )
-
-
-def _check_names(path: Path, session: Any, inputs: list[str], outputs: list[str]) -> None:
-    has_inputs = [node.name for node in session.get_inputs()]
-    has_outputs = [node.name for node in session.get_outputs()]
-    if sorted(has_inputs) != sorted(inputs) or not set(outputs) <= set(has_outputs):
-        raise BundleError(
-            f"'{path}' takes {has_inputs} and gives {has_outputs}, but must take {inputs} and give {outputs}; "
-            "export the bundle again"
-        )
-
-
-def _no_provider(provider: str, why: str) -> str:
-    return f"provider '{provider}' cannot be used: {why}; install onnxruntime-gpu, choose provider 'cpu' or allow it"

@@ -1,0 +1,87 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""ONNX Runtime with I/O binding behind a device engine: its CUDA and TensorRT providers, or the CPU's for tests."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.engine.device import View
+from sdtc_ros.engine.graphs import identity_graph
+
+Array = npt.NDArray[Any]
+Graph = Path | bytes
+TYPES = {"float": np.float32, "float16": np.float16, "uint8": np.uint8, "int64": np.int64}  # ONNX's words for them
+
+
+class OnnxRuntime:
+    """See device.Runtime."""
+
+    def __init__(self, graphs: Mapping[str, Graph], open_graph: Callable[[Graph], Any], device: str) -> None:
+        """graphs: by name; open_graph: gives a session of one; device: 'cuda' or 'cpu', where tensors lie."""
+        self._open, self._device = open_graph, device
+        self._sessions = {name: open_graph(graph) for name, graph in graphs.items()}
+        self.providers = list(next(iter(self._sessions.values())).get_providers())
+        self._copies: dict[str, Any] = {}
+
+    def dtype(self, graph: str, name: str) -> np.dtype[Any]:
+        """See Runtime.dtype."""
+        session = self._sessions[graph]
+        types = {node.name: node.type for node in (*session.get_inputs(), *session.get_outputs())}
+        return np.dtype(TYPES[types[name].removeprefix("tensor(").removesuffix(")")])
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> View:
+        """See Runtime.allocate."""
+        import onnxruntime as ort
+
+        memory = ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype.type, self._device, 0)
+        return View(memory.data_ptr(), shape, dtype, memory)
+
+    def upload(self, array: Array) -> View:
+        """See Runtime.upload."""
+        import onnxruntime as ort
+
+        own = array.copy() if self._device == "cpu" else array  # there, ONNX Runtime would only hold on to it
+        memory = ort.OrtValue.ortvalue_from_numpy(own, self._device, 0)
+        return View(memory.data_ptr(), array.shape, array.dtype, memory)
+
+    def copy(self, source: View, target: View) -> None:
+        """See Runtime.copy; ONNX Runtime has no call for it, so a graph that does nothing else does it."""
+        element = next(name for name, kind in TYPES.items() if source.dtype == kind)
+        if element not in self._copies:
+            self._copies[element] = self._open(identity_graph(element))
+        flat = (math.prod(source.shape),)
+        binding = self._copies[element].io_binding()
+        binding.bind_input("source", self._device, 0, source.dtype.type, flat, source.pointer)
+        binding.bind_output("target", self._device, 0, source.dtype.type, flat, target.pointer)
+        self._copies[element].run_with_iobinding(binding)
+
+    def run(
+        self, graph: str, inputs: Mapping[str, View | Array], outputs: Mapping[str, View | None]
+    ) -> dict[str, Array]:
+        """See Runtime.run."""
+        session = self._sessions[graph]
+        binding = session.io_binding()
+        for name, value in inputs.items():
+            if isinstance(value, View):
+                binding.bind_input(name, self._device, 0, value.dtype.type, value.shape, value.pointer)
+            else:
+                binding.bind_cpu_input(name, np.ascontiguousarray(value))
+        for name, view in outputs.items():
+            if view is None:
+                binding.bind_output(name, "cpu")
+            else:
+                binding.bind_output(name, self._device, 0, view.dtype.type, view.shape, view.pointer)
+        session.run_with_iobinding(binding)
+        values = dict(zip(outputs, binding.get_outputs(), strict=True))
+        return {name: values[name].numpy() for name, view in outputs.items() if view is None}

@@ -1,0 +1,88 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Sessions of ONNX Runtime: opened on the provider asked for and on no other, checked, warmed up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdtc_ros.bundle import Bundle
+from sdtc_ros.engine import Engine, Handle
+from sdtc_ros.errors import BundleError, UsageError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+
+
+def open_session(
+    graph: Path | bytes, provider: str = "cpu", *, threads: int = 0, allow_cpu: bool = False, name: str = ""
+) -> Any:
+    """An ONNX Runtime session on `provider` (cpu, cuda or tensorrt); threads 0 leaves the number to the runtime.
+
+    graph: a file, or a graph's bytes, which `name` then names in errors. Raises UsageError where the provider is
+    unknown, or is not what the session got and `allow_cpu` is not set (ONNX Runtime itself falls back to the CPU with
+    no more than a log line), BundleError where the graph is none.
+    """
+    import onnxruntime as ort
+
+    if provider not in PROVIDERS:
+        raise UsageError(f"provider '{provider}' is not known; known are {', '.join(PROVIDERS)}")
+    asked = PROVIDERS[provider]
+    available = ort.get_available_providers()
+    if asked not in available and not allow_cpu:
+        raise UsageError(_no_provider(provider, "the installed ONNX Runtime does not offer it"))
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads
+    wanted = dict.fromkeys(name for name in (asked, PROVIDERS["cpu"]) if name in available)
+    source, name = (graph, name) if isinstance(graph, bytes) else (str(graph), str(graph))
+    try:
+        session = ort.InferenceSession(source, options, providers=list(wanted))
+    except Exception as error:  # the runtime's exception classes have no common, public base
+        reason = str(error).splitlines()[0][:200]
+        raise BundleError(f"'{name}' cannot be loaded by ONNX Runtime {ort.__version__}: {reason}") from None
+    if asked not in session.get_providers() and not allow_cpu:
+        raise UsageError(_no_provider(provider, "ONNX Runtime fell back to the CPU (is there a GPU and its driver?)"))
+    return session
+
+
+def warm_up(engine: Engine, bundle: Bundle) -> Handle:
+    """Run one black crop through both graphs: allocates, compiles, proves the shapes of model.json; its handle.
+
+    Raises BundleError where the graphs do not run, or not with the shapes that model.json says.
+    """
+    width, height = bundle.input_size
+    try:
+        handle = engine.encode(np.zeros((1, height, width, 3), np.uint8))[0]
+        keypoints, spread = engine.estimate([[handle] * (2 * bundle.delta + 1)])
+    except Exception as error:  # whatever the runtime raises on shapes that do not fit
+        reason = str(error).splitlines()[0][:200]
+        raise BundleError(f"model bundle '{bundle.folder}': its graphs do not run as described: {reason}") from None
+    wanted = (1, len(bundle.skeleton), 3)
+    if keypoints.shape != wanted or spread.shape != wanted:
+        raise BundleError(
+            f"'{bundle.temporal}' gives keypoints {keypoints.shape} and spread {spread.shape}, "
+            f"but skeleton '{bundle.skeleton.name}' needs {wanted}"
+        )
+    return handle
+
+
+def check_names(path: Path, session: Any, inputs: list[str], outputs: list[str]) -> None:
+    """Raise BundleError unless the graph takes exactly `inputs` and gives `outputs`, and perhaps more."""
+    has_inputs = [node.name for node in session.get_inputs()]
+    has_outputs = [node.name for node in session.get_outputs()]
+    if sorted(has_inputs) != sorted(inputs) or not set(outputs) <= set(has_outputs):
+        raise BundleError(
+            f"'{path}' takes {has_inputs} and gives {has_outputs}, but must take {inputs} and give {outputs}; "
+            "export the bundle again"
+        )
+
+
+def _no_provider(provider: str, why: str) -> str:
+    return f"provider '{provider}' cannot be used: {why}; install onnxruntime-gpu, choose provider 'cpu' or allow it"
