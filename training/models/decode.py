@@ -50,15 +50,17 @@ class Decode(nn.Module):
     def forward(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """heatmaps B x K x h x w float32."""
         peak, at = heatmaps.flatten(2).max(dim=2)
-        row, column = torch.div(at, self.w, rounding_mode="floor"), at % self.w
+        place = at.float()  # exact, and what TensorRT can clamp
+        row = torch.floor((place + 0.5) / self.w)  # half a cell off the edge, where a rounded quotient cannot hurt
+        column = place - row * self.w
         reach = KERNEL // 2
         at_edge = (row < reach) | (row >= self.h - reach) | (column < reach) | (column >= self.w - reach)
         y, x = row.clamp(1, self.h - 2), column.clamp(1, self.w - 2)
-        index = (y * self.w + x).unsqueeze(-1) + self.around  # B x K x 9
+        index = (y * self.w + x).long().unsqueeze(-1) + self.around  # B x K x 9
         blurred = self.blur_rows @ heatmaps @ self.blur_columns
         smooth = self._log_patch(blurred, blurred.amax(dim=(2, 3)), index)
         patch = torch.where(at_edge.unsqueeze(-1), self._log_patch(heatmaps, peak, index), smooth)
-        cells = torch.stack([x, y], dim=-1).float() + _newton_step(patch)
+        cells = torch.stack([x, y], dim=-1) + _newton_step(patch)
         keypoints = torch.cat([cells * self.units, peak.clamp(0, 1).unsqueeze(-1)], dim=-1)
         return keypoints, self._spread(heatmaps, peak, cells) * self.moments
 

@@ -92,7 +92,7 @@ class SDTCOutput:
 
 def normalise(crops: Tensor) -> Tensor:
     """uint8 BGR crops N x H x W x 3 -> float32 RGB N x 3 x H x W, ImageNet mean and deviation."""
-    rgb = crops.flip(-1).permute(0, 3, 1, 2).float() / 255.0
+    rgb = crops.float().permute(0, 3, 1, 2).flip(1) / 255.0  # float first: TensorRT can move no uint8 about
     mean, std = (torch.tensor(v, device=crops.device).view(1, 3, 1, 1) for v in (MEAN, STD))
     return (rgb - mean) / std
 

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from training.models.vit import attend
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class SMCA(nn.Module):
             conv(x).flatten(2).transpose(1, 2).unsqueeze(1)  # B x 1 x HW x C: one head
             for conv, x in ((self.query, source), (self.key, guidance), (self.value, guidance))
         )
-        attention = F.scaled_dot_product_attention(q, k, v).squeeze(1)
+        attention = attend(q, k, v).squeeze(1)
         return self.phi(source + attention.transpose(1, 2).reshape(source.shape))
 
 

@@ -86,6 +86,8 @@ class ConvStem(nn.Module):
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(d)) v over the last two axes, ... x L x d each."""
+    if torch.onnx.is_in_onnx_export():  # the exporter's own version of it is slower by a few reshapes
+        return torch.softmax((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), dim=-1) @ v
     if q.device.type == "cpu" and q.dtype == torch.bfloat16:  # torch's fused kernel takes 2 to 8 times as long there
         shares = torch.softmax((q @ k.transpose(-2, -1)).float() * q.shape[-1] ** -0.5, dim=-1)
         return shares.to(v.dtype) @ v
