@@ -14,7 +14,7 @@ in `window`. Knows no ROS and no files.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,10 +147,18 @@ class Pipeline:
 
     def flush(self) -> list[FramePoses]:
         """The keyframes that still wait, at the end of the input; frames that never came are clamped to the last."""
-        answers: list[FramePoses] = []
+        return list(self.drain())
+
+    def drain(self) -> Iterator[FramePoses]:
+        """What `flush` gives, one by one; a keyframe that the engine fails at goes on waiting."""
         while self._next <= self.ring.newest:
-            answers += answer([self._pending({})], self._buffer)
-        return answers
+            number = self._next
+            try:
+                answers = answer([self._pending({})], self._buffer)
+            except Exception:
+                self._next = number
+                raise
+            yield from answers
 
     def _cut_at_gaps(self, frame: Frame) -> None:
         """Let windows and tracks end where time jumps or the image changes its size."""

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
 from test_live import Bench, image_message, stamp, until, values
 
+from sdtc_ros.batch import CropBuffer, answer
 from sdtc_ros.live.loading import load, load_model
-from sdtc_ros.live.stream import Arrival, Stream, change_over
+from sdtc_ros.live.stream import Arrival, Stream, change_over, restart
 from sdtc_ros.live.worker import LiveWorker
 from sdtc_ros.poses import Boxes, FramePoses
 
@@ -118,7 +121,7 @@ def test_a_restarted_stream_answers_what_waits_and_gives_new_ids(tmp_path: Path)
     for number in range(2):
         stream.offer(image_message(number))
         until(lambda number=number: len(results) == number + 1)
-    bench.worker.between_frames(stream.restart).result(60)
+    bench.worker.between_frames(lambda: restart([stream])).result(60)
     stream.offer(image_message(2))
     until(lambda: len(results) == 3)
     ids = [[pose.track_id for pose in result.poses] for result in results]
@@ -146,3 +149,37 @@ def test_streams_change_over_together_or_not_at_all(tmp_path: Path) -> None:
     change_over(streams, other)
     assert {id(stream.pipeline.engine) for stream in streams} == {id(other.engine)}
     assert benches[0].stamps() == [stamp(1)], "what waited is answered once"
+
+
+@pytest.mark.parametrize("failure", [RuntimeError("the engine is on fire"), MemoryError()])
+def test_an_engine_that_fails_at_what_waits_costs_no_frame_and_no_track(failure: Exception, tmp_path: Path) -> None:
+    benches = [Bench(tmp_path / name) for name in ("front", "rear")]
+    streams = [bench.stream for bench in benches]
+    for bench in benches:
+        assert bench.worker.stop(5)
+        bench.stream.open(lambda arrival: False)
+        bench.stream.pipeline._detector = lambda image: Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1))
+
+    def send(*numbers: int) -> None:
+        for stream, number in product(streams, numbers):
+            for one in stream.take(Arrival(image_message(number), 0)):
+                stream.hand_on(answer([one], CropBuffer())[0])
+
+    send(0, 1, 2, 3)
+    assert [bench.stamps() for bench in benches] == [[stamp(0), stamp(1)]] * 2
+    engine = streams[1].pipeline.engine
+    works = engine.estimate
+    turns = iter([works, Mock(side_effect=failure)])
+    engine.estimate = lambda windows: next(turns)(windows)  # type: ignore[method-assign]
+    with pytest.raises(type(failure)):
+        restart(streams)
+    assert [len(bench.results) for bench in benches] == [4, 3]
+    engine.estimate = works  # type: ignore[method-assign]
+    send(4, 5)
+    restart(streams)
+    send(6, 7, 8)
+    for bench in benches:
+        assert bench.stamps() == [stamp(number) for number in range(7)]
+        ids = [result.poses[0].track_id for result in bench.results]
+        assert len(set(ids[:6])) == 1, "tracks went on after the failure"
+        assert ids[6] > ids[5], "and began anew after the success"

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sdtc_ros.errors import UsageError
 from sdtc_ros.live.health import (
     WINDOW,
     Figures,
@@ -24,6 +25,7 @@ from sdtc_ros.live.health import (
     Meter,
     camera_health,
     drops_by_cause,
+    in_words,
     memory_bytes,
     node_health,
     to_diagnostics,
@@ -221,3 +223,9 @@ def test_memory_grows_with_what_is_held() -> None:
         pytest.skip("this system tells no resident memory in /proc")
     block = np.ones(40_000_000, np.uint8)
     assert memory_bytes() - before > 0.5 * block.nbytes
+
+
+def test_an_error_in_a_sentence() -> None:
+    assert in_words(UsageError("mend this")) == "mend this"
+    assert in_words(RuntimeError("out of it\n  at line 3\n")) == "RuntimeError: out of it"
+    assert in_words(MemoryError()) == "MemoryError"

@@ -23,6 +23,7 @@ from statistics import fmean
 from time import monotonic
 from typing import Any
 
+from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.statistics import Counts, quantile
 from sdtc_ros.poses import FramePoses
 
@@ -146,6 +147,14 @@ def node_health(
     level, message = _summary(found)
     text = message or (f"{state}, on {device}" if device else state)
     return Health(name, level, text, {"state": state, "device": device or "none", **values}, device)
+
+
+def in_words(error: Exception) -> str:
+    """An error in a sentence: ours as it is, any other with its type, and of what it says the first line."""
+    if isinstance(error, SdtcError):
+        return str(error)
+    said = str(error).strip().partition("\n")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def memory_bytes() -> int | None:

@@ -24,10 +24,10 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
-from sdtc_ros.errors import SdtcError
+from sdtc_ros.live.health import in_words
 from sdtc_ros.live.loading import Model, load_model
 from sdtc_ros.live.memory import trim
-from sdtc_ros.live.stream import change_over
+from sdtc_ros.live.stream import change_over, restart
 
 if TYPE_CHECKING:
     from sdtc_ros.live.pose_node import PoseNode
@@ -55,10 +55,8 @@ class Services:
             model = await self._in_background(lambda: load_model(values))
             while not await self._between_frames(lambda: self._change_over(model, configuration)):
                 pass  # deactivated while it waited: then at once
-        except SdtcError as error:
-            return self._refused(response, f"the present model works on: {error}")
-        except Exception as error:  # a runtime's own; the node must not die of it
-            return self._refused(response, f"the present model works on: {type(error).__name__}: {error}")
+        except Exception as error:  # also a runtime's own: the node must not die of it
+            return self._refused(response, f"the present model works on: {in_words(error)}")
         if node.model is not model:
             return self._refused(response, "the node was cleaned up while the model was loading")
         words = node.describe_model()  # now: the node may be cleaned up while this waits
@@ -69,13 +67,12 @@ class Services:
         node = self._node
         if not node.cameras:
             return _answer(response, NOT_CONFIGURED, success=False)
-        while not await self._between_frames(self._restart):
-            pass
+        try:
+            while not await self._between_frames(lambda: restart([camera.stream for camera in node.cameras])):
+                pass
+        except Exception as error:  # the engine's, at what still waits; the node must not die of it
+            return self._refused(response, f"tracks and windows go on as they were: {in_words(error)}")
         return _answer(response, "tracks and windows begin anew, with new ids", success=True)
-
-    def _restart(self) -> None:
-        for camera in self._node.cameras:
-            camera.stream.restart()
 
     def _change_over(self, model: Model, configuration: int) -> None:
         """Put all cameras on the model, or none (worker's thread, or the executor's where there is no worker).

@@ -15,9 +15,17 @@ from typing import TYPE_CHECKING, Any
 from diagnostic_msgs.msg import DiagnosticArray
 
 from sdtc_ros.engine.onnx import PROVIDERS
-from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.aside import Aside
-from sdtc_ros.live.health import Health, Level, Limits, camera_health, memory_bytes, node_health, to_diagnostics
+from sdtc_ros.live.health import (
+    Health,
+    Level,
+    Limits,
+    camera_health,
+    in_words,
+    memory_bytes,
+    node_health,
+    to_diagnostics,
+)
 from sdtc_ros.live.hri import TRACKED, Bodies
 from sdtc_ros.live.qos import OVERRIDABLE, PublisherEventCallbacks, make_publisher, reliable
 from sdtc_ros.live.silence import why_silent
@@ -87,7 +95,8 @@ class Shared:
         return camera_health(name, figures, limits, topic=subscription.topic_name, why_silent=reason)
 
     def _node_health(self) -> Health:
-        cameras, memory, error = self._node.cameras, memory_bytes(), _sentence(self._node.error)
+        cameras, memory = self._node.cameras, memory_bytes()
+        error = "" if self._node.error is None else in_words(self._node.error)
         values = {"cameras": str(len(cameras)), "memory (MB)": "unknown" if memory is None else f"{memory / 1e6:.0f}"}
         if not cameras:
             return node_health(self._name, self._node.stage, values=values, error=error)
@@ -116,9 +125,3 @@ class Shared:
     def _tell(self, error: Exception) -> None:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._node.get_logger().error(f"a picture could not be made: {text}", throttle_duration_sec=10.0)
-
-
-def _sentence(error: Exception | None) -> str:
-    if error is None or isinstance(error, SdtcError):
-        return str(error or "")
-    return f"{type(error).__name__}: {error}"

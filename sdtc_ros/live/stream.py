@@ -135,15 +135,13 @@ class Stream:
         return max(0.0, self._worked_at + limit - monotonic())
 
     def answer_waiting(self) -> None:
-        """Give out the answers to all frames that wait for later ones, without those."""
-        self._worked_at = None
-        for result in self.pipeline.flush():
-            self.hand_on(result)
+        """Give out the answers to all frames that wait for later ones, without those.
 
-    def restart(self) -> None:
-        """Answer what waits, then begin tracks and windows anew; track ids go on counting."""
-        self.answer_waiting()
-        self.pipeline.reset()
+        Where the engine fails, frames that are not answered yet wait on, for a frame that comes or the next call.
+        """
+        self._worked_at = None
+        for result in self.pipeline.drain():
+            self.hand_on(result)
 
     def hand_on(self, result: FramePoses) -> None:
         """Give an answer out, and count it; nothing after `close`."""
@@ -197,6 +195,17 @@ class Stream:
                 "that was set, two cameras on one topic?): tracks and windows begin anew",
             )
         self._newest = stamp
+
+
+def restart(streams: Sequence[Stream]) -> None:
+    """Answer what waits in all streams, then begin their tracks and windows anew; track ids go on counting.
+
+    Where answering raises, all go on with the tracks that they have.
+    """
+    for stream in streams:
+        stream.answer_waiting()
+    for stream in streams:
+        stream.pipeline.reset()
 
 
 def change_over(streams: Sequence[Stream], model: Model) -> None:

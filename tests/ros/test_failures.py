@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import scene
 from conftest import Running
 from faults import FAILING_PIPELINE
 
@@ -24,6 +25,21 @@ def failing_too(self):
         raise RuntimeError("the diagnostics are on fire")
     tell(self)
 Shared.every_second = failing_too
+sys.exit(sdtc_ros.node.main())
+"""
+# the node, whose first engine fails as long as there is a file `fire`
+BURNS = """
+import sys
+from pathlib import Path
+import sdtc_ros.node
+from sdtc_ros.engine.onnx import OnnxEngine
+estimate, engines = OnnxEngine.estimate, []
+def burning(self, windows):
+    engines.append(self)
+    if self is engines[0] and Path("fire").exists():
+        raise RuntimeError("the engine is on fire\\nin many words")
+    return estimate(self, windows)
+OnnxEngine.estimate = burning
 sys.exit(sdtc_ros.node.main())
 """
 LOADS_SLOWLY = """
@@ -63,6 +79,38 @@ def test_a_worker_that_fails_ends_the_node_even_if_that_cannot_be_told(ros, mode
         hand.spin(0.3)
     assert node.process.wait(30) == 1
     assert "the engine is on fire" in node.log
+
+
+def test_an_engine_that_fails_in_a_service_does_not_end_the_node(ros, models, hand) -> None:
+    node = start(ros, models, "lookahead:=2", "max_gap:=60.0", code=BURNS)
+    hand.camera("/image")
+    hand.listen("/sdtc/poses")
+
+    def send(numbers: range) -> None:
+        for number in numbers:
+            hand.image("/image", number)
+            hand.heard("/sdtc/poses", count=number - 1, patience=5.0)
+
+    send(range(4))
+    (fire := ros.folder / "fire").touch()
+    assert hand.trigger("/sdtc_pose/reset_tracks") == [
+        False, "tracks and windows go on as they were: RuntimeError: the engine is on fire"
+    ]  # fmt: skip
+    assert hand.trigger("/sdtc_pose/reload") == [
+        False, "the present model works on: RuntimeError: the engine is on fire"
+    ]  # fmt: skip
+    fire.unlink()
+    send(range(4, 7))
+    assert hand.trigger("/sdtc_pose/reset_tracks")[0]
+    messages = hand.heard("/sdtc/poses", count=7)
+    assert [scene.number_of(message["stamp"]) for message in messages] == list(range(7)), "what waited, waited on"
+    assert len({tuple(message["ids"]) for message in messages}) == 1
+    assert hand.transition("deactivate")
+    fire.touch()
+    assert hand.trigger("/sdtc_pose/reset_tracks")[0], "nothing waits"
+    assert "Traceback" not in node.log
+    node.interrupt()
+    assert node.process.returncode == 0
 
 
 def test_every_state_of_the_lifecycle_is_told(ros, models, hand) -> None:
