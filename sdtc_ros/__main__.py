@@ -43,9 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
+_EPILOG = (
+    "Begin with `python -m sdtc_ros demo --out DIR`. `python -m sdtc_ros COMMAND --help` says more about a command; "
+    "the live node is started with `ros2 launch sdtc_ros pose.launch.py`."
+)
+
+
 def _parser(argv: list[str]) -> argparse.ArgumentParser:
     """The parser, with the arguments of the one command that is asked for."""
-    parser = argparse.ArgumentParser(prog="sdtc_ros", description=sdtc_ros.__doc__)
+    parser = argparse.ArgumentParser(prog="python -m sdtc_ros", description=sdtc_ros.__doc__, epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"sdtc_ros {sdtc_ros.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     asked = next((word for word in argv if not word.startswith("-")), None)

@@ -45,7 +45,7 @@ def test_no_command_and_unknown_commands_are_usage_errors(capsys):
         with pytest.raises(SystemExit) as stop:
             main(words)
         assert stop.value.code == 2
-    assert "usage: sdtc_ros" in capsys.readouterr().err
+    assert "usage: python -m sdtc_ros" in capsys.readouterr().err
 
 
 def test_info_tells_what_a_bundle_is(tmp_path, capsys):
