@@ -29,9 +29,9 @@ TOPIC, FRAME_ID = "/camera/image_raw/compressed", "camera_optical_frame"
 NAME, _INPUT = "demo", "demo_input"
 
 _EPILOG = (
-    "People are drawn, so nothing is downloaded. By default the person boxes are the truth's: the accuracy is then that "
-    "of the poses alone. DIR holds the input (demo_input/) and what a replay writes: open report.html. Exit status: 0 "
-    "done, 2 wrong arguments, 3 DIR cannot be used, 4 the model cannot be used."
+    "People are drawn, so nothing is downloaded. By default the person boxes are the truth's: the accuracy is then "
+    "that of the poses alone. DIR holds the input (demo_input/) and what a replay writes: open report.html. Exit "
+    "status: 0 done, 2 wrong arguments, 3 DIR cannot be used, 4 the model cannot be used."
 )
 
 
