@@ -8,6 +8,10 @@
 
 from __future__ import annotations
 
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ import numpy as np
 
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import Engine, Handle
+from sdtc_ros.engine.gpu import gpus
 from sdtc_ros.errors import BundleError, UsageError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -36,20 +41,56 @@ def open_session(
     asked = PROVIDERS[provider]
     available = ort.get_available_providers()
     if asked not in available and not allow_cpu:
-        raise UsageError(_no_provider(provider, "the installed ONNX Runtime does not offer it"))
+        why = "the installed ONNX Runtime does not offer it (install onnxruntime-gpu)"
+        raise UsageError(_no_provider(provider, why))
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    wanted = dict.fromkeys(name for name in (asked, PROVIDERS["cpu"]) if name in available)
+    wanted = dict.fromkeys(one for one in (asked, PROVIDERS["cpu"]) if one in available)
     source, name = (graph, name) if isinstance(graph, bytes) else (str(graph), str(graph))
     try:
-        session = ort.InferenceSession(source, options, providers=list(wanted))
+        with _quiet(provider):
+            session = ort.InferenceSession(source, options, providers=list(wanted))
     except Exception as error:  # the runtime's exception classes have no common, public base
         reason = str(error).splitlines()[0][:200]
         raise BundleError(f"'{name}' cannot be loaded by ONNX Runtime {ort.__version__}: {reason}") from None
     if asked not in session.get_providers() and not allow_cpu:
-        raise UsageError(_no_provider(provider, "ONNX Runtime fell back to the CPU (is there a GPU and its driver?)"))
+        raise UsageError(_no_provider(provider, _why_not(provider)))
     return session
+
+
+@contextmanager
+def _quiet(provider: str) -> Iterator[None]:
+    """For a GPU's provider: its libraries found where pip put them, and its complaints left to `_why_not`."""
+    import onnxruntime as ort
+
+    if provider == "cpu":
+        yield
+        return
+    ort.set_default_logger_severity(4)
+    try:
+        with redirect_stdout(StringIO()):  # it prints what it falls back to, and on what libraries it could find
+            if hasattr(ort, "preload_dlls"):  # since 1.21
+                ort.preload_dlls()
+            yield
+    finally:
+        ort.set_default_logger_severity(2)  # the default
+
+
+def _why_not(provider: str) -> str:
+    """Why ONNX Runtime did not take a provider that it offers: it says so only in a log, so the cause is looked up."""
+    import onnxruntime as ort
+
+    folder = Path(ort.__file__).parent / "capi"
+    try:
+        ctypes.CDLL(str(folder / "libonnxruntime_providers_shared.so"), mode=ctypes.RTLD_GLOBAL)
+        ctypes.CDLL(str(folder / f"libonnxruntime_providers_{provider}.so"))
+    except OSError as error:
+        return f"a library that ONNX Runtime {ort.__version__} needs is missing ({error})"
+    try:
+        return f"ONNX Runtime {ort.__version__} does not take it on {gpus()[0]}; its own log says why"
+    except UsageError as error:
+        return str(error)
 
 
 def warm_up(engine: Engine, bundle: Bundle) -> Handle:
@@ -85,4 +126,4 @@ def check_names(path: Path, session: Any, inputs: list[str], outputs: list[str])
 
 
 def _no_provider(provider: str, why: str) -> str:
-    return f"provider '{provider}' cannot be used: {why}; install onnxruntime-gpu, choose provider 'cpu' or allow it"
+    return f"provider '{provider}' cannot be used: {why}; choose provider 'cpu', or allow it in its place"
