@@ -17,6 +17,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from sdtc_ros.machine import cpu_model
+
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu")
 
 
@@ -24,7 +26,7 @@ def machine() -> dict[str, Any]:
     """CPU model, cores this process may use, and how busy the machine is besides."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-    return {"cpu": _cpu_model(), "cores": cores, "system": platform.platform(), "load": load}
+    return {"cpu": cpu_model(), "cores": cores, "system": platform.platform(), "load": load}
 
 
 def versions() -> dict[str, str]:
@@ -64,12 +66,3 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     """Figures, machine and versions as one JSON object."""
     full = content | {"machine": machine(), "versions": versions()}
     path.write_text(json.dumps(full, indent=1) + "\n", encoding="utf-8")
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from sdtc_ros.engine.onnx import PROVIDERS
+from sdtc_ros.engine.session import PROVIDERS
 from sdtc_ros.live.aside import Aside
 from sdtc_ros.live.health import (
     Health,
