@@ -23,6 +23,7 @@ from sdtc_ros.errors import SdtcError
 # name -> what it does; a module is imported only when its command is asked for
 COMMANDS = {
     "replay": "poses of a rosbag2, a video or a folder of frames: bag, JSON, video, report",
+    "batch": "replay of many inputs, in several processes or on several hosts, evaluated together",
     "demo": "make a synthetic bag with its truth, replay it, tell the accuracy",
     "evaluate": "compare predicted poses with annotated ones: AP, precision, recall, MOTA",
     "info": "what a model bundle is and how well it does",

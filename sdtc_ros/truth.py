@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -88,3 +89,17 @@ def measure(truth: Truth, poses_file: Path, replayed: set[int]) -> Accuracy:
     predictions = read_sequence(poses_file, truth.sequence.skeleton)
     result = evaluate([replace(truth.sequence, frames=kept)], [replace(predictions, name=truth.sequence.name)])
     return Accuracy(result, count, len(annotated))
+
+
+def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton) -> Result:
+    """Evaluate many replays at once: pairs of an annotation file and the JSON file of the poses.
+
+    As for one alone, the annotated frames that were replayed count. Raises InputError as `measure` does.
+    """
+    truths, answers = [], []
+    for truth_file, poses_file in files:
+        truth, predictions = read_sequence(truth_file, skeleton), read_sequence(poses_file, skeleton)
+        replayed = {frame.name for frame in predictions.frames}
+        truths.append(replace(truth, frames=[frame for frame in truth.frames if frame.name in replayed]))
+        answers.append(replace(predictions, name=truth.name))
+    return evaluate(truths, answers)

@@ -9,8 +9,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sdtc_ros.errors import PartialInputError, UsageError
 
@@ -31,9 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", type=Path, metavar="INPUT", help="a rosbag2 (folder, .mcap, .db3), a video, a folder of images")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
+    add("--truth", type=Path, metavar="FILE", help="annotations (PoseTrack JSON file, or their folder): adds the AP")
+    add_run_arguments(parser)
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments that say how an input is replayed, whichever it is; returns them."""
+    actions: list[argparse.Action] = []
+    add = _collecting(parser, actions)
     add("--overwrite", action="store_true", help="replace the results of an earlier replay in DIR")
     add("--topic", help="the bag's image topic; needed where it has several")
-    add("--truth", type=Path, metavar="FILE", help="annotations (PoseTrack JSON file, or their folder): adds the AP")
     add("--start", type=int, default=0, metavar="N", help="number of the first frame (default 0)")
     add("--frames", type=int, metavar="N", help="how many frames (default: to the end)")
     add("--fps", type=float, help="frame rate of a folder of images (default 25), or in place of the video's own")
@@ -45,12 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-video", action="store_true", help="write no annotated video")
     add("--bag-images", action="store_true", help="also write the annotated frames into the bag")
     add("--quiet", action="store_true", help="show no progress")
-    add_pipeline_arguments(parser)
+    return actions + add_pipeline_arguments(parser)
 
 
-def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments that choose model, boxes and settings of the pipeline."""
-    add = parser.add_argument
+def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
+    """The arguments that choose model, boxes and settings of the pipeline; returns them."""
+    actions: list[argparse.Action] = []
+    add = _collecting(parser, actions)
     add("--model", type=Path, metavar="BUNDLE", help="model bundle (default: the one shipped with the package)")
     add(
         "--detector",
@@ -66,6 +75,16 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> None:
         "--provider", choices=["cpu", "cuda", "tensorrt"], default="cpu", help="what ONNX Runtime runs on (default cpu)"
     )
     add("--threads", type=int, default=0, metavar="N", help="threads of ONNX Runtime (default: its own choice)")
+    return actions
+
+
+def _collecting(parser: argparse.ArgumentParser, actions: list[argparse.Action]) -> Callable[..., None]:
+    """The parser's add_argument, which also notes in `actions` what it added."""
+
+    def add(*names: str, **how: Any) -> None:
+        actions.append(parser.add_argument(*names, **how))
+
+    return add
 
 
 def run(args: argparse.Namespace) -> int:

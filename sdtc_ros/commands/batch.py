@@ -1,0 +1,169 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""`python -m sdtc_ros batch INPUT... --out DIR`: many replays in several processes or on several hosts.
+
+Every input is replayed by a process of its own into DIR/NAME; failures are collected; with --truth all sequences
+are evaluated together at the end, as the files of a data set are.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from sdtc_ros.commands.replay import add_run_arguments
+from sdtc_ros.errors import InputError, PartialInputError, UsageError
+from sdtc_ros.evaluate import Result
+from sdtc_ros.replay.many import NOT_RUN, NOTHING, Outcome, Task, finished, outcome_line, run_tasks
+from sdtc_ros.replay.outputs import POSETRACK
+from sdtc_ros.skeleton import Skeleton
+
+_EPILOG = """\
+All other options are replay's, for every input. --out's folder then holds NAME/ for every input, with what a replay
+writes and its replay.log, and batch.json (batch-I-of-N.json with --part). Several hosts: --part 1/3, 2/3, 3/3 with the
+same INPUTs and a DIR that all reach, then once more without --part and with --resume for the table and the accuracy
+over all. Exit status: 0 all done, 130 stopped, 5 some inputs failed or were damaged, else that of the failure that
+all inputs share, or 3.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The subcommand's arguments."""
+    parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
+    add = parser.add_argument
+    add("sources", type=Path, nargs="+", metavar="INPUT", help="what replay takes; names must differ")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
+    add("--truth", type=Path, metavar="DIR", help="annotations, NAME.json for every input")
+    add("--jobs", type=int, metavar="N", help="processes at a time (default: one a core)")
+    add("--part", type=_part, metavar="I/N", help="only every N-th input, from the I-th on (counted from 1)")
+    add("--resume", action="store_true", help="leave inputs alone whose results an earlier run has completed")
+    parser.set_defaults(forwarded=add_run_arguments(parser))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Replay all and print the table; raises SdtcError, a PartialInputError after everything is written."""
+    from sdtc_ros.bundle import default_bundle, load_bundle
+    from sdtc_ros.replay.guard import stop_requests
+
+    # a model that cannot be used is said once, before anything starts
+    skeleton = load_bundle(args.model or default_bundle()).skeleton
+    tasks = _tasks(args)
+    done = {task.name: outcome for task in tasks if args.resume and (outcome := finished(task))}
+    with stop_requests() as stop:
+        new = run_tasks([task for task in tasks if task.name not in done], _jobs(args), stop, _say)
+    done |= {outcome.name: outcome for outcome in new}
+    outcomes = [done[task.name] for task in tasks]
+    result = _evaluate(args, outcomes, skeleton)
+    _write(args, outcomes, result)
+    print(_summary(outcomes))
+    if result:
+        print(result.table())
+    return stop.status or _status(outcomes)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _tasks(args: argparse.Namespace) -> list[Task]:
+    """One a replay; raises UsageError and InputError for names that cannot be told apart or lack their truth."""
+    named = [(_name(source), source) for source in args.sources]
+    twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
+    if twice:
+        raise UsageError(f"several inputs are called {twice[0]}, and so would be their results; give them in two runs")
+    if args.part:
+        named = named[args.part[0] - 1 :: args.part[1]]
+    missing = [name for name, _ in named if args.truth and not (args.truth / f"{name}.json").is_file()]
+    if missing:
+        raise InputError(f"{args.truth} has no {missing[0]}.json, the annotations of the input {missing[0]}")
+    words = _words(args)
+    return [
+        Task(name, source, args.out / name, (*words, *(("--truth", str(_truth(args, name))) if args.truth else ())))
+        for name, source in named
+    ]
+
+
+def _words(args: argparse.Namespace) -> tuple[str, ...]:
+    """Replay's options as they were given, for a command line of its own."""
+    if not args.threads:
+        args.threads = max(1, _cores() // _jobs(args))  # else every process would take all cores
+    words = []
+    for action in args.forwarded:
+        value = getattr(args, action.dest)
+        if value != action.default:
+            words.append(action.option_strings[-1] + ("" if action.nargs == 0 else f"={value}"))
+    return tuple(words)
+
+
+def _jobs(args: argparse.Namespace) -> int:
+    if args.jobs is not None and args.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {args.jobs}")
+    return args.jobs or min(_cores(), len(args.sources))
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _name(source: Path) -> str:
+    return source.stem if source.is_file() else source.resolve().name
+
+
+def _truth(args: argparse.Namespace, name: str) -> Path:
+    return Path(args.truth / f"{name}.json")
+
+
+def _part(text: str) -> tuple[int, int]:
+    """'2/3' -> (2, 3)."""
+    which, _, of = text.partition("/")
+    if not (which.isdigit() and of.isdigit() and 1 <= int(which) <= int(of)):
+        raise argparse.ArgumentTypeError(f"'{text}' is no part; give I/N, 2/3 say, with I from 1 to N")
+    return int(which), int(of)
+
+
+def _evaluate(args: argparse.Namespace, outcomes: Sequence[Outcome], skeleton: Skeleton) -> Result | None:
+    """All sequences together: the frames that were replayed, of the inputs that were measured."""
+    from sdtc_ros.truth import measure_together
+
+    measured = [one.name for one in outcomes if one.written and one.ap is not None]
+    if not measured:
+        return None
+    # a replay with annotations names its file after them
+    files = [(_truth(args, name), args.out / name / POSETRACK / f"{name}.json") for name in measured]
+    return measure_together(files, skeleton)
+
+
+def _write(args: argparse.Namespace, outcomes: Sequence[Outcome], result: Result | None) -> None:
+    name = "batch-{}-of-{}.json".format(*args.part) if args.part else "batch.json"
+    content = {"inputs": [asdict(one) for one in outcomes], "evaluation": result.to_json() if result else None}
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / name).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _summary(outcomes: Sequence[Outcome]) -> str:
+    """A line an input, failures last, and the sums."""
+    lines = [outcome_line(one) for one in sorted(outcomes, key=lambda one: one.status != NOTHING)]
+    written = sum(one.written for one in outcomes)
+    frames, seconds = (sum(getattr(one, key) for one in outcomes) for key in ("frames", "seconds"))
+    return "\n".join(["", *lines, f"{written} of {len(outcomes)} inputs, {frames} frames; {seconds:.0f} s of replays"])
+
+
+def _status(outcomes: Sequence[Outcome]) -> int:
+    """0 where all is well or a status that all share; raises PartialInputError where some inputs failed."""
+    bad = [one for one in outcomes if one.status not in (NOTHING, NOT_RUN)]
+    if not bad:
+        return 0
+    if any(one.written for one in outcomes):
+        failed = f"{len(bad)} of {len(outcomes)} inputs failed or were damaged, the first is {bad[0].name}"
+        raise PartialInputError(f"{failed}; the others are written")
+    statuses = {one.status for one in bad}
+    return statuses.pop() if len(statuses) == 1 else 3

@@ -1,0 +1,166 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Many replays at once, each in a process of its own: started, watched, stopped, and what each left read back.
+
+A process an input: its results are those of a single replay because it is one, a crash takes nothing else with it,
+and what the runtime holds of memory goes back after every input.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+import sdtc_ros
+from sdtc_ros.errors import InputError
+from sdtc_ros.replay.guard import StopRequest
+from sdtc_ros.replay.outputs import EVALUATION
+
+LOG, RECORD = "replay.log", "batch.json"
+NOTHING, NOT_RUN = 0, -1  # statuses: all went well; not begun
+_POLL = 0.05  # seconds between looks at the processes
+_TOLD_EVERY = 10.0  # seconds between lines on what is running
+_GRACE = 30.0  # seconds that a stopped replay has to write what it did
+_FRAMES = re.compile(r"^(\d+) frames, (\d+) poses ", re.MULTILINE)
+_ERROR = re.compile(r"^sdtc_ros: error: (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One input: `name` is its results' folder's too; words: the options of its replay."""
+
+    name: str
+    source: Path
+    out: Path
+    words: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: the exit status of its replay (negative: NOT_RUN), seconds, and what it says of itself."""
+
+    name: str
+    source: str
+    status: int
+    seconds: float = 0.0
+    frames: int = 0
+    poses: int = 0
+    ap: float | None = None
+    mota: float | None = None
+    problem: str = ""
+
+    @property
+    def written(self) -> bool:
+        """Whether there are results of the whole input, as far as it could be read."""
+        return self.status in (NOTHING, 5)
+
+
+@dataclass
+class _Running:
+    task: Task
+    process: subprocess.Popen[bytes]
+    begun: float
+
+
+def run_tasks(tasks: Sequence[Task], jobs: int, stop: StopRequest, say: Callable[[str], None]) -> list[Outcome]:
+    """Replay every task, `jobs` at a time; a request to stop is passed on once, and nothing new begins after it."""
+    waiting, running, done = deque(tasks), list[_Running](), dict[str, Outcome]()
+    told, asked = monotonic(), 0.0
+    try:
+        while running or (waiting and not stop.status):
+            while waiting and len(running) < jobs and not stop.status:
+                running.append(_start(waiting.popleft()))
+            sleep(_POLL)
+            if stop.status and not asked:
+                asked = monotonic()
+                _signal(running, signal.SIGINT)
+            if asked and monotonic() > asked + _GRACE:
+                _signal(running, signal.SIGKILL)
+            for one in [one for one in running if one.process.poll() is not None]:
+                running.remove(one)
+                outcome = done[one.task.name] = _ended(one)
+                say(f"[{len(done)}/{len(tasks)}] {outcome_line(outcome)}")
+            if monotonic() > told + _TOLD_EVERY:
+                told = monotonic()
+                for one in running:
+                    say(f"  {one.task.name}: {_last_line(one.task.out / LOG)}")
+    finally:  # a second Ctrl-C ends up here
+        _signal(running, signal.SIGKILL)
+    return [done.get(task.name) or Outcome(task.name, str(task.source), NOT_RUN) for task in tasks]
+
+
+def finished(task: Task) -> Outcome | None:
+    """The outcome that an earlier run noted for a task whose results are whole, or None."""
+    try:
+        outcome = Outcome(**json.loads((task.out / RECORD).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    return outcome if outcome.written else None
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """One line on how a task ended."""
+    if outcome.status == NOT_RUN:
+        return f"{outcome.name}: not begun"
+    text = f"{outcome.name}: {outcome.frames} frames, {outcome.poses} poses in {outcome.seconds:.1f} s"
+    text += "" if outcome.ap is None else f", AP {outcome.ap:.1f}"
+    return text if outcome.status == NOTHING else f"{text}; status {outcome.status}: {outcome.problem}"
+
+
+def _start(task: Task) -> _Running:
+    try:
+        task.out.mkdir(parents=True, exist_ok=True)
+        (task.out / RECORD).unlink(missing_ok=True)
+        log = (task.out / LOG).open("wb")
+    except OSError as error:
+        raise InputError(f"results cannot be written to {task.out}: {error.strerror}") from error
+    words = [sys.executable, "-m", "sdtc_ros", "replay", str(task.source), "--out", str(task.out), *task.words]
+    package = str(Path(sdtc_ros.__file__).resolve().parent.parent)
+    path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
+    with log:  # a session of its own: Ctrl-C reaches it once, from us, and not from the terminal as well
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+        )  # fmt: skip
+    return _Running(task, process, monotonic())
+
+
+def _ended(one: _Running) -> Outcome:
+    """What a replay's log and its evaluation say, noted beside them."""
+    task, status = one.task, one.process.returncode
+    text = (task.out / LOG).read_text(encoding="utf-8", errors="replace")
+    counts, errors = _FRAMES.findall(text), _ERROR.findall(text)
+    accuracy = task.out / EVALUATION
+    figures = json.loads(accuracy.read_text(encoding="utf-8")) if status in (0, 5) and accuracy.exists() else {}
+    why = errors[-1] if errors else f"ended by signal {-status}" if status < 0 else f"see {task.out / LOG}"
+    frames, poses = map(int, counts[-1]) if counts else (0, 0)
+    outcome = Outcome(
+        task.name, str(task.source), 128 - status if status < 0 else status, monotonic() - one.begun, frames, poses,
+        figures.get("ap", {}).get("total"), (figures.get("mota") or {}).get("total"), why if status else "",
+    )  # fmt: skip
+    (task.out / RECORD).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    return outcome
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return lines[-1].removeprefix("replay: ") if lines else "starting"
+
+
+def _signal(running: Sequence[_Running], number: int) -> None:
+    for one in running:
+        if one.process.poll() is None:
+            one.process.send_signal(number)
