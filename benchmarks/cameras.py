@@ -8,7 +8,8 @@
 
 The same frames go two ways, in turn, frame by frame: together (one engine; the people of all cameras in one `encode`
 and one `estimate`), and one pipeline each, with an engine of its own, one after the other. `ratio` is the throughput
-together divided by that apart, for every number of cameras and of people in each.
+together divided by that apart, for every number of cameras and of people in each; the JSON file's `ratio` is that of
+the most cameras with the most people.
 
 Boxes and ids are given, so detector and tracker play no part: they are each camera's own in either way.
 """
@@ -98,7 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_status
     print(report(results))
     if args.json:
-        write_json(args.json, {"results": [asdict(result) for result in results], **settings(args)})
+        write_json(args.json, {
+            "ratio": results[-1].ratio, "results": [asdict(result) for result in results], **settings(args),
+        })  # fmt: skip
     return 0
 
 

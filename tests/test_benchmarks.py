@@ -95,6 +95,7 @@ def test_cameras_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureF
     for one in figures["results"]:
         assert one["ratio"] == pytest.approx(one["together"] / one["apart"])
         assert one["together"] > 0
+    assert figures["ratio"] == figures["results"][-1]["ratio"]
     assert "| 4 x 2 |" in capsys.readouterr().out
 
 
