@@ -26,8 +26,8 @@ from benchmarks.node.clip import PlayedClip, load, render  # noqa: E402
 from benchmarks.node.figures import Account, Sample  # noqa: E402
 from benchmarks.node.records import HEARD, SENT, Notebook, number_of, read_rows, stamp_for, truth_distance  # noqa: E402
 from sdtc_ros.errors import InputError, UsageError  # noqa: E402
-from sdtc_ros.live.health import Limits, Meter, camera_health  # noqa: E402
-from sdtc_ros.live.statistics import Counts  # noqa: E402
+from sdtc_ros.live.health import Limits, camera_health  # noqa: E402
+from sdtc_ros.live.statistics import Counts, Meter  # noqa: E402
 from sdtc_ros.poses import Frame, FramePoses  # noqa: E402
 
 LOG = "[python3-1] [INFO] [1795267757.32] [sdtc_pose]: {}stopped: {}\n"
@@ -158,7 +158,8 @@ def test_diagnostics_are_those_that_the_node_makes() -> None:
     now[0] = 2.0
     timings = {"track": 0.001, "encode": 0.004}
     meter.answered(FramePoses(Frame(np.zeros((2, 2, 3), np.uint8), 0), [], timings), 0.05)
-    health = camera_health("sdtc_pose: camera", meter.figures(counts), Limits(0, 0, 0), topic="/front/image_raw")
+    meter.counts = counts
+    health = camera_health("sdtc_pose: camera", meter.figures(), Limits(0, 0, 0), topic="/front/image_raw")
     entry = {"moment": 5, "status": [{"name": health.name, "values": dict(health.values)}, {"name": "x", "values": {}}]}
     (status,) = figures.camera_statuses([entry], "/front/image_raw")
     assert status["moment"] == 5

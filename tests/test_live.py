@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,10 +146,30 @@ def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
     until(lambda: bench.stream.counts.answered == 1)
     assert bench.worker.stop(5)
     assert bench.stream.counts.waiting == 0
-    report = bench.stream.report()
+    report = bench.stream.meter.report()
     assert report.latency == pytest.approx((0.2,))
     assert "0 for newer, 1 too old, 1 damaged" in report.line()
-    assert bench.stream.report().counts == Counts()
+    assert bench.stream.meter.report().counts == Counts()
+
+
+def test_what_follows_the_poses_is_no_part_of_their_latency(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, lookahead=0)
+    seen: list[tuple[int, int]] = []
+
+    def publish(result: FramePoses) -> None:
+        bench.now = stamp(3)
+
+    def follow(result: FramePoses) -> None:
+        seen.append((result.frame.image[0, 0, 0], bench.stream.counts.answered))
+        bench.now = stamp(30)
+
+    bench.stream._publish, bench.stream._then = publish, follow
+    bench.stream._finish = lambda result: replace(result, frame=replace(result.frame, image=result.frame.image + 100))
+    bench.offer_and_wait(image_message(1))
+    until(lambda: len(seen) == 1)
+    assert bench.worker.stop(5)
+    assert bench.stream.meter.figures().latency == pytest.approx((0.2,))
+    assert seen == [(101, 1)], "finished, and counted"
 
 
 def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> None:

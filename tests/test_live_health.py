@@ -17,12 +17,9 @@ import pytest
 
 from sdtc_ros.errors import UsageError
 from sdtc_ros.live.health import (
-    WINDOW,
-    Figures,
     Health,
     Level,
     Limits,
-    Meter,
     camera_health,
     drops_by_cause,
     in_words,
@@ -30,7 +27,7 @@ from sdtc_ros.live.health import (
     node_health,
     to_diagnostics,
 )
-from sdtc_ros.live.statistics import Counts
+from sdtc_ros.live.statistics import WINDOW, Counts, Figures, Meter
 from sdtc_ros.poses import Frame, FramePoses
 
 LIMITS = Limits(latency=0.5, drops=0.5, silence=5.0)
@@ -161,23 +158,23 @@ def answer(**timings: float) -> FramePoses:
 
 def test_meter_looks_back_over_the_last_seconds_only() -> None:
     clock = Clock()
-    meter, counts = Meter(clock), Counts()
+    meter = Meter(clock)
+    counts = meter.counts
     for second in range(1, 11):
         clock.now = 100.0 + second
         counts.received += 10
-        counts.answered += 1
         counts.replaced += 9 if second <= 5 else 0
         meter.answered(answer(encode=0.001 * second), 0.1 * second)
-        figures = meter.figures(counts)
+        figures = meter.figures()
     assert figures.seconds == WINDOW
     assert (figures.counts.received, figures.counts.answered, figures.counts.replaced) == (50, 5, 0)
     assert (figures.total.received, figures.total.replaced, figures.silent) == (100, 45, 0.0)
     assert figures.latency == pytest.approx((0.5, 0.6, 0.7, 0.8, 0.9, 1.0))
     assert figures.stages["encode"] == pytest.approx(0.0075)
     clock.now += 3.0
-    assert meter.figures(counts).silent == 3.0
+    assert meter.figures().silent == 3.0
     clock.now += 3.0
-    later = meter.figures(counts)
+    later = meter.figures()
     assert (later.silent, later.latency, later.stages) == (6.0, (), {})
     assert later.counts.received == 0
 
@@ -186,7 +183,8 @@ def test_meter_counts_a_short_start_as_short() -> None:
     clock = Clock()
     meter = Meter(clock)
     clock.now += 2.0
-    figures = meter.figures(Counts(received=20))
+    meter.counts.received = 20
+    figures = meter.figures()
     assert (figures.seconds, figures.silent) == (2.0, 0.0)
     assert status(figures).values["rate in (Hz)"] == "10.0"
 
@@ -200,12 +198,35 @@ def test_meter_does_not_grow_while_nobody_asks() -> None:
     assert len(meter._answers) <= WINDOW + 1
 
 
+def test_the_log_and_the_diagnostics_tell_of_the_same_answers_over_times_of_their_own() -> None:
+    meter = Meter(clock := Clock())
+    for second in range(1, 11):
+        clock.now = 100.0 + second
+        meter.counts.received += 1
+        meter.worked(0.01 * second)
+        meter.answered(answer(), 0.1 * second)
+        meter.figures()
+    assert meter.seconds_since_report == 10.0
+    report, figures = meter.report(), meter.figures()
+    assert (report.seconds, report.counts) == (10.0, figures.total)
+    assert report.latency[-6:] == figures.latency
+    assert len(report.latency) == len(report.busy) == 10
+    assert report.line() == (
+        "in 1.0 Hz, out 1.0 Hz, dropped 0 for newer, 0 too old, 0 damaged, latency p50 500 ms p99 1000 ms, "
+        "work p50 50.0 ms, 0.0 people a frame"
+    )
+    clock.now += 1.0
+    meter.answered(answer(), 2.0)
+    assert meter.report().latency == (2.0,), "what was reported is not reported again"
+    assert meter.figures().latency[-2:] == (1.0, 2.0), "the diagnostics look back over it"
+
+
 def test_stages_that_a_frame_did_without_count_as_nothing() -> None:
     meter = Meter(clock := Clock())
     meter.answered(answer(detect=0.04, track=0.002), 0.1)
     meter.answered(answer(track=0.004), 0.1)
     clock.now += 1.0
-    assert meter.figures(Counts()).stages == pytest.approx({"detect": 0.02, "track": 0.003})
+    assert meter.figures().stages == pytest.approx({"detect": 0.02, "track": 0.003})
 
 
 def test_diagnostics_message_holds_it_all() -> None:

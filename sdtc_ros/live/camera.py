@@ -18,7 +18,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from sdtc_ros.live.detections import people_classes
-from sdtc_ros.live.health import Meter
 from sdtc_ros.live.image_source import ImageSource, MatchedSource
 from sdtc_ros.live.outputs import Bodies, Output, Poses
 from sdtc_ros.live.parameters import TOPIC
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from sdtc_ros.live.pose_node import PoseNode
 
 WARN_SECONDS = 5.0  # at most one warning about the same in this time
-OUTPUTS: tuple[Callable[[Camera], Output], ...] = (Poses, Bodies, Pictures)  # in this order: nothing before the poses
+OUTPUTS: tuple[Callable[[Camera], Output], ...] = (Poses, Bodies, Pictures)  # the poses first, timed by themselves
 
 
 class Camera:
@@ -46,12 +45,13 @@ class Camera:
         self.node, self.name = node, name
         self.rotation = camera_rotation(node.parameters.values(), name)
         self.stream = Stream(
-            pipeline, self._publish, warn=self.warn, now=lambda: node.get_clock().now().nanoseconds,
+            pipeline, self._publish, then=self._publish_more, warn=self.warn,
+            now=lambda: node.get_clock().now().nanoseconds,
             max_age=lambda: node.parameters["max_age"], max_wait=lambda: node.parameters["max_wait"],
             read=reader(self.rotation, people_classes(node.parameters["detections_class"])),
+            finish=self.rotation.camera_poses,
         )  # fmt: skip
         self.source: ImageSource | None = None
-        self.meter = Meter()
         self._silence = Silence()
         self._warned: dict[str, float] = {}
         self._publishers: list[Any] = []
@@ -83,7 +83,7 @@ class Camera:
 
     def activate(self) -> None:
         """Begin to hear images; the worker must have opened the stream."""
-        self._silence, self.meter = Silence(), Meter()
+        self._silence = Silence()
         self.source = (MatchedSource if self.node.parameters["detector"] == TOPIC else ImageSource)(self)
         self.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to "
                  f"{self._publishers[0].topic_name}")  # fmt: skip
@@ -110,8 +110,8 @@ class Camera:
             return
         self.source.every_second()
         period, limit = self.node.parameters["statistics_period"], self.node.parameters["max_silence"]
-        if 0 < period <= self.stream.seconds_since_report + 0.5:
-            self.info(self.stream.report().line())
+        if 0 < period <= self.stream.meter.seconds_since_report + 0.5:
+            self.info(self.stream.meter.report().line())
         if self._silence.is_news(self.stream.counts.received, limit):
             reason = why_silent(self.node, self.source.subscription)
             self.warning(f"no image came for {limit:g} s: {reason}")
@@ -128,8 +128,10 @@ class Camera:
         return f"{self.name}: {sentence}" if self.name else sentence
 
     def _publish(self, result: FramePoses) -> None:
-        result = self.rotation.camera_poses(result)
-        for output in self.outputs:
+        self.outputs[0].publish(result)
+
+    def _publish_more(self, result: FramePoses) -> None:
+        for output in self.outputs[1:]:
             output.publish(result)
 
     def warn(self, about: str, sentence: str) -> None:

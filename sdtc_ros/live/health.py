@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""How a camera and its node fare: figures over the last seconds, and what they mean as a diagnostic status.
+"""What a camera's figures, and what is known of its node, mean as a diagnostic status.
 
 Knows no ROS but the layout of diagnostic_msgs: figures -> level and words is plain arithmetic. diagnostic_updater is
 not used: its timer runs on the node's clock, so it would fall silent with a simulated clock that stands still, which
@@ -13,21 +13,15 @@ is when somebody looks.
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from pathlib import Path
-from statistics import fmean
-from time import monotonic
 from typing import Any
 
 from sdtc_ros.errors import SdtcError
-from sdtc_ros.live.statistics import Counts, quantile
-from sdtc_ros.poses import FramePoses
+from sdtc_ros.live.statistics import WINDOW, Counts, Figures, quantile
 
-WINDOW = 5.0  # seconds that rates, latencies and drops are taken over
 _NO_DROPS = ("received", "taken", "answered", "people", "restarts")  # every other count is a cause of frames left out
 
 
@@ -61,62 +55,6 @@ class Limits:
     latency: float
     drops: float
     silence: float
-
-
-@dataclass(frozen=True)
-class Figures:
-    """One camera's last seconds.
-
-    seconds: how many (up to WINDOW, less after the start); counts: of these seconds; total: since the start; latency:
-    seconds from stamp to publishing, one an answer; stages: mean seconds a frame by stage; silent: seconds since the
-    last image.
-    """
-
-    seconds: float
-    counts: Counts
-    total: Counts
-    latency: tuple[float, ...]
-    stages: Mapping[str, float]
-    silent: float
-
-
-class Meter:
-    """Collects one camera's figures, in any thread."""
-
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self._clock, self._lock = clock, threading.Lock()
-        self._answers: deque[tuple[float, float, Mapping[str, float]]] = deque()  # moment, latency, timings
-        self._past: deque[tuple[float, Counts]] = deque([(clock(), Counts())])
-        self._heard, self._heard_at = 0, clock()
-
-    def answered(self, result: FramePoses, latency: float) -> None:
-        """A keyframe's poses were published `latency` seconds after its stamp."""
-        moment = self._clock()
-        with self._lock:
-            self._answers.append((moment, latency, result.timings))
-            while self._answers[0][0] < moment - WINDOW:  # nobody may be asking for the figures
-                self._answers.popleft()
-
-    def figures(self, counts: Counts) -> Figures:
-        """The last seconds' figures, `counts` being what was counted since the start; call it about once a second."""
-        moment = self._clock()
-        total = replace(counts)
-        with self._lock:
-            if total.received != self._heard:
-                self._heard, self._heard_at = total.received, moment
-            while len(self._past) > 1 and self._past[1][0] <= moment - WINDOW:
-                self._past.popleft()
-            begin, earlier = self._past[0]
-            self._past.append((moment, total))
-            recent = [answer for answer in self._answers if answer[0] >= moment - WINDOW]
-        return Figures(
-            seconds=moment - begin,
-            counts=total.since(earlier),
-            total=total,
-            latency=tuple(latency for _, latency, _ in recent),
-            stages=_means([timings for _, _, timings in recent]),
-            silent=moment - self._heard_at,
-        )
 
 
 def drops_by_cause(counts: Counts) -> dict[str, int]:
@@ -256,9 +194,3 @@ def _words(cause: str) -> str:
 
 def _rate(count: int, figures: Figures) -> float:
     return count / max(figures.seconds, 1e-9)
-
-
-def _means(timings: list[Mapping[str, float]]) -> dict[str, float]:
-    """Mean seconds a frame by stage, in the stages' own order; a stage that a frame did without counts as zero."""
-    stages = dict.fromkeys(stage for entry in timings for stage in entry)
-    return {stage: fmean(entry.get(stage, 0.0) for entry in timings) for stage in stages}

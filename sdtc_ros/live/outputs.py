@@ -36,7 +36,7 @@ class Output:
 
 
 class Poses(Output):
-    """Every answer as a Detection2DArray; when it is out, its latency is noted."""
+    """Every answer as a Detection2DArray."""
 
     def __init__(self, camera: Camera) -> None:
         """On `sdtc/poses`."""
@@ -46,8 +46,6 @@ class Poses(Output):
     def publish(self, result: FramePoses) -> None:
         """See Output."""
         self.publisher.publish(to_detections(result, self._camera.skeleton, self._types))
-        now = self._camera.node.get_clock().now().nanoseconds
-        self._camera.meter.answered(result, (now - result.frame.stamp) * 1e-9)
 
 
 class Bodies(Output):

@@ -89,7 +89,7 @@ class Shared:
         if camera.source is None:
             return Health(name, Level.OK, "inactive")
         limits = Limits(parameters["warn_latency"], parameters["warn_drops"], parameters["max_silence"])
-        figures = camera.meter.figures(camera.stream.counts)
+        figures = camera.stream.meter.figures()
         subscription = camera.source.subscription
         reason = why_silent(self._node, subscription) if 0 < limits.silence <= figures.silent else ""
         return camera_health(name, figures, limits, topic=subscription.topic_name, why_silent=reason)

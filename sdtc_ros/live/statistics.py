@@ -4,12 +4,21 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What became of a camera's frames, counted, and one period's figures in a line."""
+"""What became of a camera's frames, counted and timed: for the diagnostics and for the line in the log."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from statistics import fmean
+from time import monotonic
+
+from sdtc_ros.poses import FramePoses
+
+WINDOW = 5.0  # seconds that the rates, latencies and drops of the diagnostics are taken over
+HELD_FIGURES = 10_000  # of latency and of work, until the next report
 
 
 @dataclass
@@ -54,7 +63,7 @@ class Counts:
 class Report:
     """One period's figures: its length in seconds, its counts, and seconds each.
 
-    latency: from the keyframe's stamp until its poses were handed on, by the node's clock; busy: work on a frame.
+    latency: from the keyframe's stamp until its poses were published, by the node's clock; busy: work on a frame.
     """
 
     seconds: float
@@ -78,7 +87,100 @@ class Report:
         )
 
 
+@dataclass(frozen=True)
+class Figures:
+    """One camera's last seconds.
+
+    seconds: how many (up to WINDOW, less after the start); counts: of these seconds; total: since the start; latency:
+    as a report's, one an answer; stages: mean seconds a frame by stage; silent: seconds since the last image.
+    """
+
+    seconds: float
+    counts: Counts
+    total: Counts
+    latency: tuple[float, ...]
+    stages: Mapping[str, float]
+    silent: float
+
+
+class Meter:
+    """Counts and times one camera's frames since it was made; may be asked in any thread.
+
+    The counts are written by those who count; `figures` and `report` look back over a time each of their own.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        """clock: seconds, of the periods; latencies and work are given."""
+        self.counts = Counts()
+        self._clock, self._lock = clock, threading.Lock()
+        self._answers: deque[tuple[float, float, Mapping[str, float]]] = deque()  # moment, latency, timings
+        self._past: deque[tuple[float, Counts]] = deque([(clock(), Counts())])
+        self._heard, self._heard_at = 0, clock()
+        self._latency: deque[float] = deque(maxlen=HELD_FIGURES)
+        self._busy: deque[float] = deque(maxlen=HELD_FIGURES)
+        self._reported, self._reported_at = Counts(), clock()
+
+    def answered(self, result: FramePoses, latency: float) -> None:
+        """A keyframe's poses were published `latency` seconds after its stamp."""
+        moment = self._clock()
+        with self._lock:
+            self.counts.people += len(result.poses)
+            self.counts.answered += 1
+            self._latency.append(latency)
+            self._answers.append((moment, latency, result.timings))
+            while self._answers[0][0] < moment - WINDOW:  # nobody may be asking for the figures
+                self._answers.popleft()
+
+    def worked(self, seconds: float) -> None:
+        """A frame was worked on for so long, other cameras' frames of its batch included."""
+        with self._lock:
+            self._busy.append(seconds)
+
+    def figures(self) -> Figures:
+        """The last seconds' figures; to be called about once a second."""
+        with self._lock:
+            moment, total = self._clock(), replace(self.counts)
+            if total.received != self._heard:
+                self._heard, self._heard_at = total.received, moment
+            while len(self._past) > 1 and self._past[1][0] <= moment - WINDOW:
+                self._past.popleft()
+            begin, earlier = self._past[0]
+            self._past.append((moment, total))
+            recent = [answer for answer in self._answers if answer[0] >= moment - WINDOW]
+        return Figures(
+            seconds=moment - begin,
+            counts=total.since(earlier),
+            total=total,
+            latency=tuple(latency for _, latency, _ in recent),
+            stages=_means([timings for _, _, timings in recent]),
+            silent=moment - self._heard_at,
+        )
+
+    def report(self) -> Report:
+        """The figures since the last report."""
+        with self._lock:
+            moment, counts = self._clock(), replace(self.counts)
+            report = Report(
+                moment - self._reported_at, counts.since(self._reported), tuple(self._latency), tuple(self._busy)
+            )
+            self._latency.clear()
+            self._busy.clear()
+            self._reported, self._reported_at = counts, moment
+        return report
+
+    @property
+    def seconds_since_report(self) -> float:
+        """How long ago the last report was made."""
+        return self._clock() - self._reported_at
+
+
 def quantile(values: Iterable[float], part: float) -> float:
     """The value below which `part` of the values lie, the nearest that occurs; there must be one at least."""
     ordered = sorted(values)
     return ordered[round(part * (len(ordered) - 1))]
+
+
+def _means(timings: list[Mapping[str, float]]) -> dict[str, float]:
+    """Mean seconds a frame by stage, in the stages' own order; a stage that a frame did without counts as zero."""
+    stages = dict.fromkeys(stage for entry in timings for stage in entry)
+    return {stage: fmean(entry.get(stage, 0.0) for entry in timings) for stage in stages}

@@ -11,9 +11,8 @@ Knows no ROS, only messages' attributes. `offer` is called in the subscriber's t
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -21,13 +20,12 @@ from sdtc_ros.batch import Pending
 from sdtc_ros.errors import InputError
 from sdtc_ros.image_messages import frame_of_message
 from sdtc_ros.live.loading import Model
-from sdtc_ros.live.statistics import Counts, Report
+from sdtc_ros.live.statistics import Counts, Meter
 from sdtc_ros.messages import stamp_of
 from sdtc_ros.pipeline import Pipeline
 from sdtc_ros.poses import Boxes, Frame, FramePoses
 
 LEFT_OUT, RESTARTED = "left out", "restarted"  # what a warning is about
-HELD_FIGURES = 10_000  # of latency and of work, until the next report
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,11 @@ def read_frame(arrival: Arrival) -> tuple[Frame, Boxes | None]:
 class Stream:
     """Frames of one camera in, poses out.
 
-    hand_on is called with each answer; warn with what it is about (LEFT_OUT, RESTARTED) and a sentence. now is the
-    clock of the stamps (nanoseconds), max_age the age in seconds from which a frame is dropped (0: none), max_wait the
-    seconds of silence after which what waits for later frames is answered (0: the pipeline's max_gap). read makes a
-    frame, and where they are known its people, of an arrival.
+    hand_on is called with each answer, and afterwards, when its latency is noted, `then`; warn with what it is about
+    (LEFT_OUT, RESTARTED) and a sentence. now is the clock of the stamps (nanoseconds), max_age the age in seconds from
+    which a frame is dropped (0: none), max_wait the seconds of silence after which what waits for later frames is
+    answered (0: the pipeline's max_gap). read makes a frame, and where they are known its people, of an arrival;
+    finish an answer as it goes out, of the pipeline's.
     """
 
     def __init__(
@@ -60,15 +59,22 @@ class Stream:
         *,
         warn: Callable[[str, str], None],
         now: Callable[[], int],
+        then: Callable[[FramePoses], None] = lambda result: None,
         max_age: Callable[[], float] = lambda: 0.0,
         max_wait: Callable[[], float] = lambda: 0.0,
         read: Callable[[Arrival], tuple[Frame, Boxes | None]] = read_frame,
+        finish: Callable[[FramePoses], FramePoses] = lambda result: result,
     ) -> None:
-        self.pipeline, self.read = pipeline, read
-        self._publish, self._warn, self._now = hand_on, warn, now
+        self.pipeline, self.read, self._finish = pipeline, read, finish
+        self._publish, self._then, self._warn, self._now = hand_on, then, warn, now
         self._max_age, self._max_wait = max_age, max_wait
         self._put: Callable[[Arrival], bool] | None = None
         self._forget()
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the frames since `open`."""
+        return self.meter.counts
 
     def open(self, put: Callable[[Arrival], bool]) -> None:
         """Begin anew, counts and all; `put` passes an arrival on, and says whether an older one had to go for it."""
@@ -81,10 +87,7 @@ class Stream:
         self._put = None
 
     def _forget(self) -> None:
-        self.counts = Counts()
-        self._latency: deque[float] = deque(maxlen=HELD_FIGURES)
-        self._busy: deque[float] = deque(maxlen=HELD_FIGURES)
-        self._reported, self._reported_at = Counts(), monotonic()
+        self.meter = Meter()
         self._newest: int | None = None  # stamp of the newest frame
         self._worked_at: float | None = None  # when the newest frame was worked on; None: nothing waits for later ones
 
@@ -147,31 +150,16 @@ class Stream:
         """Give an answer out, and count it; nothing after `close`."""
         if self._put is None:
             return
+        result = self._finish(result)
         self._publish(result)
-        self._latency.append((self._now() - result.frame.stamp) * 1e-9)
-        self.counts.people += len(result.poses)
-        self.counts.answered += 1
+        self.meter.answered(result, (self._now() - result.frame.stamp) * 1e-9)
+        self._then(result)
 
     def worked(self, seconds: float) -> None:
         """Note how long a frame was worked on, other cameras' frames of its batch included."""
         if self._worked_at is not None:  # a slow model's work is no silence
             self._worked_at = monotonic()
-        self._busy.append(seconds)
-
-    def report(self) -> Report:
-        """The figures since the last call."""
-        counts, moment = replace(self.counts), monotonic()
-        latency, busy = tuple(self._latency), tuple(self._busy)
-        self._latency.clear()
-        self._busy.clear()
-        report = Report(moment - self._reported_at, counts.since(self._reported), latency, busy)
-        self._reported, self._reported_at = counts, moment
-        return report
-
-    @property
-    def seconds_since_report(self) -> float:
-        """How long ago the last report was made."""
-        return monotonic() - self._reported_at
+        self.meter.worked(seconds)
 
     def _is_too_old(self, stamp: int) -> bool:
         age, limit = (self._now() - stamp) * 1e-9, self._max_age()
