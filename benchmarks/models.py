@@ -25,7 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdtc_ros.bundle import MANIFEST, Bundle, default_bundle, load_bundle, write_manifest
+from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, write_manifest
+from sdtc_ros.bundle_files import MANIFEST
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sdtc_ros.bundle import ENCODER, MANIFEST, TEMPORAL
+from sdtc_ros.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
 from sdtc_ros.errors import UsageError
 
-DATA = ".data"  # what ONNX appends to a graph's name for the file of its weights
-BUNDLE_FILES = (ENCODER, ENCODER + DATA, TEMPORAL, TEMPORAL + DATA, MANIFEST)  # in the order of their moving
+GRAPHS = [name for precision in PRECISIONS for name in graph_names(precision)]
+BUNDLE_FILES = (*(name + end for name in GRAPHS for end in ("", DATA)), MANIFEST)  # in the order of their moving
 
 
 @contextmanager

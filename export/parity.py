@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sdtc_ros.bundle import ENCODER, TEMPORAL
+from sdtc_ros.bundle_files import ENCODER, TEMPORAL
 from sdtc_ros.crops import crop_boxes, crop_images
 from sdtc_ros.errors import BundleError
 from sdtc_ros.synthetic import SceneConfig, render_clip

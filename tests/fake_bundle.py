@@ -7,7 +7,8 @@
 """A bundle whose network is arithmetic: its poses say which frames, in which crops, entered the window.
 
 Encoder: average-pools every crop to a 2 x 2 grid of its colours, tokens 4 x 3. Temporal graph: joint k of the pose is
-(blue, green) of the window's frame k % T, averaged over the crop, and red / 255 as its score; the spread is constant.
+(blue, green) of the window's frame k % T, averaged over the crop, and red / 255 as its score; spread and heatmaps are
+constant, the latter with one peak.
 """
 
 from __future__ import annotations
@@ -59,17 +60,21 @@ def _temporal(frames: int, joints: int) -> tuple[list, list, list, dict]:
         helper.make_node("Mul", ["chosen", "scale"], ["keypoints"]),
         helper.make_node("Mul", ["chosen", "zero"], ["nothing"]),
         helper.make_node("Add", ["nothing", "spread_values"], ["spread"]),
+        helper.make_node("Unsqueeze", ["nothing", "axis"], ["rows"]),  # N x K x 1 x 3
+        helper.make_node("Add", ["rows", "one_peak"], ["heatmaps"]),
     ]
     inputs = [helper.make_tensor_value_info("tokens", TensorProto.FLOAT, ["n", frames, 4, 3])]
     outputs = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", joints, 3]) for name in ("keypoints", "spread")
     ]
+    outputs.append(helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["n", joints, 4, 3]))
     constants = {
         "axis": np.array([2], np.int64),
         "frame_of_joint": (np.arange(joints) % frames).astype(np.int64),
         "scale": np.array([1, 1, 1 / 255], np.float32),
         "zero": np.zeros(1, np.float32),
         "spread_values": np.array(SPREAD, np.float32),
+        "one_peak": np.eye(4, 3, dtype=np.float32)[::-1] * (np.arange(4, dtype=np.float32)[:, None] == 2),
     }
     return nodes, inputs, outputs, constants
 

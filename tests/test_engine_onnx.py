@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from fake_bundle import SPREAD, make_bundle
 
-from sdtc_ros.bundle import file_hash, load_bundle
+from sdtc_ros.bundle import load_bundle
+from sdtc_ros.bundle_files import file_hash
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.engine.session import open_session
 from sdtc_ros.errors import BundleError, UsageError

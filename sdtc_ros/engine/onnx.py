@@ -31,28 +31,36 @@ class OnnxEngine:
     """Engine over a bundle's two graphs."""
 
     def __init__(
-        self, bundle: Bundle, provider: str = "cpu", *, threads: int = 0, allow_cpu: bool = False, max_batch: int = 64
+        self,
+        bundle: Bundle,
+        provider: str = "cpu",
+        *,
+        precision: str = "fp32",
+        threads: int = 0,
+        allow_cpu: bool = False,
+        max_batch: int = 64,
     ) -> None:
         """Open, check and warm up both graphs.
 
-        threads: 0 leaves the number to the runtime; max_batch: larger batches run in chunks, and so do those whose
-        windows would take more than WINDOW_BYTES. Raises UsageError (provider) and BundleError (a graph that is broken
-        or is not the one that model.json describes).
+        precision: one that the bundle has graphs in; threads: 0 leaves the number to the runtime; max_batch: larger
+        batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES. Raises UsageError
+        (provider) and BundleError (a graph that is broken, is not there, or is not the one that model.json describes).
         """
         self._names = list(bundle.tokens)
         self._frames = 2 * bundle.delta + 1
         window = 4 * self._frames * sum(math.prod(shape) for shape in bundle.tokens.values())
         self._max_batch = max(1, min(max_batch, WINDOW_BYTES // window))
-        self._encoder = open_session(bundle.encoder, provider, threads=threads, allow_cpu=allow_cpu)
-        self._temporal = open_session(bundle.temporal, provider, threads=threads, allow_cpu=allow_cpu)
+        encoder, temporal = bundle.graphs(precision)
+        self._encoder = open_session(encoder, provider, threads=threads, allow_cpu=allow_cpu)
+        self._temporal = open_session(temporal, provider, threads=threads, allow_cpu=allow_cpu)
         self.providers = list(self._encoder.get_providers())
         self._windows: dict[str, npt.NDArray[Any]] = {}
-        check_names(bundle.encoder, self._encoder, ["crops"], self._names)
-        check_names(bundle.temporal, self._temporal, self._names, OUTPUTS)
+        check_names(encoder, self._encoder, ["crops"], self._names)
+        check_names(temporal, self._temporal, self._names, OUTPUTS)
         black = warm_up(self, bundle)
         shapes = {name: tensor.shape[1:] for name, tensor in zip(self._names, black, strict=True)}
         if shapes != dict(bundle.tokens):
-            raise BundleError(f"'{bundle.encoder}' gives tokens {shapes}, but model.json says {dict(bundle.tokens)}")
+            raise BundleError(f"'{encoder}' gives tokens {shapes}, but model.json says {dict(bundle.tokens)}")
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> list[Tokens]:
         """See Engine.encode."""
@@ -64,13 +72,23 @@ class OnnxEngine:
 
     def estimate(self, windows: Sequence[Sequence[Tokens]]) -> tuple[FloatArray, FloatArray]:
         """See Engine.estimate."""
+        keypoints, spread = self._run_temporal(windows, OUTPUTS)
+        return keypoints, spread
+
+    def heatmaps(self, windows: Sequence[Sequence[Tokens]]) -> FloatArray:
+        """What the poses of the same windows are read from: N x K x h x w; for checks, and slow."""
+        (heatmaps,) = self._run_temporal(windows, ["heatmaps"])
+        return heatmaps
+
+    def _run_temporal(self, windows: Sequence[Sequence[Tokens]], outputs: list[str]) -> list[npt.NDArray[Any]]:
         if len(windows) > self._max_batch:
-            parts = [self.estimate(windows[i : i + self._max_batch]) for i in range(0, len(windows), self._max_batch)]
-            return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+            starts = range(0, len(windows), self._max_batch)
+            parts = [self._run_temporal(windows[i : i + self._max_batch], outputs) for i in starts]
+            return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         handles = [handle for window in windows for handle in window]
         feeds = {name: self._gather(name, [handle[i] for handle in handles]) for i, name in enumerate(self._names)}
-        keypoints, spread = self._temporal.run(OUTPUTS, feeds)
-        return keypoints, spread
+        answers: list[npt.NDArray[Any]] = self._temporal.run(outputs, feeds)
+        return answers
 
     def _gather(self, name: str, tokens: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Copy the tokens of N windows side by side: N x T x ..., in a buffer that is kept (fresh pages are slow)."""
