@@ -13,7 +13,7 @@ last bits, where a runtime chooses other kernels for other batch sizes).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import perf_counter
@@ -35,7 +35,7 @@ class Pending:
     """A keyframe whose turn has come; to be answered before its pipeline takes another frame.
 
     ring, engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the
-    frame that came in.
+    frame that came in; tell: who is to hear the answer.
     """
 
     ring: WindowRing
@@ -43,6 +43,7 @@ class Pending:
     input_size: tuple[int, int]
     keyframe: Keyframe
     timings: Timings
+    tell: Callable[[FramePoses], None]
 
 
 class CropBuffer:
@@ -69,10 +70,13 @@ def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     _encode([one for one in pending if len(one.keyframe.missing)], buffer)
     inhabited = [one for one in pending if len(one.keyframe.rows)]
     estimates = iter(_estimate(inhabited))
-    return [
+    answers = [
         FramePoses(one.keyframe.frame, _poses(one, *next(estimates)) if len(one.keyframe.rows) else [], one.timings)
         for one in pending
     ]
+    for one, result in zip(pending, answers, strict=True):
+        one.tell(result)
+    return answers
 
 
 def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:

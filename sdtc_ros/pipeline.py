@@ -38,7 +38,7 @@ class PipelineConfig:
 
     lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do); sticky: drift
     up to which a crop is held (see `window`), 0 for the papers' protocol; min_box_score: weaker boxes are dropped;
-    detect_every: boxes are detected in every k-th frame and moved on at constant speed between; max_people: the best
+    detect_every: boxes are detected in every k-th frame and carried on by the poses between; max_people: the best
     scored of a frame are taken; max_gap: seconds between two frames after which nothing is carried over.
     """
 
@@ -204,7 +204,8 @@ class Pipeline:
         with timed([timings], "track"):
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
-        return Pending(self.ring, self.engine, self.bundle.input_size, keyframe, timings)
+        size, tell = self.bundle.input_size, self._tracker.answered
+        return Pending(self.ring, self.engine, size, keyframe, timings, tell)
 
 
 def process_together(

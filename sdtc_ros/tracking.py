@@ -8,7 +8,7 @@
 
 The library works in seconds when it is told the frames' stamps, so any frame rate will do. Two things are added:
 ids are never used twice (not after `restart` either), and with `confirm` = 1 a person has an id from the first frame
-on, where the library gives one from the second on.
+on, where the library gives one from the second on. In frames without detection, boxes are carried on by the poses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.poses import Boxes
+from sdtc_ros.motion import Motion
+from sdtc_ros.poses import Boxes, FramePoses
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -55,7 +56,12 @@ class Tracker:
         self._first_id, self._first_stamp, self._seconds = self._next_id, 0, 0.0
         self._last = Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
         self._last_stamp = 0
-        self._speed = np.zeros((0, 4), np.float32)  # of `_last`, in pixels a second
+        self._speed = np.zeros((0, 2), np.float32)  # of the centres of `_last`, in pixels a second
+        self._motion = Motion()
+
+    def answered(self, result: FramePoses) -> None:
+        """Take the poses of a keyframe, by which `predict` tells how its people move."""
+        self._motion.answered(result)
 
     def update(self, boxes: Boxes, stamp: int) -> Boxes:
         """The boxes that belong to a track, with ids; boxes that have ids keep them all.
@@ -64,20 +70,25 @@ class Tracker:
         """
         tracked = self._associate(boxes, stamp) if boxes.ids is None else boxes
         assert tracked.ids is not None and self._last.ids is not None
-        speed = np.zeros((len(tracked), 4), np.float32)
+        speed = np.zeros((len(tracked), 2), np.float32)
         _, here, there = np.intersect1d(tracked.ids, self._last.ids, assume_unique=True, return_indices=True)
         seconds = (stamp - self._last_stamp) * 1e-9
         if seconds > 0:
-            speed[here] = (tracked.xywh[here] - self._last.xywh[there]) / seconds
+            speed[here] = (_centres(tracked)[here] - _centres(self._last)[there]) / seconds
         self._last, self._last_stamp, self._speed = tracked, stamp, speed
+        self._motion.detected(stamp)
         return tracked
 
     def predict(self, stamp: int) -> Boxes:
-        """The people of the last update, moved on at constant speed to `stamp` (nanoseconds)."""
-        seconds = (stamp - self._last_stamp) * 1e-9
-        xywh = self._last.xywh + self._speed * np.float32(seconds)
-        # a size that was shrinking must not shrink to nothing
-        xywh[:, 2:] = np.maximum(xywh[:, 2:], self._last.xywh[:, 2:] / 2)
+        """The people of the last update, where they should be at `stamp` (nanoseconds), their boxes' sizes kept.
+
+        Moved as their poses tell (see `motion`); where these cannot, at the constant speed of the last two updates.
+        """
+        assert self._last.ids is not None
+        seconds = np.float32((stamp - self._last_stamp) * 1e-9)
+        shift = self._motion.shifts(self._last.ids, stamp)
+        xywh = self._last.xywh.copy()
+        xywh[:, :2] += np.where(np.isnan(shift), self._speed * seconds, shift)
         return Boxes(xywh, self._last.scores, self._last.ids)
 
     def _associate(self, boxes: Boxes, stamp: int) -> Boxes:
@@ -123,3 +134,7 @@ class Tracker:
             minimum_consecutive_frames=config.confirm,
             minimum_iou_threshold=config.min_iou,
         )
+
+
+def _centres(boxes: Boxes) -> FloatArray:
+    return np.asarray(boxes.xywh[:, :2] + boxes.xywh[:, 2:] / 2, np.float32)

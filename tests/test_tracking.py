@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdtc_ros.poses import Boxes
+from sdtc_ros.poses import Boxes, Frame, FramePoses, Pose
 from sdtc_ros.tracking import Tracker, TrackingConfig
 
 
@@ -86,11 +86,42 @@ def test_frames_of_one_stamp_are_tracked_without_a_warning(recwarn: pytest.Warni
     assert not [w for w in recwarn if "timestamp" in str(w.message)]
 
 
-def test_prediction_goes_on_at_constant_speed_and_never_turns_inside_out() -> None:
+def test_without_poses_a_prediction_goes_on_at_constant_speed_and_keeps_its_size() -> None:
+    """What a box's size does from one detection to the next is the limbs' swing and the detector's trembling."""
     tracker = Tracker()
     ids = np.array([3])
     tracker.update(Boxes(np.array([[10, 10, 20, 40]], np.float32), np.ones(1, np.float32), ids), 0)
     tracker.update(Boxes(np.array([[14, 8, 18, 36]], np.float32), np.ones(1, np.float32), ids), 100_000_000)
-    np.testing.assert_allclose(tracker.predict(150_000_000).xywh, [[16, 7, 17, 34]], rtol=1e-5)
-    assert (tracker.predict(10_000_000_000).xywh[:, 2:] > 0).all()
+    np.testing.assert_allclose(tracker.predict(150_000_000).xywh, [[15.5, 6, 18, 36]], rtol=1e-5)
+    np.testing.assert_allclose(tracker.predict(10_000_000_000).xywh[:, 2:], [[18, 36]])
     assert tracker.predict(150_000_000).ids.tolist() == [3]
+
+
+def test_poses_tell_where_people_go_and_those_without_go_straight_on() -> None:
+    """Person 3 turned back after the last detection, as the poses saw; of person 4 there is no pose."""
+    tracker = Tracker()
+    ids = np.array([3, 4])
+    for number in range(2):
+        boxes = np.array([[10 + 5 * number, 10, 20, 40], [90 + 5 * number, 10, 20, 40]], np.float32)
+        tracker.update(Boxes(boxes, np.ones(2, np.float32), ids), number * 100_000_000)
+        tracker.answered(answer_of({3: 20 + 5 * number}, number * 100_000_000))
+    tracker.answered(answer_of({3: 22}, 150_000_000))
+    tracker.answered(answer_of({3: 19}, 200_000_000))
+    # the speed of the last 0.3 s, 5 pixels a second back on balance, from the newest pose on
+    np.testing.assert_allclose(tracker.predict(250_000_000).xywh[0], [15 - 6 - 0.25, 10, 20, 40], atol=1e-4)
+    np.testing.assert_allclose(tracker.predict(250_000_000).xywh[1], [95 + 7.5, 10, 20, 40], atol=1e-4)
+    tracker.restart()
+    assert len(tracker.predict(250_000_000)) == 0
+    tracker.update(Boxes(boxes, np.ones(2, np.float32), ids), 260_000_000)
+    np.testing.assert_allclose(tracker.predict(300_000_000).xywh, boxes)  # what was before the cut is forgotten
+
+
+def answer_of(places: dict[int, float], stamp: int) -> FramePoses:
+    """People with fifteen sure joints around (x, 30), by track id."""
+    spread = np.linspace(-8, 8, 15)
+    poses = []
+    for track, x in places.items():
+        keypoints = np.stack([x + spread, 30 + spread, np.full(15, 0.9)], axis=1).astype(np.float32)
+        box = np.array([x - 10, 10, 20, 40], np.float32)
+        poses.append(Pose(track, box, 1.0, keypoints, np.zeros((15, 3), np.float32), 0.9))
+    return FramePoses(Frame(np.zeros((1, 1, 3), np.uint8), stamp), poses)

@@ -131,7 +131,7 @@ PARAMETERS = (
         "detections_class", "", "detector topic: class_ids that mean people, with commas between; empty: all do"
     ),
     Parameter(
-        "detect_every", 1, "detect in every k-th frame only; between, people move on at constant speed", 1, 1000,
+        "detect_every", 1, "detect in every k-th frame only; between, boxes are carried on by the poses", 1, 1000,
         dynamic=True,
     ),
     Parameter("min_box_score", 0.2, "person boxes scored lower are dropped", 0.0, 1.0, dynamic=True),
