@@ -187,7 +187,7 @@ class Cache:
         if not others:
             return
         differences = [
-            [f"{name} {words.get(name, 'unknown')}, now {value}" for name, value in key.words.items()
+            [f"{name} {_short(words.get(name, 'unknown'))}, now {_short(value)}" for name, value in key.words.items()
              if words.get(name) != value]
             for words in others
         ]  # fmt: skip
@@ -206,6 +206,11 @@ class Cache:
         if text not in self._said:
             self._said.add(text)
             self._report(text)
+
+
+def _short(value: str) -> str:
+    """A hash's beginning, anything else whole."""
+    return value[:12] if len(value) == 64 else value
 
 
 def _sidecar(path: Path) -> dict[str, Any] | None:
