@@ -4,49 +4,80 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""`python -m export CHECKPOINT --out FOLDER`: write a model bundle, print the parity report."""
+"""`python -m export CHECKPOINT --out FOLDER` writes a model bundle, `python -m export add BUNDLE` precisions to one."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.errors import SdtcError, UsageError
+from sdtc_ros.errors import BundleError, SdtcError, UsageError
 
 DESCRIPTION = """\
 Turn a checkpoint of training into a model bundle, the folder that the robot runs: encoder.onnx, temporal.onnx
 (with .onnx.data files beside them for weights above 1.5 GB) and model.json, which says what they are.
 
 The graphs are run in ONNX Runtime and compared with torch first. If they differ, nothing is written, and a bundle
-that is already in the folder stays as it is.
+that is already in the folder stays as it is. Then the same graphs are made in FP16 (for GPUs), INT8 (for CPUs) or
+neither, and kept in the bundle where their keypoints lie close enough to those of FP32.
+
+`python -m export add BUNDLE` does the last step alone, for a bundle that exists; it needs no checkpoint and no torch.
 """
 EPILOG = """\
 example:
   python -m export runs/sdtc-tiny/checkpoints/best.ckpt --out my-bundle
+  python -m export add my-bundle --precisions int8
   python -m sdtc_ros info my-bundle
   python -m sdtc_ros replay drive.mcap --model my-bundle --out results
 
-exit status: 0 written, 2 wrong arguments or a folder that cannot be written, 4 a checkpoint that cannot be used or
-graphs that differ from torch
+exit status: 0 written, 2 wrong arguments or a folder that cannot be written, 4 a checkpoint or bundle that cannot be
+used, graphs that differ from torch, or a precision asked for that moves keypoints too far (the rest is written)
 """
-NEEDS = ("torch", "onnx", "onnxscript", "onnxruntime")
+ADD_DESCRIPTION = """\
+Add graphs in other precisions to a model bundle, made from its own FP32 graphs: fp16 for GPUs (TensorRT, CUDA),
+int8 for CPUs. They are kept where their keypoints, on synthetic people, lie close enough to those of FP32; what the
+bundle has stays as it is. `python -m sdtc_ros info BUNDLE` tells how far they lie.
+"""
+ADD_EPILOG = """\
+exit status: 0 added, 2 wrong arguments or a folder that cannot be written, 4 a bundle that cannot be used or a
+precision that moves keypoints too far (the others are added)
+"""
+ADD_NEEDS = ("onnx", "onnxruntime")
+NEEDS = ("torch", "onnxscript", *ADD_NEEDS)
+EXTRA = ("fp16", "int8")
+DEFAULT = ("fp16",)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Export; exit status as in sdtc_ros.errors."""
-    args = _parser().parse_args(arguments)
+    """Export or add; exit status as in sdtc_ros.errors."""
+    words = sys.argv[1:] if arguments is None else arguments
+    adding = words[:1] == ["add"]
+    args = _add_parser().parse_args(words[1:]) if adding else _parser().parse_args(words)
     try:
-        return _export(args)
+        return _add(args) if adding else _export(args)
     except SdtcError as error:
         print(f"export: error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("export: stopped", file=sys.stderr)
         return 130
+
+
+def _add_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m export add", description=ADD_DESCRIPTION, epilog=ADD_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("bundle", type=Path, metavar="BUNDLE", help="a model bundle's folder")
+    parser.add_argument(
+        "--precisions", nargs="+", choices=EXTRA, default=DEFAULT, help="which to add or make again (default: fp16)"
+    )
+    return parser
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -67,14 +98,41 @@ def _parser() -> argparse.ArgumentParser:
         "--accuracy", type=Path, metavar="JSON",
         help="a file with one JSON object of measured figures, kept in model.json beside the training's own validation",
     )  # fmt: skip
+    parser.add_argument(
+        "--precisions", nargs="*", choices=EXTRA,
+        help="also as fp16 (half the size), int8, both, or none where nothing follows (default: fp16)",
+    )  # fmt: skip
     return parser
+
+
+def _add(args: argparse.Namespace) -> int:
+    _check_needs(ADD_NEEDS)
+    return _add_precisions(args.bundle, args.precisions)
+
+
+def _add_precisions(folder: Path, wanted: Sequence[str]) -> int:
+    """Add them and say what became of each; 4 where one was refused."""
+    from export.precisions import add_precisions
+
+    bundle, results = add_precisions(folder, wanted)
+    for made in results:
+        if made.refusal:
+            print(f"export: {made.precision} is not in {folder}: {made.refusal}", file=sys.stderr)
+        else:
+            size = sum((bundle.folder / name).stat().st_size for name in bundle.files_of(made.precision))
+            print(f"{made.precision} ({size / 1e6:.1f} MB) against FP32: {made.drift}")
+    return BundleError.exit_status if any(made.refusal for made in results) else 0
+
+
+def _check_needs(needs: Sequence[str]) -> None:
+    missing = [name for name in needs if find_spec(name) is None]
+    if missing:
+        raise UsageError(f"export needs {', '.join(missing)}: pip install 'sdtc_ros[export]'")
 
 
 def _export(args: argparse.Namespace) -> int:
     accuracy = _read_accuracy(args.accuracy) if args.accuracy else {}
-    missing = [name for name in NEEDS if find_spec(name) is None]
-    if missing:
-        raise UsageError(f"export needs {', '.join(missing)}: pip install 'sdtc_ros[export]'")
+    _check_needs(NEEDS)
     from export.bundle import export_bundle  # torch is slow to import: --help need not wait for it
 
     bundle, parity = export_bundle(args.checkpoint, args.out, args.name or args.out.resolve().name, accuracy)
@@ -85,7 +143,9 @@ def _export(args: argparse.Namespace) -> int:
         f"scores {parity.scores:.2g}, heatmaps {parity.heatmaps:.2g}, tokens {parity.tokens:.2g}, "
         f"spread {parity.spread:.2g}; {parity.undecided} of {parity.joints} joints could not be compared"
     )
-    return 0
+    wanted = DEFAULT if args.precisions is None else args.precisions
+    status = _add_precisions(args.out, wanted) if wanted else 0
+    return status if args.precisions else 0  # what nobody asked for need not hold
 
 
 def _read_accuracy(path: Path) -> dict[str, Any]:

@@ -20,16 +20,15 @@ import torch
 from torch import nn
 
 from sdtc_ros.bundle_files import ENCODER, TEMPORAL
-from sdtc_ros.crops import crop_boxes, crop_images
+from sdtc_ros.crops import crop_images
+from sdtc_ros.engine.drift import clips
 from sdtc_ros.errors import BundleError
-from sdtc_ros.synthetic import SceneConfig, render_clip
 from training.checkpoint import Network
 
 PIXELS = 0.05  # largest keypoint difference allowed, crop pixels
 HEATMAP = 1e-4  # largest difference allowed of heatmaps and of scores, which are their maxima
 SPREAD = 0.01  # largest spread difference allowed, as a share of the joint's variance
 UNDECIDED = 0.1  # largest share allowed of joints that cannot be compared
-SEED = 1_900_000_000  # clips that neither training nor validation use
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -75,17 +74,11 @@ _BOUNDS = {"keypoints_px": PIXELS, "heatmaps": HEATMAP, "scores": HEATMAP, "spre
 def sample_windows(network: Network, count: int) -> npt.NDArray[np.uint8]:
     """Windows of synthetic people that training never saw, cropped as on the robot: count x T x H x W x 3 uint8."""
     height, width = network.config.backbone.image_size
-    key = network.config.delta
-    windows: list[npt.NDArray[np.uint8]] = []
-    seed = SEED
-    while len(windows) < count:
-        clip = render_clip(SceneConfig(frames=2 * key + 1), seed)
-        seed += 1
-        people = np.flatnonzero(clip.visible[key].sum(axis=1) >= 3)  # joints enough to have been detected
-        boxes = crop_boxes(clip.boxes[key, people], width / height)
-        crops = np.stack([crop_images(frame, boxes, (width, height)) for frame in clip.frames], axis=1)
-        windows.extend(crops)
-    return np.stack(windows[:count])
+    crops = [
+        np.stack([crop_images(frame, boxes, (width, height)) for frame in frames], axis=1)
+        for frames, boxes in clips((width, height), network.config.delta, count)
+    ]
+    return np.concatenate(crops)
 
 
 def measure(encoder: nn.Module, temporal: nn.Module, folder: Path, windows: npt.NDArray[np.uint8]) -> Parity:

@@ -45,9 +45,23 @@ def run(args: argparse.Namespace) -> int:
     print(f"  tokens    {', '.join(f'{name} {list(shape)}' for name, shape in bundle.tokens.items())} a crop")
     for name in bundle.files:
         print(f"  file      {name}, {(bundle.folder / name).stat().st_size / 1e6:.1f} MB, hash agrees")
+    for name, precision in bundle.precisions.items():
+        size = sum((bundle.folder / file).stat().st_size for file in bundle.files_of(name))
+        print(f"  also in   {name}, {size / 1e6:.1f} MB; {_drift(precision.drift)}")
     for title, values in (("training", bundle.training), ("accuracy", bundle.accuracy), ("parity", bundle.parity)):
         _print_mapping(title, values, 1)
     return 0
+
+
+def _drift(figures: Mapping[str, Any]) -> str:
+    """How far a precision moves keypoints, in words."""
+    try:
+        return (
+            f"keypoints against fp32: half within {figures['p50']:.2g} px, 99 % within {figures['p99']:.2g} px, "
+            f"all within {figures['max']:.2g} px ({figures['joints']} joints)"
+        )
+    except (KeyError, TypeError, ValueError):
+        return "how far its keypoints lie from those of fp32 is not told"
 
 
 def _print_mapping(title: str, values: Mapping[str, Any], depth: int) -> None:

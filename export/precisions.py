@@ -1,0 +1,117 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""A bundle's graphs in other precisions: made from those in FP32, and kept where their keypoints hold.
+
+Needs no torch and no checkpoint: any bundle can be given them later. Each pair is run on the CPU against FP32 first
+(sdtc_ros.engine.drift); its figures go to model.json. On the CPU, ONNX Runtime computes FP16 graphs in FP32 and rounds
+what passes between its kernels: there the figures are those of the weights and of most of the rounding, and a GPU is
+judged again by its own answers when its engine is opened.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import ModelProto
+
+from export.folder import new_bundle
+from export.half import to_half
+from export.int8 import write_int8
+from sdtc_ros.bundle import Bundle, load_bundle, read_manifest, save_manifest
+from sdtc_ros.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
+from sdtc_ros.engine.drift import WINDOWS, Drift, measure_drift
+from sdtc_ros.engine.onnx import OnnxEngine
+from sdtc_ros.errors import BundleError
+
+EXTRA = PRECISIONS[1:]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What became of a precision: its drift where it ran, and why it is not in the bundle, empty where it is."""
+
+    precision: str
+    drift: Drift | None
+    refusal: str
+
+
+def add_precisions(out: Path, wanted: Sequence[str], windows: int = WINDOWS) -> tuple[Bundle, list[Made]]:
+    """Give the bundle in `out` graphs in the `wanted` precisions (fp16, int8); those it has of others stay.
+
+    Its FP32 files stay as they are, and it is usable at every moment. Raises BundleError where it cannot be used,
+    UsageError where the folder cannot be written.
+    """
+    bundle = load_bundle(out)
+    with new_bundle(out) as work:
+        again = {name for precision in wanted if precision in bundle.precisions for name in bundle.files_of(precision)}
+        for name in (MANIFEST, *(name for name in bundle.files if name not in again)):
+            shutil.copy2(bundle.folder / name, work / name)
+        made = make_precisions(work, wanted, windows)
+    return load_bundle(out), made
+
+
+def make_precisions(folder: Path, wanted: Sequence[str], windows: int = WINDOWS) -> list[Made]:
+    """The same for a bundle in a folder that nobody else reads."""
+    manifest = read_manifest(folder)
+    kept: dict[str, Any] = {name: entry for name, entry in manifest.get("precisions", {}).items() if name not in wanted}
+    results = []
+    for precision in dict.fromkeys(wanted):
+        result = _made(folder, manifest, precision, windows)
+        if result.drift is not None and not result.refusal:
+            kept[precision] = _entry(precision, result.drift.to_json(precision))
+        else:
+            _remove(folder, precision)
+        results.append(result)
+    save_manifest(folder, manifest, kept)
+    return results
+
+
+def write_precision(folder: Path, precision: str) -> None:
+    """Write encoder and temporal graph of a bundle in `precision`, unjudged; raises BundleError where it has no use."""
+    products = 0
+    for source, target in zip(graph_names(PRECISIONS[0]), graph_names(precision), strict=True):
+        beside = (folder / (source + DATA)).exists()  # as its FP32 does
+        if precision == "fp16":
+            _save(to_half(onnx.load(str(folder / source))), folder / target, beside)
+        else:
+            products += write_int8(folder / source, folder / target, beside=beside)
+    if precision == "int8" and not products:
+        raise BundleError("the graphs have no matrix products with constant weights that INT8 would make faster")
+
+
+def _made(folder: Path, manifest: dict[str, Any], precision: str, windows: int) -> Made:
+    _remove(folder, precision)
+    try:
+        write_precision(folder, precision)
+        bundle = save_manifest(folder, manifest, {precision: _entry(precision, {})})
+        drift = measure_drift(OnnxEngine(bundle, precision=precision), bundle, windows=windows)
+    except BundleError as error:
+        return Made(precision, None, str(error).replace(f"{folder}/", ""))
+    return Made(precision, drift, drift.refusal(precision))
+
+
+def _entry(precision: str, drift: dict[str, Any]) -> dict[str, Any]:
+    encoder, temporal = graph_names(precision)
+    return {"encoder": encoder, "temporal": temporal, "drift": drift}
+
+
+def _remove(folder: Path, precision: str) -> None:
+    for name in graph_names(precision):
+        for path in (folder / name, folder / (name + DATA)):
+            path.unlink(missing_ok=True)
+
+
+def _save(model: ModelProto, path: Path, beside: bool) -> None:
+    if beside:
+        onnx.save_model(model, str(path), save_as_external_data=True, location=path.name + DATA)
+    else:
+        onnx.save_model(model, str(path))

@@ -1,0 +1,62 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Parts of a graph that other precisions leave in FP32, as numbers of its nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from onnx import GraphProto, NodeProto, TensorProto
+
+HEATMAPS = "heatmaps"
+WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm"}  # where a network's time goes
+
+
+def decoding(graph: GraphProto) -> set[int]:
+    """From the head's last convolution, which decides where a maximum lies, to keypoints and spread."""
+    if HEATMAPS not in [value.name for value in graph.output]:
+        return set()
+    nodes = list(graph.node)
+    return _above(nodes, [HEATMAPS], last=True) | _below(nodes, [HEATMAPS], stop=set())
+
+
+def reading_places(graph: GraphProto) -> set[int]:
+    """What computes the places at which GridSample reads: FP16 knows cells beyond the 64th to 1/16 only."""
+    nodes = list(graph.node)
+    return _above(nodes, [node.input[1] for node in nodes if node.op_type == "GridSample"], last=False)
+
+
+def pixels(graph: GraphProto) -> set[int]:
+    """What is done to the pixels before the first layer."""
+    names = [value.name for value in graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8]
+    return _below(list(graph.node), names, stop=WEIGHTED)
+
+
+def _above(nodes: list[NodeProto], values: Iterable[str], last: bool) -> set[int]:
+    """The nodes that make `values`, up to the next ones with weights; `last`: these as well."""
+    maker = {name: index for index, node in enumerate(nodes) for name in node.output}
+    found: set[int] = set()
+    waiting = [maker[name] for name in values if name in maker]
+    while waiting:
+        index = waiting.pop()
+        weighted = nodes[index].op_type in WEIGHTED
+        if index in found or (weighted and not last):
+            continue
+        found.add(index)
+        if not weighted:
+            waiting += [maker[name] for name in nodes[index].input if name in maker]
+    return found
+
+
+def _below(nodes: list[NodeProto], values: Iterable[str], stop: set[str]) -> set[int]:
+    """The nodes that depend on `values`, up to those whose operator is in `stop`."""
+    reached, found = set(values), set()
+    for index, node in enumerate(nodes):
+        if node.op_type not in stop and reached.intersection(node.input):
+            found.add(index)
+            reached.update(node.output)
+    return found
