@@ -40,7 +40,7 @@ class Device:
         self.lost: list[str] = []
         self.limit = 8 * GIB
         self.launches = self.captures = 0
-        self.refuse_capture = False
+        self.refuse_capture = self.refuse_launch = False
         self.next = 1 << 20
 
     def depth(self) -> int:
@@ -163,6 +163,8 @@ class LibCuda:
 
     def cuGraphLaunch(self, executable: Any, stream: Any) -> int:  # noqa: N802
         _need(self._device)
+        if self._device.refuse_launch:
+            return 719
         self._device.launches += 1
         for work in self._device.graphs[executable.value]:
             self._device.streams[stream.value].submit(work)

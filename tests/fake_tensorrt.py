@@ -202,7 +202,8 @@ class Builder:
         self._logger: Any = logger
         if NEWS.get("start"):
             self._logger.log(Severity.ERROR, NEWS["start"])
-            raise TypeError("pybind11::init(): factory function returned nullptr")
+            if NEWS.get("null"):
+                raise TypeError("pybind11::init(): factory function returned nullptr")
 
     def create_network(self, flags: int = 0) -> INetworkDefinition:
         assert flags & 1 << int(NetworkDefinitionCreationFlag.STRONGLY_TYPED)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -262,6 +263,21 @@ def test_a_full_gpu_is_one_sentence_and_costs_no_engine(device: Device, bundle: 
     with pytest.raises(UsageError, match="too little memory left"):
         open_it(bundle, tmp_path / "new")
     assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".lock"]
+
+
+def test_a_gpu_that_fails_is_one_sentence(device: Device, bundle: Bundle, tmp_path: Path) -> None:
+    """An illegal address, a lost card: no traceback of the driver's."""
+    engine, _ = open_it(bundle, tmp_path)
+    device.refuse_launch = True
+    with pytest.raises(UsageError, match=r"the GPU Fake GPU failed \(cuGraphLaunch: CUDA error 719\)"):
+        engine.encode(crops_of(1))
+
+
+def test_without_pycuda(device: Device, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is missing and what to do."""
+    monkeypatch.setitem(sys.modules, "pycuda", None)
+    with pytest.raises(UsageError, match="pycuda cannot be used .* or choose provider 'tensorrt', 'cuda' or 'cpu'"):
+        open_it(bundle, tmp_path)
 
 
 def test_too_large_a_frame_and_too_large_a_batch(device: Device, bundle: Bundle, tmp_path: Path) -> None:

@@ -20,13 +20,16 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.engine.gpu import LIBRARY, gpus
 from sdtc_ros.errors import UsageError
+
+if TYPE_CHECKING:
+    import pycuda.driver as drv
 
 Array = npt.NDArray[Any]
 KEPT = 256 << 20  # bytes of dropped blocks that wait for one of the same size
@@ -45,23 +48,27 @@ class GpuContext:
     def __init__(self) -> None:
         """Raises UsageError, in one sentence, where there is no GPU, driver or pycuda."""
         self.gpu = gpus()[0]
-        drv = _pycuda()
+        _need_pycuda()
+        import pycuda.driver as drv
+
         try:
             drv.init()
-            self._context = drv.Device(0).retain_primary_context()
+            device: drv.Device = drv.Device(0)
+            self._context: drv.Context = device.retain_primary_context()
         except drv.Error as error:
             raise UsageError(f"the GPU {self.gpu.name} cannot be used ({error}); look at 'nvidia-smi'") from None
 
     @contextmanager
     def current(self) -> Iterator[None]:
         """Make the context this thread's; what CUDA raises meanwhile becomes a UsageError of one sentence."""
-        drv = _pycuda()
+        import pycuda.driver as drv
+
         self._context.push()
         try:
             yield
         except drv.MemoryError:
             raise UsageError(self.no_memory()) from None
-        except drv.Error as error:
+        except (drv.Error, CudaError) as error:
             raise UsageError(
                 f"the GPU {self.gpu.name} failed ({error}); start again, and look at 'nvidia-smi'"
             ) from None
@@ -70,7 +77,9 @@ class GpuContext:
 
     def memory(self) -> tuple[int, int]:
         """Free and all bytes of the GPU's memory; the context must be current."""
-        free, total = _pycuda().mem_get_info()
+        import pycuda.driver as drv
+
+        free, total = drv.mem_get_info()
         return int(free), int(total)
 
     def no_memory(self) -> str:
@@ -102,7 +111,8 @@ class Allocator:
 
     def block(self, size: int) -> Block:
         """`size` bytes, at an address divisible by 256; the context must be current."""
-        drv = _pycuda()
+        import pycuda.driver as drv
+
         size = max(1, size)
         with self._lock:
             fitting = next((i for i, (held, _) in enumerate(self._dropped) if held == size), None)
@@ -126,6 +136,7 @@ class Allocator:
         """Give the dropped blocks back to CUDA; the context must be current."""
         with self._lock:
             dropped, self._dropped = self._dropped, []
+        allocation: drv.DeviceAllocation
         for _, allocation in dropped:
             allocation.free()
 
@@ -142,7 +153,7 @@ class Block:
 
     __slots__ = ("_allocation", "_allocator", "pointer", "size")
 
-    def __init__(self, allocator: Allocator, size: int, allocation: Any) -> None:
+    def __init__(self, allocator: Allocator, size: int, allocation: drv.DeviceAllocation) -> None:
         self._allocator, self._allocation = allocator, allocation
         self.size, self.pointer = size, int(allocation)
 
@@ -154,25 +165,34 @@ class Stream:
     """A CUDA stream and the copies on it; all but `wait` return before they are done, and need the context."""
 
     def __init__(self) -> None:
-        self._drv = _pycuda()
-        self._stream = self._drv.Stream()
+        import pycuda.driver as drv
+
+        self._stream: drv.Stream = drv.Stream()
         self.handle = int(self._stream.handle)
 
     def upload(self, source: Array, target: int) -> None:
         """From a contiguous host array (page-locked, else it waits) to the address `target`."""
-        self._drv.memcpy_htod_async(target, source, self._stream)
+        import pycuda.driver as drv
+
+        drv.memcpy_htod_async(target, source, self._stream)
 
     def download(self, source: int, target: Array) -> None:
         """From the address `source` to a contiguous host array."""
-        self._drv.memcpy_dtoh_async(target, source, self._stream)
+        import pycuda.driver as drv
+
+        drv.memcpy_dtoh_async(target, source, self._stream)
 
     def copy(self, source: int, target: int, size: int) -> None:
         """`size` bytes from device to device."""
-        self._drv.memcpy_dtod_async(target, source, size, self._stream)
+        import pycuda.driver as drv
+
+        drv.memcpy_dtod_async(target, source, size, self._stream)
 
     def clear(self, target: int, size: int) -> None:
         """`size` bytes of 0."""
-        self._drv.memset_d8_async(target, 0, size, self._stream)
+        import pycuda.driver as drv
+
+        drv.memset_d8_async(target, 0, size, self._stream)
 
     def wait(self) -> None:
         """Return when all is done."""
@@ -181,7 +201,9 @@ class Stream:
 
 def page_locked(size: int) -> npt.NDArray[np.uint8]:
     """Host memory that copies without a detour; the context must be current, also when it is dropped."""
-    memory: npt.NDArray[np.uint8] = _pycuda().pagelocked_empty(size, np.uint8)
+    import pycuda.driver as drv
+
+    memory: npt.NDArray[np.uint8] = drv.pagelocked_empty(size, np.uint8)
     return memory
 
 
@@ -224,16 +246,15 @@ class Captured:
             raise CudaError(f"{name}: CUDA error {status}")
 
 
-def _pycuda() -> Any:
-    """pycuda's driver module; raises UsageError where it cannot be imported."""
+def _need_pycuda() -> None:
+    """Raise UsageError, saying what to do, where pycuda cannot be imported."""
     try:
-        import pycuda.driver as drv
+        import pycuda.driver  # noqa: F401
     except (ImportError, OSError) as error:
         raise UsageError(
-            f"pycuda cannot be used ({error}): is there an NVIDIA driver? 'pip install pycuda' (it compiles, with "
-            "CUDA's toolkit), or choose provider 'cuda' or 'cpu'"
+            f"pycuda cannot be used ({error}): install it ('pip install pycuda' compiles it, with CUDA's toolkit), or "
+            "choose provider 'tensorrt', 'cuda' or 'cpu'"
         ) from None
-    return drv
 
 
 @lru_cache(maxsize=1)

@@ -205,14 +205,23 @@ def _make_monitor(name: str, report: Report) -> Any:
     return Monitor()
 
 
-def make(kind: Any, *arguments: Any) -> Any:
-    """An object of TensorRT's; raises UsageError where it cannot be, which its bindings tell by a TypeError."""
+def make(kind: Any, logger: Any) -> Any:
+    """A builder or runtime of TensorRT's; raises UsageError where it cannot be.
+
+    On a driver that is too old TensorRT 11 makes one all the same, tells its logger, and crashes at the first call.
+    """
+    before = len(logger.errors)
     try:
-        return kind(*arguments)
-    except TypeError:
-        errors = [reason for argument in arguments for reason in getattr(argument, "errors", ())]
-        reason = errors[-1] if errors else "is the driver too old for it?"
-        raise UsageError(f"TensorRT {tensorrt_version()} cannot start on this GPU: {reason}") from None
+        made = kind(logger)
+    except TypeError:  # so its bindings tell of a null pointer
+        made = None
+    if made is not None and len(logger.errors) == before:
+        return made
+    reason = logger.errors[before] if len(logger.errors) > before else "it gives no reason"
+    raise UsageError(
+        f"TensorRT {tensorrt_version()} cannot start on this GPU ({reason}); error 35 means that the driver is too old "
+        "for it: update the driver, or choose provider 'cuda' or 'cpu'"
+    )
 
 
 def _line(text: str) -> str:

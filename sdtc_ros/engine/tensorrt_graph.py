@@ -47,7 +47,8 @@ class EngineGraph:
         """batches: those of the engine's profiles, ascending; none where its one profile takes any."""
         import tensorrt as trt
 
-        self.name, self.engine, self.station, self._batches = name, engine, station, list(batches)
+        self.name, self.station, self._batches = name, station, list(batches)
+        self.engine: trt.ICudaEngine = engine
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
         self.inputs = [name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT]
         self.outputs = [name for name in names if name not in self.inputs]
@@ -107,7 +108,8 @@ class Bound:
 
         self._graph, self._batch, self._station = graph, batch, graph.station
         strategy = trt.ExecutionContextAllocationStrategy.USER_MANAGED  # all contexts share one scratch block
-        self._context: trt.IExecutionContext = graph.engine.create_execution_context(strategy)
+        engine: trt.ICudaEngine = graph.engine
+        self._context: trt.IExecutionContext = engine.create_execution_context(strategy)
         if self._context is None:
             raise self._refused("make a context")
         self._context.set_device_memory(self._station.scratch.pointer, self._station.scratch.size)
