@@ -1,0 +1,166 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Synthetic people with their truth, through the product's own pipeline and evaluation: the benches of accuracy.
+
+Clips come from seeds that neither training (under 1e9), validation (under 2e9) nor the demo draw from. Boxes are the
+annotations', or those a detector might give for them: edges moved, some people missed, nothing else known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measure import Clock, Recorder
+from sdtc_ros.annotations.posetrack import parse_sequence
+from sdtc_ros.annotations.sequence import Person, SequenceFrame
+from sdtc_ros.annotations.sequence import Sequence as Annotations
+from sdtc_ros.boxes_input import truth_boxes
+from sdtc_ros.evaluate import Result, evaluate
+from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.poses import Boxes, Frame, FramePoses
+from sdtc_ros.synthetic import SceneConfig, posetrack18_truth, render_clip
+from sdtc_ros.truth import Truth
+
+FIRST_SEED = 2_000_001_000
+RATE = 30.0  # frames a second
+EDGE = 0.03  # standard deviation of a detected box's edges, of its width or height: an overlap of 0.91 on average
+MISSED = 0.05  # of the people of a frame, at random
+HIDDEN = 0.7  # people of whom more than that is hidden are missed
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A clip: frames, the annotated people's boxes with their ids (all frames), and the annotations."""
+
+    seed: int
+    frames: list[Frame]
+    boxes: list[Boxes]
+    truth: Annotations
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Percent: AP; PCKh (truth joints within half a head size of a prediction), of all joints and of kinds of them."""
+
+    ap: float
+    mota: float
+    pckh: float
+    wrists: float
+    ankles: float
+    hidden: float
+
+
+@dataclass
+class Run:
+    """What one way's pipelines, one a scene, did over all scenes: crops encoded, people answered, seconds."""
+
+    new_pipeline: Callable[[Recorder], Pipeline]
+    encoded: int = 0
+    people: int = 0
+    frames: int = 0
+    seconds: float = 0.0
+    answers: list[Annotations] = field(default_factory=list)
+
+
+def play(scene: Scene, boxes: Sequence[Boxes | None], runs: Sequence[Run], recorder: Recorder, clock: Clock) -> None:
+    """The scene, frame by frame through a new pipeline of every way; they take turns at going first."""
+    pipelines = [run.new_pipeline(recorder) for run in runs]
+    answers: list[list[FramePoses]] = [[] for _ in runs]
+    for number, (frame, people) in enumerate(zip(scene.frames, boxes, strict=True)):
+        for which in np.roll(np.arange(len(runs)), number).tolist():
+            recorder.calls.clear()
+            start = clock()
+            answer = pipelines[which].process(frame, people)
+            runs[which].seconds += clock() - start
+            runs[which].encoded += recorder.encoded
+            answers[which] += [answer] if answer else []
+    for pipeline, run, own in zip(pipelines, runs, answers, strict=True):
+        run.people += sum(len(answer.poses) for answer in own)
+        run.frames += len(scene.frames)
+        run.answers.append(predictions(scene, own + pipeline.flush()))
+
+
+def render_scene(seed: int, frames: int, people: int) -> Scene:
+    """The clip of a seed: always the same for the same arguments."""
+    config = SceneConfig(frames=frames, fps=RATE, people=(people, people))
+    clip = render_clip(config, seed)
+    name = f"clip{seed}"
+    truth = parse_sequence(posetrack18_truth(clip, f"images/val/{name}"), Path(f"{name}.json"))
+    numbered = Truth(truth, {frame.id: number for number, frame in enumerate(truth.frames)})
+    table = truth_boxes(numbered)
+    given = [
+        Frame(image, round(number * 1e9 / RATE), name=truth.frames[number].name)
+        for number, image in enumerate(clip.frames)
+    ]
+    return Scene(seed, given, [table.boxes(number, frame) for number, frame in enumerate(given)], truth)
+
+
+def jittered(boxes: Boxes, random: np.random.Generator) -> Boxes:
+    """The same people, each edge of each box moved by EDGE (standard deviation) of the box's side."""
+    size = boxes.xywh[:, 2:]
+    near = boxes.xywh[:, :2] + EDGE * size * random.normal(size=size.shape)
+    far = boxes.xywh[:, :2] + size * (1 + EDGE * random.normal(size=size.shape))
+    xywh = np.concatenate([near, np.maximum(far - near, 0.5 * size)], axis=1).astype(np.float32)
+    return Boxes(xywh, boxes.scores, boxes.ids)
+
+
+def detected(scene: Scene, number: int) -> Boxes:
+    """What a detector sees in frame `number`: jittered boxes without ids, some people missed; always the same."""
+    random = np.random.default_rng([scene.seed, number])
+    boxes = jittered(scene.boxes[number], random)
+    hidden = {person.track_id: _hidden(person) for person in scene.truth.frames[number].people}
+    ids = [] if boxes.ids is None else boxes.ids.tolist()
+    most = np.array([hidden.get(track, 1.0) <= HIDDEN for track in ids], bool)  # unlisted: nothing of them is seen
+    seen = most & (random.uniform(size=len(boxes)) >= MISSED)
+    scores = random.uniform(0.5, 1.0, len(boxes)).astype(np.float32)
+    return Boxes(boxes.xywh[seen], scores[seen])
+
+
+def _hidden(person: Person) -> float:
+    """Which part of the annotated joints is hidden."""
+    return float(person.flags["hidden"][person.annotated].mean())
+
+
+def predictions(scene: Scene, answers: Iterable[FramePoses]) -> Annotations:
+    """A pipeline's answers to the scene as the evaluation reads them."""
+    by_name = {frame.name: frame for frame in scene.truth.frames}
+    frames = [
+        SequenceFrame(answer.frame.name, by_name[answer.frame.name].id, True, [
+            Person(
+                np.concatenate([pose.keypoints[:, :2], np.ones((len(pose.keypoints), 1))], axis=1).astype(np.float64),
+                pose.track_id, np.asarray(pose.box, np.float64), None, pose.score,
+                np.asarray(pose.keypoints[:, 2], np.float64),
+            )
+            for pose in answer.poses
+        ])
+        for answer in answers
+    ]  # fmt: skip
+    return Annotations(scene.truth.name, frames, scene.truth.skeleton, scene.truth.path)
+
+
+def measure(truths: Sequence[Annotations], answers: Sequence[Annotations]) -> Figures:
+    """Accuracy over all clips together, as over the files of a data set."""
+    result = evaluate(list(truths), list(answers))
+    hidden = result.subsets.get("hidden")
+    return Figures(
+        result.ap["total"], result.mota["total"] if result.mota else float("nan"), result.recall["total"],
+        _pair(result, "wrist"), _pair(result, "ankle"), hidden.recall if hidden else float("nan"),
+    )  # fmt: skip
+
+
+def _pair(result: Result, joint: str) -> float:
+    return (result.recall[f"left_{joint}"] + result.recall[f"right_{joint}"]) / 2
+
+
+def standard_error(one: Sequence[float], other: Sequence[float]) -> float:
+    """Of the mean difference of two figures that were taken on the same clips."""
+    differences = np.subtract(one, other)
+    return float(differences.std(ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else float("nan")

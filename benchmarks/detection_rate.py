@@ -1,0 +1,239 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""A detector in every k-th frame: `python benchmarks/detection_rate.py [--plot FILE] [--json FILE]`.
+
+Synthetic people; the detector is the truth with trembling edges and some people missed (see `accuracy`), asked in every
+k-th frame. Between, boxes are carried on in three ways: by the poses, which is the pipeline's; at the constant speed of
+the last two detections, which it falls back on where poses tell nothing; or not at all. For the cost, OpenCV's HOG
+detector is timed on the same frames: a frame costs the pipeline's time and a k-th of the detector's.
+
+`ratio` of the JSON file is AP with a detection in every fifth frame, boxes carried on by the poses, divided by AP with
+one in every frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # so that `python benchmarks/detection_rate.py` finds the packages beside it
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.accuracy import (  # noqa: E402
+    FIRST_SEED,
+    RATE,
+    Figures,
+    Run,
+    Scene,
+    detected,
+    measure,
+    play,
+    render_scene,
+    standard_error,
+)
+from benchmarks.measure import CLOCKS, Clock, Recorder, begin, options  # noqa: E402
+from benchmarks.plots import check_plot, new_figure  # noqa: E402
+from benchmarks.report import settings, table, write_json  # noqa: E402
+from sdtc_ros.bundle import Bundle  # noqa: E402
+from sdtc_ros.detection import HogDetector, Image  # noqa: E402
+from sdtc_ros.engine import Engine  # noqa: E402
+from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.poses import Boxes, FramePoses  # noqa: E402
+from sdtc_ros.tracking import Tracker  # noqa: E402
+
+EVERY = (1, 2, 3, 5, 8, 12)
+POSES, SPEED, HELD = "poses", "constant speed", "not carried"
+COLOURS = {POSES: "tab:blue", SPEED: "tab:orange", HELD: "tab:gray"}
+RATIO_AT = 5
+TIMED = 12  # frames on which HOG is timed
+
+
+class _Straight(Tracker):
+    """Hears nothing of the poses: constant speed."""
+
+    def answered(self, result: FramePoses) -> None:
+        """Do not learn."""
+
+
+class _Still(_Straight):
+    """Leaves boxes where they were detected."""
+
+    def predict(self, stamp: int) -> Boxes:
+        """The last update's."""
+        return self._last
+
+
+TRACKERS = {POSES: Tracker, SPEED: _Straight, HELD: _Still}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way at one k; overlap: mean of boxes carried on with the true ones; error: standard error of the AP's
+
+    difference to that with constant speed at the same k, over the clips.
+    """
+
+    way: str
+    every: int
+    figures: Figures
+    overlap: float
+    pipeline_ms: float  # a frame
+    error: float
+
+
+def measure_all(
+    bundle: Bundle, engine: Engine, scenes: Sequence[Scene], lookahead: int | None, clock: Clock
+) -> list[Row]:
+    """Every scene at every k in every way."""
+    recorder, keys = (
+        Recorder(engine),
+        [(every, way) for every in EVERY for way in (TRACKERS if every > 1 else (POSES,))],
+    )
+    runs = {key: Run(lambda engine: engine) for key in keys}  # type: ignore[arg-type, return-value]
+    Tracker().update(detected(scenes[0], 0), 0)  # imports the tracking library, which takes its seconds once
+    for scene in scenes:
+        for (every, way), run in runs.items():
+            run.new_pipeline = partial(_pipeline, bundle, scene, PipelineConfig(lookahead, detect_every=every), way)
+        play(scene, [None] * len(scene.frames), list(runs.values()), recorder, clock)
+    return [
+        _row(way, every, run, runs[every, SPEED if every > 1 else way], scenes) for (every, way), run in runs.items()
+    ]
+
+
+def _pipeline(bundle: Bundle, scene: Scene, config: PipelineConfig, way: str, engine: Engine) -> Pipeline:
+    by_image = {id(frame.image): number for number, frame in enumerate(scene.frames)}
+
+    def detector(image: Image) -> Boxes:
+        return detected(scene, by_image[id(image)])
+
+    pipeline = Pipeline(bundle, engine, config, detector)
+    pipeline._tracker = TRACKERS[way](config.tracking)
+    return pipeline
+
+
+def _row(way: str, every: int, run: Run, straight: Run, scenes: Sequence[Scene]) -> Row:
+    truths = [scene.truth for scene in scenes]
+    alone, other = (
+        [measure([truth], [one]).ap for truth, one in zip(truths, each.answers, strict=True)]
+        for each in (run, straight)
+    )
+    return Row(
+        way, every, measure(truths, run.answers), _overlap(run, scenes, every), 1e3 * run.seconds / run.frames,
+        standard_error(alone, other),
+    )  # fmt: skip
+
+
+def _overlap(run: Run, scenes: Sequence[Scene], every: int) -> float:
+    """Intersection over union of every answered box with the true one it meets best, in frames without detection."""
+    found = []
+    for scene, answers in zip(scenes, run.answers, strict=True):
+        for number, frame in enumerate(answers.frames):
+            if (number % every or every == 1) and len(scene.boxes[number]):
+                found += [_best_overlap(person.box, scene.boxes[number].xywh) for person in frame.people]
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _best_overlap(box: np.ndarray | None, boxes: np.ndarray) -> float:
+    assert box is not None
+    near, far = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
+    common = np.prod(np.maximum(far - near, 0), axis=1)
+    return float((common / (box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - common)).max())
+
+
+def hog_ms(scenes: Sequence[Scene], clock: Clock) -> float:
+    """Milliseconds of the HOG detector a frame: the median."""
+    detector, times = HogDetector(), []
+    for number in range(TIMED):
+        scene = scenes[number % len(scenes)]
+        start = clock()
+        detector(scene.frames[number % len(scene.frames)].image)
+        times.append(clock() - start)
+    return 1e3 * float(np.median(times))
+
+
+def report(rows: Sequence[Row], hog: float) -> str:
+    """A Markdown table."""
+    header = ["detected every", "carried on by", "AP", "to constant speed", "PCKh", "wrists", "MOTA",
+              "overlap", "pipeline, ms a frame", "with HOG"]  # fmt: skip
+    straight = {row.every: row.figures.ap for row in rows if row.way == SPEED}
+    cells = [
+        [f"{r.every}", r.way if r.every > 1 else "-", f"{r.figures.ap:.1f}",
+         f"{r.figures.ap - straight[r.every]:+.1f} ± {r.error:.1f}" if r.every > 1 and r.way != SPEED else "",
+         f"{r.figures.pckh:.1f}", f"{r.figures.wrists:.1f}", f"{r.figures.mota:.1f}", f"{r.overlap:.3f}",
+         f"{r.pipeline_ms:.1f}", f"{r.pipeline_ms + hog / r.every:.1f}"]
+        for r in rows
+    ]  # fmt: skip
+    return table(header, cells) + f"\n\nHOG: {hog:.1f} ms a frame"
+
+
+def plot(rows: Sequence[Row], hog: float, path: Path) -> None:
+    """AP, overlap against k, and AP against what a frame costs with HOG, as a PNG."""
+    figure = new_figure(13, 4.2)
+    left, middle, right = figure.subplots(1, 3)
+    for way in TRACKERS:
+        own = [row for row in rows if row.way == way or row.every == 1]
+        every, style = [row.every for row in own], {"marker": "o", "color": COLOURS[way], "label": way}
+        ap = [row.figures.ap for row in own]
+        left.errorbar(every, ap, [0 if way == SPEED else row.error for row in own], capsize=2, **style)
+        middle.plot(every, [row.overlap for row in own], **style)
+        right.plot([row.pipeline_ms + hog / row.every for row in own], ap, **style)
+        if way == POSES:
+            for row in own:
+                at = (row.pipeline_ms + hog / row.every, row.figures.ap)
+                right.annotate(f"k = {row.every}", at, (5, -9), textcoords="offset points", fontsize=8)
+    left.set(xlabel="detector in every k-th frame", ylabel="AP", xticks=EVERY)
+    middle.set(xlabel="detector in every k-th frame", ylabel="overlap of carried boxes with true ones", xticks=EVERY)
+    right.set(xlabel="processor time a frame with HOG, ms", ylabel="AP")
+    left.legend(loc="lower left")
+    figure.savefig(path, dpi=100)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; with --json and --plot also write figures and curve."""
+    parser = options("detection_rate", "Accuracy and cost of a detector in every k-th frame.", frames=37, rounds=False)
+    parser.add_argument("--people", type=int, default=4, help="people a clip (default: %(default)s)")
+    parser.add_argument("--clips", type=int, default=24, help="clips, one a seed (default: %(default)s)")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves (PNG)")
+    parser.set_defaults(threads=1, clock="cpu")
+    args = parser.parse_args(arguments)
+    try:
+        rows, hog = _run(args)
+    except SdtcError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    print(report(rows, hog))
+    if args.plot:
+        plot(rows, hog, args.plot)
+    if args.json:
+        ap = {row.every: row.figures.ap for row in rows if row.way == POSES}
+        content = {"ratio": ap[RATIO_AT] / ap[1], "hog_ms": hog, "rate": RATE, "rows": [asdict(row) for row in rows]}
+        write_json(args.json, content | {"clips": args.clips, "people": args.people, **settings(args)})
+    return 0
+
+
+def _run(args: argparse.Namespace) -> tuple[list[Row], float]:
+    from sdtc_ros.engine.onnx import OnnxEngine
+
+    check_plot(args.plot)
+    if args.clips < 1:
+        raise UsageError(f"--clips must be at least 1, not {args.clips}")
+    bundle, clock = begin(args), CLOCKS[args.clock]
+    scenes = [render_scene(FIRST_SEED + number, args.frames, args.people) for number in range(args.clips)]
+    rows = measure_all(bundle, OnnxEngine(bundle, threads=args.threads), scenes, args.lookahead, clock)
+    return rows, hog_ms(scenes, clock)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
