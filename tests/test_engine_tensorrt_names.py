@@ -15,10 +15,15 @@ from __future__ import annotations
 
 import ast
 import importlib
+import sys
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from sdtc_ros.engine.gpu import gpus
+from sdtc_ros.engine.tensorrt_build import make, make_logger
+from sdtc_ros.errors import UsageError
 
 ROOT = Path(__file__).resolve().parent.parent
 OURS = {path.name: path for path in sorted((ROOT / "sdtc_ros" / "engine").glob("*.py"))}
@@ -138,6 +143,19 @@ def test_lean_tensorrt_has_every_name_of_the_running_half() -> None:
     """The lean bindings can be had without the builder."""
     wanted = names([OURS[name] for name in RUNNING])
     assert missing(wanted, bindings("tensorrt_lean")) == []
+
+
+def test_a_real_runtime_without_a_driver_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorRT 11 makes a runtime all the same, which then crashes the process: ours must not hand it out."""
+    lean = bindings("tensorrt_lean")
+    try:
+        gpus()
+    except UsageError:
+        monkeypatch.setitem(sys.modules, "tensorrt", lean)
+        with pytest.raises(UsageError, match="cannot start on this GPU"):
+            make(lean.Runtime, make_logger())
+    else:
+        pytest.skip("there is a GPU")
 
 
 @pytest.mark.parametrize("stand_in", STAND_INS)

@@ -78,7 +78,7 @@ class Cache:
         content = self.read(key)
         if content is None:
             self._tell_of_others(key)
-            with self._lock(key):
+            with self.alone(key):
                 content = self.read(key)  # somebody may have built it meanwhile
                 if content is None:
                     content = build()
@@ -161,8 +161,8 @@ class Cache:
         shutil.rmtree(self.folder / stem, ignore_errors=True)
 
     @contextmanager
-    def _lock(self, key: Key) -> Iterator[None]:
-        """Alone, among all processes, with this key; without a lock where the folder allows none."""
+    def alone(self, key: Key) -> Iterator[None]:
+        """Alone, among all processes, with this key; others wait and say so. Where there can be no lock, without."""
         import fcntl
 
         try:

@@ -30,9 +30,11 @@ if TYPE_CHECKING:
 BUILDER = 1  # to be raised whenever the same graph would be built otherwise
 OLDEST = (10, 3)
 BATCH = "batch"  # the range of every dimension that a profile does not name
+PIXELS, SLOTS = "p", "slots"  # the names of such dimensions in `graphs`: a frame's pixels, a pool's slots
 SECONDS = 2.0  # between two lines of progress
 Range = tuple[int, int, int]  # smallest, the one to optimise for, largest
 Profile = Mapping[str, Range]  # by the names of the graph's dynamic dimensions; `BATCH` is always there
+FREE: Profile = {PIXELS: (1, 640 * 480, 4096 * 2304), SLOTS: (1, 256, 1 << 16)}  # whatever the batch
 _log = logging.getLogger(__name__)
 
 
@@ -44,6 +46,11 @@ class Graph:
     content: bytes
     outputs: Sequence[str]
     path: Path | None = None
+
+
+def any_batch(largest: int) -> Profile:
+    """One profile for all batches up to `largest`."""
+    return {**FREE, BATCH: (1, min(8, largest), largest)}
 
 
 def tensorrt_version() -> str:

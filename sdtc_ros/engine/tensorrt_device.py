@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS
+from sdtc_ros.engine import OUTPUTS, largest_batch
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.cuda import Allocator, Stream, open_gpu, page_locked
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
@@ -34,8 +34,10 @@ from sdtc_ros.engine.session import warm_up
 from sdtc_ros.engine.tensorrt_build import (
     BATCH,
     BUILDER,
+    FREE,
     Graph,
     Profile,
+    any_batch,
     build_engine,
     make,
     make_logger,
@@ -48,8 +50,6 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 Array = npt.NDArray[Any]
-PIXELS = (1, 640 * 480, 4096 * 2304)  # of a frame: smallest, the usual, largest
-SLOTS = (1, 256, 1 << 16)  # of a token pool
 WORKSPACE = 4 << 30  # bytes, at most, for what a layer needs while it runs
 _log = logging.getLogger(__name__)
 
@@ -65,9 +65,11 @@ def open_tensorrt(bundle: Bundle, precision: str, report: Report, cache: Cache, 
         Graph(ENCODER, encoder.read_bytes(), list(bundle.tokens), encoder),
         Graph(TEMPORAL, pooled_graph(temporal, bundle.tokens), OUTPUTS),
     ]
-    words = {"bundle": bundle.bundle_hash, "precision": precision}
-    runtime = TensorRTRuntime(graphs, words, max_batch=max_batch, report=report, cache=cache)
-    engine = DeviceEngine(bundle, runtime, max_batch)
+    words = {"bundle": bundle.hash_of(precision), "precision": precision}
+    largest = largest_batch(bundle.tokens, bundle.delta, max_batch)
+    engine = DeviceEngine(
+        bundle, TensorRTRuntime(graphs, words, max_batch=largest, report=report, cache=cache), largest
+    )
     warm_up(engine, bundle)
     return engine
 
@@ -198,11 +200,9 @@ class TensorRTRuntime:
 
     def _profiles(self, graph: Graph) -> list[Profile]:
         """One for each batch; for `cut`, whose batches and frames vary freely, one for all."""
-        fixed: dict[str, tuple[int, int, int]] = {"p": PIXELS, "slots": SLOTS}
         if graph.name == CUT:
-            largest = self._batches[-1]
-            return [{**fixed, BATCH: (1, min(8, largest), largest)}]
-        return [{**fixed, BATCH: (batch, batch, batch)} for batch in self._batches]
+            return [any_batch(self._batches[-1])]
+        return [{**FREE, BATCH: (batch, batch, batch)} for batch in self._batches]
 
 
 def _scratch(engine: trt.ICudaEngine) -> int:
