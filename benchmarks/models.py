@@ -25,8 +25,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, write_manifest
-from sdtc_ros.bundle_files import MANIFEST
+from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest, write_manifest
+from sdtc_ros.bundle_files import MANIFEST, graph_names
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ def chosen_bundle(model: Path | None, network: str | None) -> Bundle:
     return random_bundle(network) if network else load_bundle(model or default_bundle())
 
 
-def random_bundle(name: str) -> Bundle:
-    """The bundle of a named network with random weights, exported once and kept in the temporary folder."""
+def random_bundle(name: str, delta: int | None = None) -> Bundle:
+    """The bundle of a named network with random weights, exported once and kept in the temporary folder.
+
+    delta: another than the network's own.
+    """
     try:
         import torch
 
@@ -64,6 +67,7 @@ def random_bundle(name: str) -> Bundle:
         raise UsageError(f"--network {name} exports it, which needs the extra [export] ({error})") from None
 
     config = network_config(name)
+    config = config if delta is None else dataclasses.replace(config, delta=delta)
     out = Path(tempfile.gettempdir()) / f"sdtc_ros-benchmarks-{os.getuid()}" / f"{name}-{_key(config)}"
     if not (out / MANIFEST).exists():
         print(f"Exporting {name} with random weights to {out} ...", file=sys.stderr)
@@ -79,6 +83,19 @@ def random_bundle(name: str) -> Bundle:
             delta=config.delta, tokens={"tokens": (rows * columns, config.channels)}, mean=MEAN, std=STD,
         )  # fmt: skip
     return load_bundle(out)
+
+
+def with_precision(bundle: Bundle, precision: str) -> Bundle:
+    """A bundle of random_bundle's with graphs in `precision` too, unjudged: random weights decide on no joint."""
+    if precision in ("fp32", *bundle.precisions):
+        return bundle
+    from export.precisions import write_precision
+
+    write_precision(bundle.folder, precision)
+    encoder, temporal = graph_names(precision)
+    manifest = read_manifest(bundle.folder)
+    entry = {"encoder": encoder, "temporal": temporal, "drift": {}}
+    return save_manifest(bundle.folder, manifest, {**manifest.get("precisions", {}), precision: entry})
 
 
 def network_config(name: str) -> SDTCConfig:
@@ -100,7 +117,7 @@ def network_config(name: str) -> SDTCConfig:
 def _key(config: SDTCConfig) -> str:
     """Changes with the sizes and with the code of the networks, so that no old graph is measured for a new one."""
     digest = hashlib.sha256(json.dumps(dataclasses.asdict(config), sort_keys=True).encode())
-    for path in sorted([*ROOT.glob("training/models/*.py"), ROOT / "export" / "graphs.py"]):
+    for path in sorted([*ROOT.glob("training/models/*.py"), *ROOT.glob("export/*.py")]):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
