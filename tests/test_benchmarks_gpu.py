@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 torch = pytest.importorskip("torch")
 
 from fake_bundle import make_bundle  # noqa: E402
+from test_engine_device import CountingRuntime  # noqa: E402
 
 from benchmarks import gpu  # noqa: E402
 from benchmarks.accelerator import peak, rows  # noqa: E402
@@ -28,6 +29,7 @@ from benchmarks.accelerator.torch_engine import TorchEngine  # noqa: E402
 from benchmarks.models import network_config  # noqa: E402
 from export.graphs import EncoderGraph, TemporalGraph  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
+from sdtc_ros.engine.device import DeviceEngine  # noqa: E402
 from training.models.sdtc import SDTC  # noqa: E402
 
 QUICK = ["--device", "cpu", "--networks", "sdtc-tiny", "--batches", "1", "2", "--repeats", "2", "--size", "160x120"]
@@ -67,6 +69,21 @@ def test_all_of_it_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "sdtc-tiny, magic-fp16: not measured: there is no engine 'magic'" in printed
     assert "| sdtc-tiny, pipeline: ms (share of peak) | batch 1 | batch 2 |" in printed
     assert "fastest matrix product: " in printed
+
+
+def test_an_engine_of_its_own_device_gets_every_frame_once(
+    no_export: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The encoder's frame lies on the device before it is timed; a pipeline's frames are new ones, each uploaded."""
+    runtime = CountingRuntime(no_export)
+    monkeypatch.setattr(rows, "_open", lambda *_: DeviceEngine(no_export, runtime))
+    words = ["--engines", "cuda-fp16", "--batches", "2"]
+    assert gpu.main([*QUICK, *words, "--parts", "encoder"]) == 0
+    assert len(runtime.uploads) == 1
+    assert runtime.runs[:2] == [("cut", 2), ("encoder", 2)]
+    assert gpu.main([*QUICK, *words, "--parts", "pipeline"]) == 0
+    assert len(runtime.uploads) == 1 + 5 + peak.WARM_UP + 2  # the first window's, those before the clock runs, two
+    assert "| cuda-fp16 |" in capsys.readouterr().out
 
 
 def test_the_parts_make_the_whole() -> None:
