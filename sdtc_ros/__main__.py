@@ -27,6 +27,7 @@ COMMANDS = {
     "demo": "make a synthetic bag with its truth, replay it, tell the accuracy",
     "evaluate": "compare predicted poses with annotated ones: AP, precision, recall, MOTA",
     "info": "what a model bundle is and how well it does",
+    "cache": "what is kept on this machine (TensorRT engines, verdicts), and how to clear it",
 }
 
 

@@ -12,7 +12,9 @@ on the GPU and with the TensorRT that built it, and on no other: the compatible 
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -215,7 +217,8 @@ def _make_monitor(name: str, report: Report) -> Any:
 def make(kind: Any, logger: Any) -> Any:
     """A builder or runtime of TensorRT's; raises UsageError where it cannot be.
 
-    On a driver that is too old TensorRT 11 makes one all the same, tells its logger, and crashes at the first call.
+    On a driver that is too old TensorRT 11 makes one all the same and only tells its logger; the first call, and even
+    freeing it, then ends the process.
     """
     before = len(logger.errors)
     try:
@@ -224,6 +227,7 @@ def make(kind: Any, logger: Any) -> Any:
         made = None
     if made is not None and len(logger.errors) == before:
         return made
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))  # never freed
     reason = logger.errors[before] if len(logger.errors) > before else "it gives no reason"
     raise UsageError(
         f"TensorRT {tensorrt_version()} cannot start on this GPU ({reason}); error 35 means that the driver is too old "
@@ -232,6 +236,6 @@ def make(kind: Any, logger: Any) -> Any:
 
 
 def _line(text: str) -> str:
-    """The first line that says something, without an end that would break a sentence."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The first line that says something, without places in TensorRT's source and an end that breaks a sentence."""
+    lines = [re.sub(r" In \S+ at [^\s)]+", "", line).strip() for line in text.splitlines() if line.strip()]
     return lines[0][:300].rstrip(".") if lines else "it gives no reason"
