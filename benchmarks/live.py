@@ -33,7 +33,8 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/live.py` finds the p
 
 from benchmarks.models import add_options, chosen_bundle  # noqa: E402
 from benchmarks.node import cameras, cost, restarts, soak  # noqa: E402
-from benchmarks.node.lab import Lab, ros_environment  # noqa: E402
+from benchmarks.node.environment import ros_environment  # noqa: E402
+from benchmarks.node.lab import Lab  # noqa: E402
 from benchmarks.node.rig import Setting  # noqa: E402
 from benchmarks.report import surroundings, write_json  # noqa: E402
 from benchmarks.scenes import parse_size  # noqa: E402
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--detector", choices=(TOPIC, HOG), default=TOPIC, help="default: %(default)s")
         sub.add_argument("--lookahead", type=int, default=lookahead, help="the node's (default: %(default)s)")
         sub.add_argument("--threads", type=int, default=0, help="the node's, of ONNX Runtime (default: its own choice)")
-        sub.add_argument("--domain", type=int, help="ROS_DOMAIN_ID (default: a random one)")
+        sub.add_argument("--domain", type=int, help="ROS_DOMAIN_ID (default: one that no other benchmark or test has)")
         sub.add_argument("--keep", type=Path, metavar="DIR", help="keep records and logs in this folder, which is made")
         sub.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     return parser

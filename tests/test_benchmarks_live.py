@@ -11,7 +11,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import live  # noqa: E402
-from benchmarks.node import figures, lab, soak  # noqa: E402
+from benchmarks.node import environment, figures, lab, soak  # noqa: E402
 from benchmarks.node.clip import PlayedClip, load, render  # noqa: E402
 from benchmarks.node.figures import Account, Sample  # noqa: E402
 from benchmarks.node.records import HEARD, SENT, Notebook, number_of, read_rows, stamp_for, truth_distance  # noqa: E402
@@ -194,10 +196,31 @@ def running(pid: int) -> bool:
 
 
 @pytest.fixture
-def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> lab.Lab:
+def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[lab.Lab]:
     monkeypatch.setattr(lab, "ros_environment", lambda: os.environ)
     monkeypatch.setattr(lab, "END_SECONDS", 0.5)
-    return lab.Lab(tmp_path)
+    made = lab.Lab(tmp_path)
+    yield made
+    made.close()
+
+
+def test_a_domain_is_one_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(environment, "DOMAINS", range(1, 4))
+    taken = [environment.Domain() for _ in range(3)]
+    assert sorted(domain.number for domain in taken) == [1, 2, 3]
+    with pytest.raises(UsageError, match="all DDS domains are taken by other tests or benchmarks on this machine"):
+        environment.Domain()
+    with pytest.raises(UsageError, match="DDS domain 2 is taken"):
+        environment.Domain(2)
+    free = taken.pop()
+    free.close()
+    again = environment.Domain(free.number)
+    free.close()  # which must not close the file of another
+    with pytest.raises(UsageError):
+        environment.Domain()
+    for domain in (again, *taken):
+        domain.close()
 
 
 def test_all_processes_end_whatever_happens(laboratory: lab.Lab) -> None:
@@ -256,14 +279,14 @@ def test_a_process_is_measured() -> None:
 
 def test_without_ros_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     monkeypatch.delenv("ROS_DISTRO", raising=False)
-    monkeypatch.setattr(lab, "OPT_ROS", tmp_path)
-    lab.ros_environment.cache_clear()
+    monkeypatch.setattr(environment, "OPT_ROS", tmp_path)
+    environment._found.cache_clear()
     try:
         assert live.main(["soak", "--minutes", "0.1"]) == UsageError.exit_status
     finally:
-        lab.ros_environment.cache_clear()
+        environment._found.cache_clear()
     error = capsys.readouterr().err
-    assert error == f"error: this measures the live node, but no ROS 2 is sourced, and there is none under {tmp_path}\n"
+    assert error == f"error: no ROS 2 is sourced, and there is none under {tmp_path}\n"
 
 
 @pytest.mark.parametrize(

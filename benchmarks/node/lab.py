@@ -4,63 +4,30 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Processes with ROS 2 for a measurement: started in a DDS domain of their own, watched, and all ended at its end.
-
-A ROS 2 environment must be set before Python starts (LD_LIBRARY_PATH), so nothing here imports rclpy.
-"""
+"""Processes with ROS 2 for a measurement: started in a DDS domain of their own, watched, and all ended at its end."""
 
 from __future__ import annotations
 
 import ctypes
 import os
-import random
-import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks.node.environment import ROOT, Domain, ros_environment
 from benchmarks.node.figures import Sample, node_pid
-from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "launch" / "pose.launch.py"
-OPT_ROS = Path("/opt/ros")
-DOMAINS = range(1, 100)
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # all as Ctrl-C: what was started must end
-NEEDED = "rclpy, launch_ros, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg, diagnostic_msgs.msg"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 PATIENCE = 20.0  # seconds, for a process that was told to end
 END_SECONDS = 5.0  # for a process to end of itself, before it is killed
-
-
-@lru_cache(maxsize=1)
-def ros_environment() -> Mapping[str, str]:
-    """The environment variables of processes with ROS 2; raises UsageError, with the reason, where there is none."""
-    setups = sorted(OPT_ROS.glob("*/setup.bash"))
-    if "ROS_DISTRO" in os.environ:
-        environment = dict(os.environ)
-    elif setups and shutil.which("bash"):
-        script = f'source "{setups[-1]}" >/dev/null && env -0'
-        told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-        environment = dict(entry.split("=", 1) for entry in told.stdout.split("\0") if "=" in entry)
-    else:
-        raise UsageError(f"this measures the live node, but no ROS 2 is sourced, and there is none under {OPT_ROS}")
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    # `python3` of the launch file must be the Python that runs this
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    environment |= {"RCUTILS_COLORIZED_OUTPUT": "0", "RCUTILS_LOGGING_USE_STDOUT": "1", "PYTHONUNBUFFERED": "1"}
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    command = [sys.executable, "-c", f"import {NEEDED}"]
-    tried = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    if tried.returncode:
-        raise UsageError(f"ROS 2 is there, but {sys.executable} cannot use it: {tried.stderr.strip().splitlines()[-1]}")
-    return environment
 
 
 class Part:
@@ -145,10 +112,16 @@ class Lab:
     """Starts processes and ends all of them at the end of the `with` block, whatever ends it."""
 
     def __init__(self, folder: Path, domain: int | None = None) -> None:
-        """folder: for logs and records; domain: ROS_DOMAIN_ID (None: a random one). Raises UsageError without ROS 2."""
-        chosen = random.choice(DOMAINS) if domain is None else domain
-        self.folder = folder
-        self.environment = dict(ros_environment()) | {"ROS_DOMAIN_ID": str(chosen), "ROS_LOG_DIR": str(folder / "ros")}
+        """folder: for logs and records; domain: ROS_DOMAIN_ID (None: a free one).
+
+        Raises UsageError without ROS 2, and where the domain is taken (see Domain).
+        """
+        environment = ros_environment()
+        self.folder, self._domain = folder, Domain(domain)
+        self.environment = dict(environment) | {
+            "ROS_DOMAIN_ID": str(self._domain.number), "ROS_LOG_DIR": str(folder / "ros"),
+            "RCUTILS_LOGGING_USE_STDOUT": "1", "PYTHONUNBUFFERED": "1",
+        }  # fmt: skip
         self.parts: list[Part] = []
 
     def __enter__(self) -> Lab:
@@ -211,6 +184,7 @@ class Lab:
             time.sleep(0.05)
         for part in self.parts:  # also those whose first process has ended: others of the group may not have
             part.kill()
+        self._domain.close()
 
 
 def _end_with_us() -> None:

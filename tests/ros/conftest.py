@@ -6,58 +6,41 @@
 # governing permissions and limitations under the License.
 """Where there is a ROS 2 (sourced, or under /opt/ros): real processes in its environment. Elsewhere: skipped, with why.
 
-A ROS 2 environment must be set before Python starts (LD_LIBRARY_PATH), so nothing here imports rclpy: every test
-starts processes of its own, in a DDS domain that no other test on the machine has meanwhile.
+Every test starts processes of its own, in a DDS domain that no other test on the machine has meanwhile.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks.node.environment import ROOT, Domain, ros_environment
+from sdtc_ros.errors import UsageError
+
+__all__ = ["ROOT"]
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # scene, fake_bundle
 
 
-@lru_cache(maxsize=1)
-def ros_environment() -> dict[str, str] | str:
-    """The environment variables of processes with ROS 2, or why there are none."""
-    setups = sorted(Path("/opt/ros").glob("*/setup.bash"))
-    if "ROS_DISTRO" in os.environ:
-        environment = dict(os.environ)
-    elif setups and shutil.which("bash"):
-        script = f'source "{setups[-1]}" >/dev/null && env -0'
-        told = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
-        environment = dict(entry.split("=", 1) for entry in told.stdout.split("\0") if "=" in entry)
-    else:
-        return "no ROS 2 is sourced, and there is none under /opt/ros"
-    environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
-    # `python3` of the launch file must be the Python that runs the tests
-    environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environment.get("PATH", "")])
-    environment.update(ROS_AUTOMATIC_DISCOVERY_RANGE="LOCALHOST", OMP_NUM_THREADS="1", RCUTILS_COLORIZED_OUTPUT="0")
-    code = "import rclpy, launch_ros, ros2cli.cli, ros2launch.command.launch, vision_msgs.msg, sensor_msgs.msg"
-    tried = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    if tried.returncode:
-        return f"ROS 2 is there, but {sys.executable} cannot use it: {tried.stderr.strip().splitlines()[-1]}"
-    return environment
+def ros_or_skip() -> dict[str, str]:
+    """The environment variables of processes with ROS 2; skips the test, with the reason, where there are none."""
+    try:
+        found = ros_environment()
+    except UsageError as error:
+        pytest.skip(str(error))
+    return {**found, "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST", "OMP_NUM_THREADS": "1"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -109,30 +92,13 @@ class Running:
         return took
 
 
-def take_domain() -> tuple[int, int]:
-    """A DDS domain (1 to 99) that is locked for us, and its lock: a file descriptor, to be closed."""
-    for domain in random.sample(range(1, 100), 99):
-        path = Path(tempfile.gettempdir()) / f"sdtc_ros_domain_{domain}.lock"
-        try:
-            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:  # another user's
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(lock)
-            continue
-        return domain, lock
-    raise RuntimeError("all DDS domains from 1 to 99 are taken by other tests")
-
-
 class Ros:
     """Starts processes with ROS 2 in one DDS domain, which is its own until it is closed."""
 
     def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.folder = folder
-        domain, self._lock = take_domain()
-        self.env = environment | {"ROS_DOMAIN_ID": str(domain), "ROS_LOG_DIR": str(folder / "log")}
+        self._domain = Domain()
+        self.env = environment | {"ROS_DOMAIN_ID": str(self._domain.number), "ROS_LOG_DIR": str(folder / "log")}
         self._running: list[Running] = []
 
     def start(self, *command: str | Path, stdin: bool = False) -> Running:
@@ -166,15 +132,12 @@ class Ros:
             if running.process.poll() is None:
                 os.killpg(running.process.pid, signal.SIGKILL)
             running.process.wait()
-        os.close(self._lock)
+        self._domain.close()
 
 
 @pytest.fixture
 def ros(tmp_path: Path) -> Iterator[Ros]:
-    environment = ros_environment()
-    if isinstance(environment, str):
-        pytest.skip(environment)
-    made = Ros(tmp_path, environment)
+    made = Ros(tmp_path, ros_or_skip())
     yield made
     made.close()
 

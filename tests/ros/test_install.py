@@ -18,7 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Ros, exit_status, ros_environment
+from conftest import ROOT, Ros, exit_status, ros_or_skip
 
 EXECUTABLES = ("evaluate_live", "play_images", "pose_node")
 
@@ -52,9 +52,7 @@ def colcon(folder: Path, verb: str, *arguments: str, env: dict[str, str]) -> sub
 
 @pytest.fixture(scope="module", params=["copied", "linked"])
 def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    environment = ros_environment()
-    if isinstance(environment, str):
-        pytest.skip(environment)
+    environment = ros_or_skip()
     if not (find_spec("colcon_core") or shutil.which("colcon")):
         pytest.skip("colcon is not installed")
     folder = tmp_path_factory.mktemp(request.param)
