@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from sdtc_ros.replay import ReplayResult
 
 _EPILOG = """\
+examples:
+  python -m sdtc_ros replay video.mp4 --out out/video
+  python -m sdtc_ros replay bag/ --out out/bag --topic /camera/image_raw --detector detector.onnx
+
 DIR then holds poses_bag/ (ros2 bag play), posetrack/NAME.json (PoseTrack18), annotated.mp4, report.html and, with
 --truth, evaluation.json. Exit status: 0 done, 2 wrong arguments, 3 the input cannot be used, 4 the model cannot be
 used, 5 the input was damaged or cut short and what could be read is written, 130 stopped and the same.
@@ -32,7 +36,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("source", type=Path, metavar="INPUT", help="a rosbag2 (folder, .mcap, .db3), a video, a folder of images")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
-    add("--truth", type=Path, metavar="FILE", help="annotations (PoseTrack JSON file, or their folder): adds the AP")
+    add(
+        "--truth", type=Path, metavar="FILE",
+        help="annotations, PoseTrack's JSON: the file, or a folder with NAME.json for this input; adds the accuracy",
+    )  # fmt: skip
     add_run_arguments(parser)
 
 
@@ -41,13 +48,19 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
     actions: list[argparse.Action] = []
     add = _collecting(parser, actions)
     add("--overwrite", action="store_true", help="replace the results of an earlier replay in DIR")
-    add("--topic", help="the bag's image topic; needed where it has several")
+    add("--topic", metavar="TOPIC", help="the bag's image topic; needed where it has several")
     add("--start", type=int, default=0, metavar="N", help="number of the first frame (default 0)")
     add("--frames", type=int, metavar="N", help="how many frames (default: to the end)")
-    add("--fps", type=float, help="frame rate of a folder of images (default 25), or in place of the video's own")
+    add(
+        "--fps",
+        type=float,
+        metavar="HZ",
+        help="frame rate of a folder of images (default 25), or in place of the video's own",
+    )
     add(
         "--rotate", type=int, choices=[0, 90, 180, 270], default=0, metavar="DEGREES",
-        help="0, 90, 180 or 270: what turns the images upright, clockwise; poses stay in the images as they are",
+        help="0, 90, 180 or 270: turn the images clockwise before people are looked for, where the camera was mounted "
+        "turned; what is written stays as the camera saw it",
     )  # fmt: skip
     add("--no-bag", action="store_true", help="write no bag of poses")
     add("--no-video", action="store_true", help="write no annotated video")
@@ -60,16 +73,29 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
     """The arguments that choose model, boxes and settings of the pipeline; returns them."""
     actions: list[argparse.Action] = []
     add = _collecting(parser, actions)
-    add("--model", type=Path, metavar="BUNDLE", help="model bundle (default: the one shipped with the package)")
+    add(
+        "--model",
+        type=Path,
+        metavar="BUNDLE",
+        help="folder of a model, as export writes it (default: the one shipped with the package)",
+    )
     add(
         "--detector",
         default="hog",
         metavar="WHICH",
-        help="where person boxes come from: hog (default), truth, an ONNX detector (PATH.onnx) or a file (FILE.json)",
+        help="where person boxes come from: hog (OpenCV's, misses many), PATH.onnx (a detector of yours), FILE.json "
+        "(boxes found before) or truth (--truth's) (default %(default)s)",
     )
-    add("--boxes", metavar="FILE", help="boxes from outside, the same as --detector FILE.json")
-    add("--lookahead", type=int, metavar="N", help="frames seen beyond the keyframe (default: the model's delta)")
-    add("--sticky", type=float, metavar="PART", help="drift up to which a crop is held; 0: the papers' protocol")
+    add("--boxes", metavar="FILE", help="the same as --detector FILE.json")
+    add(
+        "--lookahead", type=int, metavar="N",
+        help="frames seen beyond the one that is answered, 0 to the model's delta (default: delta, as `info` says it)",
+    )  # fmt: skip
+    add(
+        "--sticky", type=float, metavar="PART",
+        help="how far, in parts of its size, a person may drift before a new crop is cut and encoded (default 0.1); "
+        "0: a new one for every frame, as in the papers, slower",
+    )  # fmt: skip
     add("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)")
     add(
         "--provider", choices=["cpu", "cuda", "tensorrt"], default="cpu", help="what ONNX Runtime runs on (default cpu)"
