@@ -150,6 +150,8 @@ class IExecutionContext:
             name: self._device.array(addresses[name], shape, self._engine.tensors[name].dtype)
             for name, shape in shapes.items()
         }
+        if "index" in feeds:  # TensorRT reads whatever lies there; ONNX Runtime would count -1 from the end
+            assert 0 <= feeds["index"].min() <= feeds["index"].max() < len(next(iter(feeds.values())))
         for name, value in zip(outputs, self._engine.session.run(outputs, feeds), strict=True):
             self._device.array(addresses[name], value.shape, value.dtype)[...] = value
 

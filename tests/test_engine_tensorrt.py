@@ -27,6 +27,7 @@ from sdtc_ros.crops import crop_images
 from sdtc_ros.engine import cuda
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.device import DeviceEngine
+from sdtc_ros.engine.graphs import cut_grid
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.engine.tensorrt_device import TensorRTRuntime, batches_up_to, open_tensorrt
 from sdtc_ros.errors import UsageError
@@ -43,6 +44,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Any:
     gc.collect()
     cuda.open_gpu.cache_clear()
     assert device.lost == []
+    assert device.depth() == 0
 
 
 @pytest.fixture
@@ -104,6 +106,37 @@ def test_crops_are_cut_on_the_device(device: Device, bundle: Bundle, tmp_path: P
         found = engine.estimate([[handle] * 5 for handle in ours])
         wanted = reference.estimate([[handle] * 5 for handle in theirs])
         np.testing.assert_allclose(found[0], wanted[0], rtol=1e-6)
+
+
+def test_addresses_that_tensorrt_would_refuse(device: Device, tmp_path: Path) -> None:
+    """Crops of 1800 bytes one after the other, a frame's second half: 256 bytes do not divide them."""
+    bundle = make_bundle(tmp_path / "bundle", size=(20, 30))
+    engine, _ = open_it(bundle, tmp_path)
+    image = np.random.default_rng(1).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    other = image[::-1].copy()
+    boxes = np.array([[5, 5, 20, 30]], np.float32)
+    engine.encode_from([(image, boxes), (other, boxes)])
+    crops = np.concatenate([crop_images(image, boxes, (20, 30)), crop_images(other, boxes, (20, 30))])
+    start = engine._crops.pointer
+    np.testing.assert_array_equal(device.array(start, crops.shape, np.uint8), crops)
+    runtime = engine._runtime
+    pixels = runtime.upload(image.reshape(-1, 3))
+    lower = {"pixels": pixels.rows(64 * 20 + 1, 64 * 19), "size": np.array([19, 64], np.int64)}
+    x, y = cut_grid(boxes, (20, 30))
+    found = runtime.run("cut", {**lower, "x_32": x, "y_32": y}, {"crops": None})["crops"]
+    shifted = image.reshape(-1, 3)[64 * 20 + 1 : 64 * 39 + 1].reshape(19, 64, 3)
+    np.testing.assert_array_equal(found, crop_images(np.ascontiguousarray(shifted), boxes, (20, 30)))
+
+
+def test_every_call_waits_for_its_end(device: Device, bundle: Bundle, tmp_path: Path) -> None:
+    """The caller may overwrite what it gave, and read what it asked for."""
+    engine, _ = open_it(bundle, tmp_path)
+    runtime = engine._runtime
+    arrays = [np.full((100, 3), value, np.uint8) for value in (1, 2)]
+    views = [runtime.upload(array) for array in arrays]
+    runtime.copy(views[0], target := runtime.allocate((100, 3), np.dtype(np.uint8)))
+    for view, value in ((views[0], 1), (views[1], 2), (target, 1)):
+        assert (device.array(view.pointer, view.shape, np.uint8) == value).all()
 
 
 def test_the_shipped_model(device: Device, tmp_path: Path) -> None:
