@@ -8,24 +8,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from vision_msgs.msg import Detection2DArray
 
+from sdtc_ros.live.ports import Ports
+from sdtc_ros.live.shared import Shared
 from sdtc_ros.messages import message_types, ros_message, to_detections
 from sdtc_ros.poses import FramePoses
-
-if TYPE_CHECKING:
-    from sdtc_ros.live.camera import Camera
+from sdtc_ros.skeleton import Skeleton
 
 POSES = "sdtc/poses"
 
 
 class Output:
-    """One way out. Publishers are had of `camera.publisher`, which also ends them."""
+    """One way out. Publishers are had of the camera's ports, which also end them."""
 
-    def publish(self, result: FramePoses) -> None:
-        """Send an answer (called in the worker's thread; `camera.skeleton` is that of its joints)."""
+    def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
+        """Send an answer, `skeleton` being that of its joints (called in the worker's thread)."""
         raise NotImplementedError
 
     def every_second(self) -> None:
@@ -38,23 +36,28 @@ class Output:
 class Poses(Output):
     """Every answer as a Detection2DArray."""
 
-    def __init__(self, camera: Camera) -> None:
+    def __init__(self, ports: Ports) -> None:
         """On `sdtc/poses`."""
-        self._camera, self._types = camera, message_types(ros_message)
-        self.publisher = camera.publisher(Detection2DArray, POSES, depth=10)
+        self._types = message_types(ros_message)
+        self._publisher = ports.publisher(Detection2DArray, POSES, depth=10)
 
-    def publish(self, result: FramePoses) -> None:
+    @property
+    def topic(self) -> str:
+        """Where they go, as the graph has it."""
+        return str(self._publisher.topic_name)
+
+    def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
-        self.publisher.publish(to_detections(result, self._camera.skeleton, self._types))
+        self._publisher.publish(to_detections(result, skeleton, self._types))
 
 
 class Bodies(Output):
     """Every person as a body of ROS4HRI, where parameter `hri` asks for it."""
 
-    def __init__(self, camera: Camera) -> None:
-        """On topics that all cameras share."""
-        self._camera = camera
+    def __init__(self, camera: str, shared: Shared) -> None:
+        """On topics that all cameras share; camera: the name of this one."""
+        self._camera, self._shared = camera, shared
 
-    def publish(self, result: FramePoses) -> None:
+    def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
-        self._camera.node.shared.send_bodies(self._camera, result)
+        self._shared.send_bodies(self._camera, result, skeleton)

@@ -15,24 +15,22 @@ from array import array
 from collections.abc import Callable
 from functools import lru_cache, partial
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.image_messages import fill_image_message
-from sdtc_ros.live.aside import annotated_image, annotated_size, to_jpeg
+from sdtc_ros.live.aside import Aside, annotated_image, annotated_size, to_jpeg
 from sdtc_ros.live.camera_model import camera_model, scaled_info
 from sdtc_ros.live.image_source import IMAGE
 from sdtc_ros.live.markers import to_markers
 from sdtc_ros.live.outputs import Output
+from sdtc_ros.live.ports import Ports
 from sdtc_ros.messages import message_types, ros_message, to_header
 from sdtc_ros.poses import FramePoses
 from sdtc_ros.skeleton import Skeleton
-
-if TYPE_CHECKING:
-    from sdtc_ros.live.camera import Camera
 
 ANNOTATED, CAMERA_INFO, MARKERS = "sdtc/image_annotated", "sdtc/camera_info", "sdtc/markers"
 PATIENCE = 5.0  # seconds without camera_info after which the log says that somebody waits for it
@@ -41,23 +39,25 @@ PATIENCE = 5.0  # seconds without camera_info after which the log says that some
 class Pictures(Output):
     """One camera's pictures."""
 
-    def __init__(self, camera: Camera) -> None:
-        """On `sdtc/image_annotated`, its sibling /compressed, `sdtc/camera_info` and `sdtc/markers`."""
-        self._camera, self._number = camera, len(camera.node.cameras)
+    def __init__(self, ports: Ports, aside: Aside, number: int, angle: int) -> None:
+        """On `sdtc/image_annotated`, its sibling /compressed, `sdtc/camera_info` and `sdtc/markers`.
+
+        aside: makes them, `number` saying whose they are; angle: how the camera is turned (see Rotation).
+        """
+        self._ports, self._aside, self._number, self._angle = ports, aside, number, angle
         self._lookup = lru_cache(maxsize=None)(ros_message)
         self._types = message_types(self._lookup)
-        jpeg_topic = camera.node.resolve_topic_name(camera.topic(ANNOTATED)) + "/compressed"
-        self._image = camera.publisher(Image, ANNOTATED, depth=1)
-        self._jpeg = camera.publisher(CompressedImage, jpeg_topic, depth=1)
-        self._info = camera.publisher(CameraInfo, CAMERA_INFO, depth=1)
-        self._markers = camera.publisher(MarkerArray, MARKERS, depth=1)
-        self._calibration = Calibration(camera, lambda: bool(_heard(self._info) or _heard(self._markers)))
+        jpeg_topic = ports.resolved(ANNOTATED) + "/compressed"
+        self._image = ports.publisher(Image, ANNOTATED, depth=1)
+        self._jpeg = ports.publisher(CompressedImage, jpeg_topic, depth=1)
+        self._info = ports.publisher(CameraInfo, CAMERA_INFO, depth=1)
+        self._markers = ports.publisher(MarkerArray, MARKERS, depth=1)
+        self._calibration = Calibration(ports, lambda: bool(_heard(self._info) or _heard(self._markers)))
 
-    def publish(self, result: FramePoses) -> None:
+    def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
         if any(map(_heard, (self._image, self._jpeg, self._info, self._markers))):
-            job = partial(self._make, result, self._camera.skeleton)
-            self._camera.node.shared.aside.put(self._number, job)
+            self._aside.put(self._number, partial(self._make, result, skeleton))
 
     def every_second(self) -> None:
         """See Output."""
@@ -69,7 +69,7 @@ class Pictures(Output):
 
     def _make(self, result: FramePoses, skeleton: Skeleton) -> None:
         """Make and send what is listened to (the aside's thread)."""
-        parameters = self._camera.node.parameters
+        parameters = self._ports.parameters
         header = to_header(result.frame.stamp, result.frame.frame_id, self._types)
         if _heard(self._markers) or _heard(self._info):
             self._send_calibrated(result, skeleton, header)
@@ -84,7 +84,7 @@ class Pictures(Output):
             self._image.publish(fill_image_message(Image(header=header), image))
 
     def _send_calibrated(self, result: FramePoses, skeleton: Skeleton, header: Any) -> None:
-        info, parameters = self._calibration.newest, self._camera.node.parameters
+        info, parameters = self._calibration.newest, self._ports.parameters
         if info is None:
             return
         height, width = result.frame.image.shape[:2]
@@ -97,12 +97,12 @@ class Pictures(Output):
         try:
             model = camera_model(info, (width, height))
         except InputError as error:
-            self._camera.warn("markers", f"there are no markers: {error} ({self._calibration.topic})")
+            self._ports.warn("markers", f"there are no markers: {error} ({self._calibration.topic})")
             return
         self._markers.publish(
             to_markers(
                 result, skeleton, model, person_height=parameters["person_height"], lifetime=parameters["max_gap"],
-                header=header, lookup=self._lookup, rotate=self._camera.rotation.angle,
+                header=header, lookup=self._lookup, rotate=self._angle,
             )
         )  # fmt: skip
 
@@ -110,18 +110,17 @@ class Pictures(Output):
 class Calibration:
     """The newest camera_info that is published beside a camera's images; heard only while it is `wanted`."""
 
-    def __init__(self, camera: Camera, wanted: Callable[[], bool]) -> None:
+    def __init__(self, ports: Ports, wanted: Callable[[], bool]) -> None:
         """Subscribe to nothing yet."""
         self.newest: Any = None
-        self._camera, self._wanted = camera, wanted
+        self._ports, self._wanted = ports, wanted
         self._subscription: Any = None
         self._since = 0.0
 
     @property
     def topic(self) -> str:
         """Where it is looked for, as image_transport does: `camera_info` beside the image topic."""
-        image = self._camera.node.resolve_topic_name(self._camera.topic(IMAGE))
-        return image.rpartition("/")[0] + "/camera_info"
+        return self._ports.resolved(IMAGE).rpartition("/")[0] + "/camera_info"
 
     def every_second(self) -> None:
         """Begin or cease to listen, as it is wanted; say so where it is waited for in vain."""
@@ -130,20 +129,20 @@ class Calibration:
         elif self._subscription is None:
             self._subscribe()
         elif self.newest is None and monotonic() - self._since >= PATIENCE:
-            self._camera.warn("camera_info", f"markers wait for camera_info, but none comes on {self.topic}")
+            self._ports.warn("camera_info", f"markers wait for camera_info, but none comes on {self.topic}")
 
     def _subscribe(self) -> None:
         try:
-            self._subscription = self._camera.subscription(CameraInfo, self.topic, self._heard)
+            self._subscription = self._ports.subscription(CameraInfo, self.topic, self._heard)
         except UsageError as error:  # its qos_overrides are read only now: the poses do not depend on them
-            self._camera.warn("camera_info", f"there are no markers: {error}")
+            self._ports.warn("camera_info", f"there are no markers: {error}")
         self._since = monotonic()
 
     def close(self) -> None:
         """Cease to listen, and forget."""
         self.newest = None
         if self._subscription is not None:
-            self._camera.node.destroy_subscription(self._subscription)
+            self._ports.node.destroy_subscription(self._subscription)
             self._subscription = None
 
     def _heard(self, message: Any) -> None:

@@ -23,8 +23,10 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.live.camera import Camera
+from sdtc_ros.live.diagnostics import Diagnostics
 from sdtc_ros.live.loading import Model, load, pipeline_config
 from sdtc_ros.live.memory import give_back, settle
+from sdtc_ros.live.ports import Ports
 from sdtc_ros.live.ros_parameters import RosParameters
 from sdtc_ros.live.services import Services
 from sdtc_ros.live.shared import Shared
@@ -53,7 +55,8 @@ class PoseNode(LifecycleNode):
         self._litter = False  # something large was given up
         self._ended = ended
         self.parameters = RosParameters(self, self._parameters_changed)
-        self.shared = Shared(self)
+        self._shared = Shared(self)
+        self._diagnostics = Diagnostics(self, self.parameters)
         self._own_services = Services(self)
         self._log_handler = _RosLogHandler(self.get_logger())
         logging.getLogger("sdtc_ros").addHandler(self._log_handler)
@@ -73,7 +76,7 @@ class PoseNode(LifecycleNode):
         """Shut down from whatever state; one that was shut down before stays so."""
         if self.error is not None:
             with suppress(Exception):  # the last diagnostics say why; what goes wrong here must not hide it
-                self.shared.every_second()
+                self._send_diagnostics()
         with suppress(RuntimeError):  # finalized already, or in the middle of a transition that was abandoned
             self.trigger_shutdown()
 
@@ -81,11 +84,12 @@ class PoseNode(LifecycleNode):
         """Load and warm the model, make the cameras and their publishers."""
         self.stage = "configuring"
         try:
-            self.shared.configure()
-            self.shared.every_second()  # nothing else is heard of the node until the model is loaded
+            self._shared.configure(self.parameters["hri"])
+            self._send_diagnostics()  # nothing else is heard of the node until the model is loaded
             loaded = load(self.parameters.values())
             for name in self.parameters["cameras"] or [""]:
-                self.cameras.append(Camera(self, name, loaded.pipeline()))
+                ports = Ports(self, self.parameters, name)
+                self.cameras.append(Camera(ports, loaded.pipeline(), self._shared, len(self.cameras)))
         except Exception as error:  # rclpy would swallow it
             self._free()
             self.stage = "unconfigured"
@@ -163,9 +167,13 @@ class PoseNode(LifecycleNode):
             try:
                 camera.every_second()
             except Exception:  # the poses do not depend on it
-                camera.warn("every second", f"what is to be done every second failed: {traceback.format_exc()}")
+                camera.ports.warn("every second", f"what is to be done every second failed: {traceback.format_exc()}")
         self._watch_clock()
-        self.shared.every_second()
+        self._shared.every_second()
+        self._send_diagnostics()
+
+    def _send_diagnostics(self) -> None:
+        self._diagnostics.send(self.cameras, self.stage, self.error)
 
     def _watch_clock(self) -> None:
         """Say it once if the time is to be simulated, and nobody does."""
@@ -200,10 +208,10 @@ class PoseNode(LifecycleNode):
             self.worker.stop(seconds)
             self.worker = None
             for camera in self.cameras:
-                camera.info(f"stopped: {camera.stream.counts.sum()}")
+                camera.ports.info(f"stopped: {camera.stream.counts.sum()}")
 
     def _free(self) -> None:
-        self.shared.free()
+        self._shared.free()
         for camera in self.cameras:
             camera.close()
         self.cameras, self.model = [], None

@@ -18,28 +18,44 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
+from sdtc_ros.live.camera import Camera
 from sdtc_ros.live.health import in_words
 from sdtc_ros.live.loading import Model, load_model
 from sdtc_ros.live.memory import trim
+from sdtc_ros.live.ros_parameters import RosParameters
 from sdtc_ros.live.stream import change_over, restart
-
-if TYPE_CHECKING:
-    from sdtc_ros.live.pose_node import PoseNode
+from sdtc_ros.live.worker import LiveWorker
 
 T = TypeVar("T")
 NOT_CONFIGURED = "the node is not configured: there is no model yet"
 
 
+class Served(Protocol):
+    """What the services need of the node, an rclpy one."""
+
+    cameras: list[Camera]
+    parameters: RosParameters
+    worker: LiveWorker | None
+    model: Model | None
+    configuration: int  # another one after every cleanup
+    executor: Any
+    create_service: Any
+    get_logger: Any
+
+    def describe_model(self) -> str:
+        """The model at work, in a sentence."""
+
+
 class Services:
     """Both services, from the node's making on."""
 
-    def __init__(self, node: PoseNode) -> None:
+    def __init__(self, node: Served) -> None:
         """Each in a callback group of its own: one that waits must not hold up the images."""
         self._node = node
         for name, answer in (("~/reload", self._reload), ("~/reset_tracks", self._reset_tracks)):
@@ -98,7 +114,7 @@ class Services:
 
     async def _in_background(self, work: Callable[[], T]) -> T:
         """What `work`, called in a thread of its own, returns or raises."""
-        executor: Any = self._node.executor  # now: once that has ended, the node has none
+        executor = self._node.executor  # now: once that has ended, the node has none
         future: Any = Future(executor=executor)
 
         def run() -> None:

@@ -18,13 +18,13 @@ from faults import FAILING_PIPELINE
 # the pipeline fails, and so do the diagnostics, but in the executor's thread: that would end the node by itself
 FAILS_TO_TELL = f"""{FAILING_PIPELINE}
 import threading
-from sdtc_ros.live.shared import Shared
-tell = Shared.every_second
-def failing_too(self):
+from sdtc_ros.live.diagnostics import Diagnostics
+tell = Diagnostics.send
+def failing_too(*given):
     if threading.current_thread().name != "sdtc-executor":
         raise RuntimeError("the diagnostics are on fire")
-    tell(self)
-Shared.every_second = failing_too
+    tell(*given)
+Diagnostics.send = failing_too
 sys.exit(sdtc_ros.node.main())
 """
 # the node, whose first engine fails as long as there is a file `fire`
