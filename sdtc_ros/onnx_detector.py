@@ -56,13 +56,15 @@ class OnnxDetector:
 
         size: the input's (width, height) where the graph leaves it open; min_score, iou: thresholds of score and of
         non-maximum suppression; person: the person's class index. Raises BundleError where the file is no graph, or
-        one of unknown form, and UsageError for the provider (see open_session).
+        one of unknown form, and UsageError for the provider (see open_session; tensorrt-direct is cuda here, or cpu).
         """
         from sdtc_ros.engine.session import open_session
 
         self._path, self._min_score, self._iou, self._person = Path(path), min_score, iou, person
         if not self._path.is_file():
             raise BundleError(f"detector '{path}' is not there; give the path of an ONNX file")
+        if provider == "tensorrt-direct":  # has no ONNX Runtime in it: the detector takes the GPU where that can too
+            provider, allow_cpu = "cuda", True
         self._session = open_session(self._path, provider, threads=threads, allow_cpu=allow_cpu)
         inputs = self._session.get_inputs()
         shape, kind = list(inputs[0].shape), inputs[0].type

@@ -24,6 +24,7 @@ from sdtc_ros.batch import CropBuffer, Pending, Timings, answer, timed
 from sdtc_ros.bundle import Bundle, load_bundle
 from sdtc_ros.detection import Detector, HogDetector, best_boxes, usable_boxes
 from sdtc_ros.engine import Engine
+from sdtc_ros.engine.choose import EngineConfig, open_engine
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.poses import Boxes, Frame, FramePoses
 from sdtc_ros.tracking import Tracker, TrackingConfig
@@ -86,16 +87,11 @@ class Pipeline:
         config: PipelineConfig | None = None,
         *,
         detector: Detector | None = None,
-        provider: str = "cpu",
-        threads: int = 0,
-        allow_cpu: bool = False,
+        engine: EngineConfig | None = None,
     ) -> Pipeline:
-        """A pipeline on ONNX Runtime; raises BundleError (see load_bundle) and UsageError (see open_session)."""
-        from sdtc_ros.engine.onnx import OnnxEngine
-
+        """A pipeline on FP32 on the CPU, or on what `engine` says; raises as load_bundle and choose.open_engine."""
         bundle = load_bundle(folder)
-        engine = OnnxEngine(bundle, provider, threads=threads, allow_cpu=allow_cpu)
-        return cls(bundle, engine, config, detector)
+        return cls(bundle, open_engine(bundle, engine), config, detector)
 
     def reset(self) -> None:
         """Forget frames, people and what still waits for an answer; track ids go on counting."""

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
@@ -25,3 +26,11 @@ def pytest_configure() -> None:
 def pytest_report_header() -> str:
     """A line at the head of every run."""
     return "torch is not installed: tests of training/ and export/ are left out" if collect_ignore else ""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test reads or fills the user's cache of engines and verdicts."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SDTC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield

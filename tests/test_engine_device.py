@@ -28,7 +28,7 @@ from sdtc_ros.engine.onnx_device import OnnxRuntime
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 
 
-def session(graph: Path | bytes) -> Any:
+def session(name: str, graph: Path | bytes) -> Any:
     """A graph on one thread of the CPU."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -62,7 +62,7 @@ class CountingRuntime(OnnxRuntime):
 def test_crops_are_those_of_the_host_to_the_bit(size: tuple[int, int]) -> None:
     """Inside, across every border and beyond; smaller and larger than the crop; several sizes of image."""
     random = np.random.default_rng(3)
-    graph = session(cut_graph(size))
+    graph = session("cut", cut_graph(size))
     for height, width in ((48, 64), (301, 517)):
         image = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
         corner = random.uniform(-0.4, 1.0, (24, 2)) * [width, height]

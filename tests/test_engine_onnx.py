@@ -42,7 +42,7 @@ def test_large_tokens_run_in_smaller_chunks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, largest: int
 ) -> None:
     """Memory is bounded by the tokens' size, not by the number of people: 5 frames x 12 numbers a window here."""
-    monkeypatch.setattr("sdtc_ros.engine.onnx.WINDOW_BYTES", limit)
+    monkeypatch.setattr("sdtc_ros.engine.WINDOW_BYTES", limit)
     engine = OnnxEngine(make_bundle(tmp_path), threads=1)
     crops = np.random.default_rng(0).integers(0, 256, (5, 32, 24, 3), dtype=np.uint8)
     handles = engine.encode(crops)

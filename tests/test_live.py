@@ -252,7 +252,7 @@ def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("values", "sentence"),
     [
-        ({"provider": "abacus"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, not 'abacus'"),
+        ({"provider": "a"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'a'"),
         ({"detector": "magic"}, "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
         ({"detector": ".onnx"}, "parameter 'detector' must be hog, topic or the path of an .onnx file, not '.onnx'"),
         ({"sticky": 1.5}, "parameter 'sticky' must lie in 0 to 1, not 1.5"),

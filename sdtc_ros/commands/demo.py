@@ -17,7 +17,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdtc_ros.commands.replay import add_pipeline_arguments, exit_status, pipeline_config, print_result
+from sdtc_ros.commands.replay import (
+    add_pipeline_arguments,
+    engine_config,
+    exit_status,
+    pipeline_config,
+    print_result,
+)
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"input:      {bag} ({args.frames} frames, {args.people} synthetic people, seed {args.seed})")
     options = ReplayOptions(
         source=bag, out=args.out, model=args.model, truth=truth, detector=args.boxes or args.detector,
-        pipeline=pipeline_config(args), provider=args.provider, threads=args.threads,
+        pipeline=pipeline_config(args), engine=engine_config(args),
         wanted=Wanted(video=not args.no_video), overwrite=again,
     )  # fmt: skip
     result = replay(options, progress=not args.quiet)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sdtc_ros.errors import PartialInputError, UsageError
 
 if TYPE_CHECKING:
+    from sdtc_ros.engine.choose import EngineConfig
     from sdtc_ros.pipeline import PipelineConfig
     from sdtc_ros.replay import ReplayResult
 
@@ -98,8 +99,14 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
     )  # fmt: skip
     add("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)")
     add(
-        "--provider", choices=["cpu", "cuda", "tensorrt"], default="cpu", help="what ONNX Runtime runs on (default cpu)"
-    )
+        "--provider", choices=["cpu", "cuda", "tensorrt", "tensorrt-direct"], default="cpu",
+        help="what the model runs on: ONNX Runtime's cpu (default), cuda or tensorrt; tensorrt-direct is without it",
+    )  # fmt: skip
+    add(
+        "--precision", choices=["auto", "fp32", "fp16", "int8"], default="auto",
+        help="of the model's numbers, where it has them (auto: fp16 on a GPU if the model has it, else fp32)",
+    )  # fmt: skip
+    add("--allow-cpu", action="store_true", help="run on the CPU where the provider cannot be had")
     add("--threads", type=int, default=0, metavar="N", help="threads of ONNX Runtime (default: its own choice)")
     return actions
 
@@ -129,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
         source=args.source, out=args.out, model=args.model, topic=args.topic, truth=args.truth,
         detector=args.boxes or args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
         pipeline=pipeline_config(args),
-        provider=args.provider, threads=args.threads, overwrite=args.overwrite, rotate=args.rotate,
+        engine=engine_config(args), overwrite=args.overwrite, rotate=args.rotate,
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
     result = replay(options, progress=not args.quiet)
@@ -143,6 +150,13 @@ def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
 
     given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
     return PipelineConfig(**{name: value for name, value in given.items() if value is not None})
+
+
+def engine_config(args: argparse.Namespace) -> EngineConfig:
+    """What the model runs on."""
+    from sdtc_ros.engine.choose import EngineConfig
+
+    return EngineConfig(args.provider, args.precision, args.threads, args.allow_cpu)
 
 
 def print_result(result: ReplayResult) -> None:

@@ -12,7 +12,8 @@ A handle lives as long as someone holds it: dropping the last reference frees it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -52,3 +53,9 @@ class CuttingEngine(Engine, Protocol):
         An image may come again in later calls and must not have been written to in between.
         """
         ...
+
+
+def largest_batch(tokens: Mapping[str, tuple[int, ...]], delta: int, most: int) -> int:
+    """`most`, or as many windows as WINDOW_BYTES hold, if these are fewer; tokens: per-crop shapes by name."""
+    window = 4 * (2 * delta + 1) * sum(math.prod(shape) for shape in tokens.values())
+    return max(1, min(most, WINDOW_BYTES // window))

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS, WINDOW_BYTES, Cut, FloatArray
+from sdtc_ros.engine import OUTPUTS, Cut, FloatArray, largest_batch
 from sdtc_ros.engine.graphs import INDEX, cut_grid, pool_name
 
 Array = npt.NDArray[Any]
@@ -147,9 +147,8 @@ class DeviceEngine:
 
     def __init__(self, bundle: Bundle, runtime: Runtime, max_batch: int = 64) -> None:
         """max_batch: larger batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES."""
-        self._runtime, self._frames = runtime, 2 * bundle.delta + 1
-        window = 4 * self._frames * sum(math.prod(shape) for shape in bundle.tokens.values())
-        self._max_batch = max(1, min(max_batch, WINDOW_BYTES // window))
+        self._runtime = runtime
+        self._max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         self.providers = list(runtime.providers)
         self._tokens = list(bundle.tokens)
         dtypes = {name: runtime.dtype(ENCODER, name) for name in self._tokens}

@@ -12,7 +12,6 @@ providers they therefore cross the bus once each way.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS, WINDOW_BYTES, FloatArray
+from sdtc_ros.engine import OUTPUTS, FloatArray, largest_batch
 from sdtc_ros.engine.session import check_names, open_session, warm_up
 from sdtc_ros.errors import BundleError
 
@@ -48,8 +47,7 @@ class OnnxEngine:
         """
         self._names = list(bundle.tokens)
         self._frames = 2 * bundle.delta + 1
-        window = 4 * self._frames * sum(math.prod(shape) for shape in bundle.tokens.values())
-        self._max_batch = max(1, min(max_batch, WINDOW_BYTES // window))
+        self._max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         encoder, temporal = bundle.graphs(precision)
         self._encoder = open_session(encoder, provider, threads=threads, allow_cpu=allow_cpu)
         self._temporal = open_session(temporal, provider, threads=threads, allow_cpu=allow_cpu)

@@ -16,22 +16,50 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.engine.device import View
-from sdtc_ros.engine.graphs import identity_graph
+from sdtc_ros.bundle import Bundle
+from sdtc_ros.engine import largest_batch
+from sdtc_ros.engine.cache import Cache
+from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
+from sdtc_ros.engine.graphs import cut_graph, identity_graph, pooled_graph
+from sdtc_ros.engine.onnx_tensorrt import tensorrt_options
+from sdtc_ros.engine.session import open_session, warm_up
 
 Array = npt.NDArray[Any]
 Graph = Path | bytes
 TYPES = {"float": np.float32, "float16": np.float16, "uint8": np.uint8, "int64": np.int64}  # ONNX's words for them
 
 
+def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache, max_batch: int = 64) -> DeviceEngine:
+    """A warm engine of the bundle's graphs on provider cuda or tensorrt.
+
+    Raises UsageError where the provider cannot be had, BundleError where the graphs cannot be used.
+    """
+    encoder, temporal = bundle.graphs(precision)
+    largest = largest_batch(bundle.tokens, bundle.delta, max_batch)
+
+    def open_graph(name: str, graph: Graph) -> Any:
+        title = f"{bundle.folder}: {name}"
+        if provider != "tensorrt" or name not in (ENCODER, TEMPORAL):  # pixels are copied as fast without TensorRT
+            return open_session(graph, "cuda", name=title)
+        with tensorrt_options(bundle, name, graph, precision, largest, cache) as options:
+            return open_session(graph, provider, name=title, provider_options=options)
+
+    graphs: dict[str, Graph] = {
+        CUT: cut_graph(bundle.input_size), ENCODER: encoder, TEMPORAL: pooled_graph(temporal, bundle.tokens),
+    }  # fmt: skip
+    engine = DeviceEngine(bundle, OnnxRuntime(graphs, open_graph, "cuda"), largest)
+    warm_up(engine, bundle)
+    return engine
+
+
 class OnnxRuntime:
     """See device.Runtime."""
 
-    def __init__(self, graphs: Mapping[str, Graph], open_graph: Callable[[Graph], Any], device: str) -> None:
+    def __init__(self, graphs: Mapping[str, Graph], open_graph: Callable[[str, Graph], Any], device: str) -> None:
         """graphs: by name; open_graph: gives a session of one; device: 'cuda' or 'cpu', where tensors lie."""
         self._open, self._device = open_graph, device
-        self._sessions = {name: open_graph(graph) for name, graph in graphs.items()}
-        self.providers = list(next(iter(self._sessions.values())).get_providers())
+        self._sessions = {name: open_graph(name, graph) for name, graph in graphs.items()}
+        self.providers = list(self._sessions[ENCODER].get_providers())
         self._copies: dict[str, Any] = {}
 
     def dtype(self, graph: str, name: str) -> np.dtype[Any]:
@@ -59,7 +87,7 @@ class OnnxRuntime:
         """See Runtime.copy; ONNX Runtime has no call for it, so a graph that does nothing else does it."""
         element = next(name for name, kind in TYPES.items() if source.dtype == kind)
         if element not in self._copies:
-            self._copies[element] = self._open(identity_graph(element))
+            self._copies[element] = self._open("copy", identity_graph(element))
         flat = (math.prod(source.shape),)
         binding = self._copies[element].io_binding()
         binding.bind_input("source", self._device, 0, source.dtype.type, flat, source.pointer)

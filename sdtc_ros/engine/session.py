@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -26,13 +26,19 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "te
 
 
 def open_session(
-    graph: Path | bytes, provider: str = "cpu", *, threads: int = 0, allow_cpu: bool = False, name: str = ""
+    graph: Path | bytes,
+    provider: str = "cpu",
+    *,
+    threads: int = 0,
+    allow_cpu: bool = False,
+    name: str = "",
+    provider_options: Mapping[str, str] | None = None,
 ) -> Any:
     """An ONNX Runtime session on `provider` (cpu, cuda or tensorrt); threads 0 leaves the number to the runtime.
 
-    graph: a file, or a graph's bytes, which `name` then names in errors. Raises UsageError where the provider is
-    unknown, or is not what the session got and `allow_cpu` is not set (ONNX Runtime itself falls back to the CPU with
-    no more than a log line), BundleError where the graph is none.
+    graph: a file, or a graph's bytes, which `name` then names in errors; provider_options: the provider's own. Raises
+    UsageError where the provider is unknown, or is not what the session got and `allow_cpu` is not set (ONNX Runtime
+    itself falls back to the CPU with no more than a log line), BundleError where the graph is none.
     """
     import onnxruntime as ort
 
@@ -46,11 +52,12 @@ def open_session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    wanted = dict.fromkeys(one for one in (asked, PROVIDERS["cpu"]) if one in available)
+    order = [asked, *([PROVIDERS["cuda"]] if provider == "tensorrt" else []), PROVIDERS["cpu"]]
+    wanted = {one: dict(provider_options or {}) if one == asked else {} for one in order if one in available}
     source, name = (graph, name) if isinstance(graph, bytes) else (str(graph), str(graph))
     try:
         with _quiet(provider):
-            session = ort.InferenceSession(source, options, providers=list(wanted))
+            session = ort.InferenceSession(source, options, providers=list(wanted.items()))
     except Exception as error:  # the runtime's exception classes have no common, public base
         reason = str(error).splitlines()[0][:200]
         raise BundleError(f"'{name}' cannot be loaded by ONNX Runtime {ort.__version__}: {reason}") from None

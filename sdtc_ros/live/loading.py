@@ -67,11 +67,11 @@ def load(values: Mapping[str, Any]) -> Loaded:
 def load_model(values: Mapping[str, Any]) -> Model:
     """The bundle that `values` name in a warm engine; raises as `load`."""
     from sdtc_ros.bundle import default_bundle, load_bundle
-    from sdtc_ros.engine.onnx import OnnxEngine
+    from sdtc_ros.engine.choose import EngineConfig, open_engine
 
     bundle = load_bundle(Path(values["bundle"]).expanduser() if values["bundle"] else default_bundle())
-    engine = OnnxEngine(bundle, values["provider"], threads=values["threads"], allow_cpu=values["allow_cpu"])
-    return Model(bundle, engine)
+    config = EngineConfig(values["provider"], values["precision"], values["threads"], values["allow_cpu"])
+    return Model(bundle, open_engine(bundle, config))
 
 
 def pipeline_config(values: Mapping[str, Any]) -> PipelineConfig:

@@ -97,7 +97,12 @@ PARAMETERS = (
         effect="when configured, or by the service ~/reload",
     ),
     Parameter(
-        "provider", "cpu", "what ONNX Runtime runs on: cpu, cuda or tensorrt", choices=("cpu", "cuda", "tensorrt")
+        "provider", "cpu", "what the model runs on: cpu, cuda or tensorrt (ONNX Runtime's), or tensorrt-direct "
+        "(TensorRT itself, through pycuda)", choices=("cpu", "cuda", "tensorrt", "tensorrt-direct"),
+    ),
+    Parameter(
+        "precision", "auto", "of the model's numbers: fp32, fp16 or int8, where the bundle has them; auto: fp16 on a "
+        "GPU where the bundle has it, else fp32", choices=("auto", "fp32", "fp16", "int8"),
     ),
     Parameter("allow_cpu", False, "run on the CPU where the provider cannot be had; otherwise that ends the node"),
     Parameter("threads", 0, "threads of ONNX Runtime; 0: its own choice", 0, 1024),

@@ -19,6 +19,7 @@ from time import perf_counter
 from sdtc_ros.boxes_input import BoxTable, read_boxes, truth_boxes
 from sdtc_ros.bundle import default_bundle
 from sdtc_ros.detection import Detector
+from sdtc_ros.engine.choose import EngineConfig
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
@@ -50,8 +51,7 @@ class ReplayOptions:
     fps: float | None = None
     excerpt: Excerpt = field(default_factory=Excerpt)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
-    provider: str = "cpu"
-    threads: int = 0
+    engine: EngineConfig = field(default_factory=EngineConfig)
     wanted: Wanted = field(default_factory=Wanted)
     overwrite: bool = False
     rotate: int = 0
@@ -128,10 +128,9 @@ def _pipeline(options: ReplayOptions) -> Pipeline:
     if options.detector.lower().endswith(".onnx"):
         from sdtc_ros.onnx_detector import OnnxDetector
 
-        detector = OnnxDetector(Path(options.detector), provider=options.provider)
-    folder = options.model or default_bundle()
+        detector = OnnxDetector(Path(options.detector), provider=options.engine.provider)
     return Pipeline.from_bundle(
-        folder, options.pipeline, detector=detector, provider=options.provider, threads=options.threads
+        options.model or default_bundle(), options.pipeline, detector=detector, engine=options.engine
     )
 
 

@@ -153,7 +153,7 @@ def test_ctrl_c_while_it_loads_is_no_traceback(ros, models) -> None:
         ("sticky:=7.5", 2, "parameter 'sticky' must lie in 0 to 1, not 7.5"),
         ("threads:=many", 2, "parameter 'threads' must be a whole number of 0 to 1024, not 'many'"),
         ("lookahead:=9", 2, "lookahead must lie in 0 to 2 for this model, not 9"),
-        ("provider:=abacus", 2, "parameter 'provider' must be one of cpu, cuda, tensorrt, not 'abacus'"),
+        ("provider:=x", 2, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'x'"),
     ],
 )
 def test_bad_parameters_end_it_with_a_sentence(ros, models, wrong, status, sentence) -> None:

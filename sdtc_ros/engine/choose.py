@@ -1,0 +1,144 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Which engine runs a bundle: the provider asked for, at the fastest precision whose keypoints hold.
+
+Every engine but the reference (FP32 in ONNX Runtime on the CPU) is compared with it before it is used (`drift`); where
+it moves keypoints too far, or cannot be had, the next safer precision is tried and that is said. The CPU takes a
+GPU's place only where the user allowed it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+
+from sdtc_ros.bundle import Bundle
+from sdtc_ros.engine import Engine
+from sdtc_ros.engine.cache import Cache, Key, Report
+from sdtc_ros.engine.drift import Drift, measure_drift
+from sdtc_ros.engine.gpu import gpus
+from sdtc_ros.engine.onnx import OnnxEngine
+from sdtc_ros.errors import BundleError, SdtcError, UsageError
+from sdtc_ros.machine import cpu_model
+
+PROVIDERS = ("cpu", "cuda", "tensorrt", "tensorrt-direct")
+PRECISIONS = ("auto", "fp32", "fp16", "int8")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt")  # the packages that answers may depend on
+_log = logging.getLogger("sdtc_ros")
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """What a bundle is to run on.
+
+    provider: cpu, cuda or tensorrt (ONNX Runtime's), or tensorrt-direct (TensorRT itself, through pycuda); precision:
+    fp32, fp16, int8, or auto: the fastest that the bundle holds for a GPU, fp32 for the CPU; threads: of ONNX Runtime
+    on the CPU, 0 for its own choice; allow_cpu: run there where the provider cannot be had.
+    """
+
+    provider: str = "cpu"
+    precision: str = "auto"
+    threads: int = 0
+    allow_cpu: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for names that are not known, or do not go together."""
+        for what, value, known in (
+            ("provider", self.provider, PROVIDERS),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise UsageError(f"{what} '{value}' is not known; known are {', '.join(known)}")
+        if self.precision == "int8" and self.provider != "cpu":
+            raise UsageError(f"precision int8 is for provider cpu; give '{self.provider}' fp16, fp32 or auto")
+
+
+def open_engine(
+    bundle: Bundle, config: EngineConfig | None = None, *, report: Report = _log.warning, cache: Cache | None = None
+) -> Engine:
+    """A warm engine for a bundle; report is told, in one sentence each, what was not as asked.
+
+    Raises UsageError where the provider cannot be had and the CPU is not allowed, BundleError for a bundle that cannot
+    be used, has no graphs of that precision, or whose keypoints drift at every precision.
+    """
+    config, cache = config or EngineConfig(), cache or Cache(report=report)
+    precisions = _precisions(bundle, config)
+    try:
+        return _first_that_holds(bundle, config, precisions, report, cache)
+    except SdtcError as error:
+        if config.provider == "cpu" or not config.allow_cpu:
+            raise
+        report(f"{error}; the CPU takes its place, as is allowed")
+        return _open(bundle, replace(config, provider="cpu"), "fp32", report, cache)
+
+
+def _first_that_holds(
+    bundle: Bundle, config: EngineConfig, precisions: list[str], report: Report, cache: Cache
+) -> Engine:
+    """The first engine, from the fastest to the safest precision, that runs the graphs and does not drift."""
+    refused = ""
+    for precision in precisions:
+        if refused:
+            report(f"{refused}; trying {precision}")
+        try:
+            engine = _open(bundle, config, precision, report, cache)
+        except BundleError as error:
+            refused = str(error)
+            continue
+        drift = _drift(bundle, engine, config, precision, cache)
+        refused = drift.refusal(precision)
+        if not refused:
+            return engine
+        refused = f"provider '{config.provider}' at {precision} is not used: {refused}"
+    raise BundleError(refused)
+
+
+def _precisions(bundle: Bundle, config: EngineConfig) -> list[str]:
+    """From the one wanted to the safest; raises BundleError where the bundle has no graphs of the one asked for."""
+    if config.precision == "auto":
+        held = [name for name in ("fp16",) if name in bundle.precisions and config.provider != "cpu"]
+        return [*held, "fp32"]
+    bundle.graphs(config.precision)
+    return list(dict.fromkeys((config.precision, "fp32")))
+
+
+def _open(bundle: Bundle, config: EngineConfig, precision: str, report: Report, cache: Cache) -> Engine:
+    if config.provider == "cpu":
+        return OnnxEngine(bundle, precision=precision, threads=config.threads)
+    if config.provider == "tensorrt-direct":
+        from sdtc_ros.engine.tensorrt_device import open_tensorrt
+
+        return open_tensorrt(bundle, precision, report, cache)
+    from sdtc_ros.engine.onnx_device import open_onnx_device
+
+    return open_onnx_device(bundle, config.provider, precision, cache)
+
+
+def _drift(bundle: Bundle, engine: Engine, config: EngineConfig, precision: str, cache: Cache) -> Drift:
+    """How far the engine's keypoints lie from the reference's; measured once for a bundle, runtime and device."""
+    if config.provider == "cpu" and precision == "fp32":
+        return Drift.none()
+    words = {"bundle": bundle.hash_of(precision), "provider": config.provider, "precision": precision}
+    key = Key("drift", words | _surroundings(config.provider))
+
+    def measured() -> bytes:
+        return json.dumps(asdict(measure_drift(engine, bundle, threads=config.threads))).encode()
+
+    return Drift(**json.loads(cache.obtain(key, measured)))
+
+
+def _surroundings(provider: str) -> dict[str, str]:
+    """What beside the bundle the answers may depend on: the device and the runtimes that are installed."""
+    versions = {}
+    for package in RUNTIMES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {"device": cpu_model() if provider == "cpu" else str(gpus()[0]), **versions}
