@@ -24,7 +24,7 @@ from fake_cuda import Device
 
 from sdtc_ros.bundle import Bundle, default_bundle, load_bundle
 from sdtc_ros.crops import crop_images
-from sdtc_ros.engine import cuda
+from sdtc_ros.engine import choose, cuda
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.device import DeviceEngine
 from sdtc_ros.engine.graphs import cut_grid
@@ -151,6 +151,22 @@ def test_the_shipped_model(device: Device, tmp_path: Path) -> None:
         wanted = reference.estimate([[theirs[i] for i in (0, 1, 2, 1, 0)]] * 3)
         np.testing.assert_allclose(found[0], wanted[0], atol=2e-3)
     assert device.launches > 0
+
+
+def test_the_gate_lets_it_pass(device: Device, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through the door that everybody uses: opened, gated, its verdict and its engines kept for the next start."""
+    monkeypatch.setattr(choose, "gpus", cuda.gpus)
+    lines: Lines = []
+    for _ in range(2):
+        engine = choose.open_engine(
+            bundle, choose.EngineConfig("tensorrt-direct", "fp32"), report=lines.append, cache=Cache(tmp_path)
+        )
+        assert isinstance(engine, DeviceEngine)
+        assert engine.providers == ["tensorrt-direct", "TensorRT 10.3.0", "Fake GPU"]
+    assert [line.split(" for ")[0] for line in lines] == [
+        f"building the TensorRT engine of '{name}'" for name in ("cut", "encoder", "temporal")
+    ]
+    assert {entry.what for entry in Cache(tmp_path).entries()} >= {"drift", "encoder.fp32", "timing"}
 
 
 def test_a_captured_graph_is_launched_while_nothing_changes(device: Device, bundle: Bundle, tmp_path: Path) -> None:
