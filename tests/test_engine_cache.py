@@ -14,8 +14,9 @@ import multiprocessing
 import os
 import signal
 import stat
-import time
 from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -194,46 +195,45 @@ def test_a_build_that_fails_or_is_interrupted_leaves_nothing(tmp_path: Path) -> 
     assert cache.obtain(KEY, lambda: b"engine") == b"engine"
 
 
-def build_slowly(folder: Path, begun: object, lines: object, number: int) -> None:
-    """In a process: obtain the engine; its content says who built it."""
+def build_in_a_process(folder: Path, begun: Event, go: Event, lines: Queue, number: int) -> None:
+    """Obtain the engine; building takes until `go`, and the content says who built it."""
 
     def build() -> bytes:
-        begun.set()  # type: ignore[attr-defined]
-        time.sleep(1)
+        begun.set()
+        go.wait(60)
         return b"built by %d" % number
 
-    content = Cache(folder, lines.put).obtain(KEY, build)  # type: ignore[attr-defined]
-    lines.put(content)  # type: ignore[attr-defined]
+    lines.put(Cache(folder, lines.put).obtain(KEY, build))
 
 
 def test_two_processes_build_once(tmp_path: Path) -> None:
     """The second waits, says so, and uses the first's."""
-    begun, lines = FORK.Event(), FORK.Queue()
-    first = FORK.Process(target=build_slowly, args=(tmp_path, begun, lines, 1))
-    first.start()
-    assert begun.wait(20)
-    second = FORK.Process(target=build_slowly, args=(tmp_path, FORK.Event(), lines, 2))
-    second.start()
-    said = [lines.get(timeout=20) for _ in range(3)]
-    first.join(20)
-    second.join(20)
-    assert said[0] == "encoder.fp16: another process is building it; waiting for that"
-    assert said[1:] == [b"built by 1", b"built by 1"]
+    begun, go, lines = FORK.Event(), FORK.Event(), FORK.Queue()
+    processes = [FORK.Process(target=build_in_a_process, args=(tmp_path, begun, go, lines, i)) for i in (1, 2)]
+    processes[0].start()
+    assert begun.wait(60)
+    processes[1].start()
+    assert lines.get(timeout=60) == "encoder.fp16: another process is building it; waiting for that"
+    go.set()
+    assert [lines.get(timeout=60) for _ in processes] == [b"built by 1", b"built by 1"]
+    for process in processes:
+        process.join(60)
 
 
 def test_a_killed_builder_holds_nobody_up(tmp_path: Path) -> None:
     """kill -9 in the middle: the lock goes with the process, and the one that waits builds."""
-    begun, lines = FORK.Event(), FORK.Queue()
-    first = FORK.Process(target=build_slowly, args=(tmp_path, begun, FORK.Queue(), 1))
+    begun, never_set, go, lines = FORK.Event(), FORK.Event(), FORK.Event(), FORK.Queue()
+    first = FORK.Process(target=build_in_a_process, args=(tmp_path, begun, never_set, FORK.Queue(), 1))
     first.start()
-    assert begun.wait(20)
-    second = FORK.Process(target=build_slowly, args=(tmp_path, FORK.Event(), lines, 2))
+    assert begun.wait(60)
+    go.set()
+    second = FORK.Process(target=build_in_a_process, args=(tmp_path, FORK.Event(), go, lines, 2))
     second.start()
-    assert "waiting" in lines.get(timeout=20)
+    assert "waiting" in lines.get(timeout=60)
     os.kill(first.pid or 0, signal.SIGKILL)
-    assert lines.get(timeout=20) == b"built by 2"
-    first.join(20)
-    second.join(20)
+    assert lines.get(timeout=60) == b"built by 2"
+    first.join(60)
+    second.join(60)
 
 
 def test_many_at_once_never_see_half(tmp_path: Path) -> None:
