@@ -145,11 +145,14 @@ class Slot:
 class DeviceEngine:
     """Engine over a runtime; see `Engine` and `CuttingEngine` for what its methods promise."""
 
-    def __init__(self, bundle: Bundle, runtime: Runtime, max_batch: int = 64) -> None:
-        """max_batch: larger batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES."""
+    def __init__(self, bundle: Bundle, runtime: Runtime, max_batch: int = 64, precision: str = "fp32") -> None:
+        """max_batch: larger batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES.
+
+        precision: of the runtime's graphs, to be told.
+        """
         self._runtime = runtime
         self._max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
-        self.providers = list(runtime.providers)
+        self.providers, self.precision = list(runtime.providers), precision
         self._tokens = list(bundle.tokens)
         dtypes = {name: runtime.dtype(ENCODER, name) for name in self._tokens}
         self._pool = TokenPool(runtime, bundle.tokens, dtypes)

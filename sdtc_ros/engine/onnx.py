@@ -51,7 +51,7 @@ class OnnxEngine:
         encoder, temporal = bundle.graphs(precision)
         self._encoder = open_session(encoder, provider, threads=threads, allow_cpu=allow_cpu)
         self._temporal = open_session(temporal, provider, threads=threads, allow_cpu=allow_cpu)
-        self.providers = list(self._encoder.get_providers())
+        self.providers, self.precision = list(self._encoder.get_providers()), precision
         self._windows: dict[str, npt.NDArray[Any]] = {}
         check_names(encoder, self._encoder, ["crops"], self._names)
         check_names(temporal, self._temporal, self._names, OUTPUTS)

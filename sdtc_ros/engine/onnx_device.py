@@ -47,7 +47,7 @@ def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache
     graphs: dict[str, Graph] = {
         CUT: cut_graph(bundle.input_size), ENCODER: encoder, TEMPORAL: pooled_graph(temporal, bundle.tokens),
     }  # fmt: skip
-    engine = DeviceEngine(bundle, OnnxRuntime(graphs, open_graph, "cuda"), largest)
+    engine = DeviceEngine(bundle, OnnxRuntime(graphs, open_graph, "cuda"), largest, precision)
     warm_up(engine, bundle)
     return engine
 

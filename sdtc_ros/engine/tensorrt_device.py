@@ -67,9 +67,8 @@ def open_tensorrt(bundle: Bundle, precision: str, report: Report, cache: Cache, 
     ]
     words = {"bundle": bundle.hash_of(precision), "precision": precision}
     largest = largest_batch(bundle.tokens, bundle.delta, max_batch)
-    engine = DeviceEngine(
-        bundle, TensorRTRuntime(graphs, words, max_batch=largest, report=report, cache=cache), largest
-    )
+    runtime = TensorRTRuntime(graphs, words, max_batch=largest, report=report, cache=cache)
+    engine = DeviceEngine(bundle, runtime, largest, precision)
     warm_up(engine, bundle)
     return engine
 
@@ -94,7 +93,7 @@ class TensorRTRuntime:
             **words, "gpu": gpu.name, "compute capability": gpu.capability, "tensorrt": version,
             "cuda": gpu.driver.split(".")[0], "builder": str(BUILDER),
         }  # fmt: skip
-        self.providers = [f"TensorRT {version} on {gpu.name}"]
+        self.providers = ["tensorrt-direct", f"TensorRT {version}", gpu.name]
         self._logger = make_logger()
         self._pixels = np.empty(0, np.uint8)
         try:

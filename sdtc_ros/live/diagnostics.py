@@ -77,6 +77,7 @@ class Diagnostics:
             "bundle": str(pipeline.bundle.folder),
             "joints": str(len(pipeline.bundle.skeleton)),
             "lookahead (frames)": str(pipeline.lookahead),
+            "precision": getattr(pipeline.engine, "precision", "fp32"),
             "engine": ", ".join(providers) or type(pipeline.engine).__name__,
         }
         device = _SHORT_NAMES.get(providers[0], providers[0]) if providers else asked
