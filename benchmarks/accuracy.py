@@ -12,7 +12,7 @@ annotations', or those a detector might give for them: edges moved, some people 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +62,6 @@ class Figures:
 class Run:
     """What one way's pipelines, one a scene, did over all scenes: crops encoded, people answered, seconds."""
 
-    new_pipeline: Callable[[Recorder], Pipeline]
     encoded: int = 0
     people: int = 0
     frames: int = 0
@@ -70,9 +69,11 @@ class Run:
     answers: list[Annotations] = field(default_factory=list)
 
 
-def play(scene: Scene, boxes: Sequence[Boxes | None], runs: Sequence[Run], recorder: Recorder, clock: Clock) -> None:
-    """The scene, frame by frame through a new pipeline of every way; they take turns at going first."""
-    pipelines = [run.new_pipeline(recorder) for run in runs]
+def play(
+    scene: Scene, boxes: Sequence[Boxes | None], pipelines: Sequence[Pipeline], runs: Sequence[Run],
+    recorder: Recorder, clock: Clock,
+) -> None:  # fmt: skip
+    """The scene, frame by frame through a pipeline of every way (all on `recorder`); they take turns at going first."""
     answers: list[list[FramePoses]] = [[] for _ in runs]
     for number, (frame, people) in enumerate(zip(scene.frames, boxes, strict=True)):
         for which in np.roll(np.arange(len(runs)), number).tolist():

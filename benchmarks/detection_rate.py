@@ -21,7 +21,6 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -80,9 +79,10 @@ TRACKERS = {POSES: Tracker, SPEED: _Straight, HELD: _Still}
 
 @dataclass(frozen=True)
 class Row:
-    """One way at one k; overlap: mean of boxes carried on with the true ones; error: standard error of the AP's
+    """One way at one k.
 
-    difference to that with constant speed at the same k, over the clips.
+    overlap: mean of the boxes carried on with the true ones; error: standard error, over the clips, of the AP's
+    difference to that with constant speed at the same k.
     """
 
     way: str
@@ -97,16 +97,15 @@ def measure_all(
     bundle: Bundle, engine: Engine, scenes: Sequence[Scene], lookahead: int | None, clock: Clock
 ) -> list[Row]:
     """Every scene at every k in every way."""
-    recorder, keys = (
-        Recorder(engine),
-        [(every, way) for every in EVERY for way in (TRACKERS if every > 1 else (POSES,))],
-    )
-    runs = {key: Run(lambda engine: engine) for key in keys}  # type: ignore[arg-type, return-value]
+    recorder = Recorder(engine)
+    runs = {(every, way): Run() for every in EVERY for way in (TRACKERS if every > 1 else (POSES,))}
     Tracker().update(detected(scenes[0], 0), 0)  # imports the tracking library, which takes its seconds once
     for scene in scenes:
-        for (every, way), run in runs.items():
-            run.new_pipeline = partial(_pipeline, bundle, scene, PipelineConfig(lookahead, detect_every=every), way)
-        play(scene, [None] * len(scene.frames), list(runs.values()), recorder, clock)
+        pipelines = [
+            _pipeline(bundle, scene, PipelineConfig(lookahead, detect_every=every), way, recorder)
+            for every, way in runs
+        ]
+        play(scene, [None] * len(scene.frames), pipelines, list(runs.values()), recorder, clock)
     return [
         _row(way, every, run, runs[every, SPEED if every > 1 else way], scenes) for (every, way), run in runs.items()
     ]
@@ -218,7 +217,12 @@ def main(arguments: list[str] | None = None) -> int:
         plot(rows, hog, args.plot)
     if args.json:
         ap = {row.every: row.figures.ap for row in rows if row.way == POSES}
-        content = {"ratio": ap[RATIO_AT] / ap[1], "hog_ms": hog, "rate": RATE, "rows": [asdict(row) for row in rows]}
+        content = {
+            "ratio": ap[RATIO_AT] / max(ap[1], 1e-9),
+            "hog_ms": hog,
+            "rate": RATE,
+            "rows": [asdict(row) for row in rows],
+        }
         write_json(args.json, content | {"clips": args.clips, "people": args.people, **settings(args)})
     return 0
 

@@ -1,0 +1,228 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Cost against people, cameras, span and model size, and what machines carry: `python benchmarks/scale.py`.
+
+- measured: processor time of a step (a frame of every camera, all people in one batch) on one thread, the shares of
+  encoder, temporal graph and host apart; a linear model is fitted to it (`--plot` draws both);
+- from the fit: how many people one core of this machine carries at 30 frames a second;
+- by arithmetic, from published peaks: what one H200 and the Orins would carry. Nothing of that is measured;
+- a simulated node under load (`--load-plot`), checked against the measured one of docs/live.md.
+
+`ratio` of the JSON file is fitted by measured cost, the median over all loads; `error` and `worst` say how far off the
+model is. Needs the extra [export]: the networks have random weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # so that `python benchmarks/scale.py` finds the packages beside it
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.measure import Recorder  # noqa: E402
+from benchmarks.models import TINY  # noqa: E402
+from benchmarks.node import clip as node_clip  # noqa: E402
+from benchmarks.plots import check_plot  # noqa: E402
+from benchmarks.report import surroundings, table, write_json  # noqa: E402
+from benchmarks.scaling.figures import plot_costs, plot_load  # noqa: E402
+from benchmarks.scaling.fit import Costs, fit  # noqa: E402
+from benchmarks.scaling.load import Outcome, Setting, simulate  # noqa: E402
+from benchmarks.scaling.machines import people_on_cpu, rows_on_gpu  # noqa: E402
+from benchmarks.scaling.samples import (  # noqa: E402
+    ENCODE,
+    ESTIMATE,
+    HOST,
+    Sample,
+    encodes_a_person,
+    grid,
+    measure_loads,
+)
+from sdtc_ros.bundle import default_bundle, load_bundle  # noqa: E402
+from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.poses import Boxes, Frame  # noqa: E402
+
+CAMERAS, PEOPLE = (1, 2, 4), (1, 2, 3, 4, 6, 8)
+# docs/live.md: soak, 2 people (answered, p50, p99); cost: the stages without inference, and the way there and back
+SOAK = {"people": 2, "answered": 0.9469, "p50": 0.118, "p99": 0.171, "sticky": 0.1, "way": 0.0101 - 0.0027}
+
+
+def report_samples(samples: Sequence[Sample], costs: Costs) -> str:
+    """Every load, measured and fitted."""
+    header = ["network, delta", "cameras x people", "encodes a person", "encode, ms", "estimate, ms", "host, ms",
+              "whole, ms", "fitted, ms", "off"]  # fmt: skip
+    cells = []
+    for s in samples:
+        parts = [f"{1e3 * s.seconds[part]:.2f}" for part in (ENCODE, ESTIMATE, HOST)]
+        cells.append([
+            f"{s.load.network}, {s.load.delta}", f"{s.load.cameras} x {s.load.people}",
+            f"{s.encodes / s.windows:.2f}", *parts, f"{1e3 * s.whole:.1f}", f"{1e3 * costs.of(s):.1f}",
+            f"{100 * (costs.of(s) / s.whole - 1):+.0f} %",
+        ])  # fmt: skip
+    return table(header, cells)
+
+
+def report_costs(costs: Costs, samples: Sequence[Sample]) -> str:
+    """The fitted constants."""
+    rows = [
+        ["host, a batch", f"{1e3 * costs.batch:.3f} ms"],
+        ["host, a camera's frame", f"{1e3 * costs.camera:.3f} ms"],
+        ["host, a person", f"{1e3 * costs.person:.3f} ms"],
+        ["host, a crop of 96x128 / 192x256", f"{1e3 * costs.pixel * 12288:.3f} / {1e3 * costs.pixel * 49152:.3f} ms"],
+    ]
+    macs = {s.load.network: s.macs for s in samples if s.load.delta == 2}
+    for (network, part), rate in costs.rates.items():
+        rows.append([f"{network}, {part} ({macs[network][part] / 1e9:.2f} GMAC)", f"{rate / 1e9:.1f} GMAC a second"])
+    error = f"off by {100 * costs.error:.1f} % in the median, {100 * costs.worst:.0f} % at worst"
+    return table(["fitted", "value"], rows) + "\n\n" + error
+
+
+def report_cpu(costs: Costs, samples: Sequence[Sample], encodes: float) -> str:
+    """People that a core of this machine carries at 30 frames a second."""
+    own = {s.load.network: s for s in samples if s.load.delta == 2}
+    rows = [
+        [network, *(f"{people_on_cpu(costs, network, s.macs, s.crop_pixels, count, encodes)}" for count in CAMERAS)]
+        for network, s in own.items()
+    ]
+    return table(["people of all cameras together, one core", *(f"{count} cameras" for count in CAMERAS)], rows)
+
+
+def simulated(costs: Costs, sample: Sample, encodes: float) -> dict[tuple[int, int], Outcome]:
+    """A node on one core with the small model, by cameras and people."""
+    service = partial(_service, costs, sample)
+    return {
+        (cameras, people): simulate(Setting(cameras, people, encodes), service)
+        for cameras in CAMERAS
+        for people in PEOPLE
+    }
+
+
+def _service(costs: Costs, sample: Sample, cameras: int, people: int, encodes: int) -> float:
+    return costs.step(sample.load.network, sample.macs, sample.crop_pixels, cameras, people, encodes)
+
+
+def check_soak(costs: Costs, sample: Sample) -> tuple[str, dict[str, Any]]:
+    """The measured ten minutes of docs/live.md beside the simulation of the same load."""
+    people = int(SOAK["people"])
+    encodes = _soak_encodes(people)
+    found = simulate(Setting(1, people, encodes, seconds=600, way=SOAK["way"]), partial(_service, costs, sample))
+    known = Outcome(SOAK["answered"], SOAK["p50"], SOAK["p99"])
+    rows = [
+        [name, f"{100 * one.answered:.1f} %", f"{1e3 * one.p50:.0f}", f"{1e3 * one.p99:.0f}"]
+        for name, one in (("measured (docs/live.md)", known), ("simulated", found))
+    ]
+    text = table(["30 Hz, 2 people, one thread", "answered", "p50, ms", "p99, ms"], rows)
+    return f"{text}\n\n{encodes:.2f} encodes a person-frame", {
+        "encodes": encodes,
+        "simulated": asdict(found),
+        "measured": SOAK,
+    }
+
+
+def _soak_encodes(people: int) -> float:
+    """Encodes a person and frame of the soak's own clip, by the boxes alone: no network runs."""
+    bundle = load_bundle(default_bundle())
+    recorder = Recorder(_Nothing(len(bundle.skeleton)))
+    pipeline = Pipeline(bundle, recorder, PipelineConfig(sticky=SOAK["sticky"]))
+    with tempfile.TemporaryDirectory(prefix="sdtc_ros-scale-") as folder:
+        node_clip.render(Path(folder) / "clip", (640, 480), people, 30.0)
+        clip = node_clip.load(Path(folder) / "clip")
+        for count in range(240):
+            number = clip.number(count)
+            boxes = Boxes(clip.boxes[number], np.ones(people, np.float32), np.arange(people))
+            pipeline.process(Frame(np.asarray(clip.images[number]), count * 33_333_333), boxes)
+    return recorder.encoded / (people * 240)
+
+
+class _Nothing:
+    """An engine that finds everybody at the crop's corner."""
+
+    def __init__(self, joints: int) -> None:
+        self._joints = joints
+
+    def encode(self, crops: np.ndarray) -> list[Any]:
+        """Something a crop."""
+        return [None] * len(crops)
+
+    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """Zeros."""
+        zeros = np.zeros((len(windows), self._joints, 3), np.float32)
+        return zeros, zeros
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables; with --json, --plot and --load-plot also write figures and curves."""
+    parser = argparse.ArgumentParser(prog="python benchmarks/scale.py", description="Cost against load, and capacity.")
+    parser.add_argument("--frames", type=int, default=8, help="frames measured a load (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a few small loads, the small network only")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the costs and their fit (PNG)")
+    parser.add_argument("--load-plot", type=Path, metavar="FILE", help="draw the simulated node (PNG)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
+    args = parser.parse_args(arguments)
+    try:
+        return _run(args)
+    except SdtcError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+
+
+def _run(args: argparse.Namespace) -> int:
+    for path in (args.plot, args.load_plot):
+        check_plot(path)
+    if args.frames < 1:
+        raise UsageError(f"--frames must be at least 1, not {args.frames}")
+    args.threads, args.clock, args.model_name = 1, "cpu", "random weights"
+    print(surroundings(args) + "\n", flush=True)
+    samples: list[Sample] = []
+    for (network, delta), loads in grid(args.quick).items():
+        samples += measure_loads(network, delta, loads, args.frames)
+    costs, encodes = fit(samples), encodes_a_person(samples)
+    small = next(s for s in samples if s.load.network == TINY and s.load.delta == 2)
+    outcomes = simulated(costs, small, encodes)
+    check, checked = check_soak(costs, small)
+    macs = {s.load.network: s.macs for s in samples if s.load.delta == 2}
+    gpu = rows_on_gpu(costs, macs, CAMERAS, encodes)
+    columns = ["machine (arithmetic, not measured)", "network", "peak, TFLOPS", *(f"{n} cameras" for n in CAMERAS)]
+    print("\n\n".join([
+        report_samples(samples, costs), report_costs(costs, samples),
+        f"at {encodes:.2f} encodes a person-frame, 30 frames a second:\n\n{report_cpu(costs, samples, encodes)}",
+        table(columns, gpu), check,
+    ]))  # fmt: skip
+    if args.plot:
+        plot_costs(samples, costs, args.plot)
+    if args.load_plot:
+        plot_load(outcomes, args.load_plot)
+    if args.json:
+        write_json(args.json, _content(samples, costs, encodes, outcomes) | {"gpu": gpu, "soak": checked})
+    return 0
+
+
+def _content(
+    samples: Sequence[Sample], costs: Costs, encodes: float, outcomes: dict[tuple[int, int], Outcome]
+) -> dict[str, Any]:
+    ratios = [costs.of(sample) / sample.whole for sample in samples]
+    return {
+        "ratio": float(np.median(ratios)), "error": costs.error, "worst": costs.worst, "encodes": encodes,
+        "host_seconds": {name: getattr(costs, name) for name in ("batch", "camera", "person", "pixel")},
+        "rates": {f"{network} {part}": rate for (network, part), rate in costs.rates.items()},
+        "samples": [asdict(sample) for sample in samples],
+        "load": [{"cameras": c, "people": p, **asdict(found)} for (c, p), found in outcomes.items()],
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

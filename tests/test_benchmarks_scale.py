@@ -1,0 +1,153 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Cost and load: the fit finds the constants it was made of, the simulated node obeys arithmetic, machines are sums."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+
+import pytest
+from fake_bundle import make_bundle
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
+
+from benchmarks import scale  # noqa: E402
+from benchmarks.scaling import samples as sampling  # noqa: E402
+from benchmarks.scaling.figures import plot_costs, plot_load  # noqa: E402
+from benchmarks.scaling.fit import Costs, fit  # noqa: E402
+from benchmarks.scaling.load import Setting, simulate  # noqa: E402
+from benchmarks.scaling.machines import MACHINES, Machine, people_on_cpu, people_on_gpu  # noqa: E402
+from benchmarks.scaling.samples import ENCODE, ESTIMATE, HOST, Load, Sample, grid  # noqa: E402
+
+PIXELS = {"small": 12288, "large": 49152}
+MACS = {"small": {ENCODE: 10**8, ESTIMATE: 2 * 10**8}, "large": {ENCODE: 4 * 10**9, ESTIMATE: 6 * 10**9}}
+TRUE = Costs(
+    1e-3, 2e-4, 5e-5, 1e-9,
+    {("small", ENCODE): 3e10, ("small", ESTIMATE): 4e10, ("large", ENCODE): 1e11, ("large", ESTIMATE): 9e10},
+)  # fmt: skip
+
+
+def made(network: str, cameras: int, people: int, encodes: float) -> Sample:
+    """A sample that costs exactly what TRUE says."""
+    total, macs = encodes * cameras * people, MACS[network]
+    seconds = {
+        ENCODE: total * macs[ENCODE] / TRUE.rates[network, ENCODE],
+        ESTIMATE: cameras * people * macs[ESTIMATE] / TRUE.rates[network, ESTIMATE],
+        HOST: TRUE.host(cameras, cameras * people, total * PIXELS[network]),
+    }
+    return Sample(Load(network, 2, cameras, people), total, seconds, macs, PIXELS[network])
+
+
+def all_made() -> list[Sample]:
+    loads = itertools.product(("small", "large"), (1, 2, 4), (1, 4, 16))
+    return [made(*load, 1 + 0.1 * number) for number, load in enumerate(loads)]
+
+
+def test_the_fit_finds_the_constants() -> None:
+    found = fit(all_made())
+    for name in ("batch", "camera", "person", "pixel"):
+        assert getattr(found, name) == pytest.approx(getattr(TRUE, name), rel=1e-3)
+    assert found.rates == pytest.approx(TRUE.rates)
+    assert found.worst < 1e-6
+
+
+def test_no_cost_is_below_nothing_and_the_error_tells() -> None:
+    """A cost of people that falls cannot be: it is left out, and what is then missed is told."""
+    odd = [
+        Sample(s.load, s.encodes, s.seconds | {HOST: max(1e-4, 4e-3 - 1e-4 * s.windows)}, s.macs, s.crop_pixels)
+        for s in all_made()
+    ]
+    found = fit(odd)
+    assert min(found.batch, found.camera, found.person, found.pixel) >= 0
+    assert found.worst > 0.005
+
+
+def test_a_light_load_is_answered_whole_at_its_own_latency() -> None:
+    """Five milliseconds a frame: two frames of lookahead and the service, whoever fires when."""
+    found = simulate(Setting(1, 2, 1.0, way=0.01), lambda cameras, people, encodes: 0.005)
+    assert found.answered == pytest.approx(1.0, abs=0.002)
+    assert found.p50 == pytest.approx(2 / 30 + 0.005 + 0.01, abs=1e-6)
+    assert found.p99 == pytest.approx(found.p50, abs=1e-6)
+
+
+def test_an_overload_answers_what_the_service_allows() -> None:
+    """Fifty milliseconds a frame are twenty frames a second of thirty; a batch of cameras costs its sum."""
+    found = simulate(Setting(1, 2, 1.0), lambda cameras, people, encodes: 0.05)
+    assert found.answered == pytest.approx(20 / 30, rel=0.01)
+    assert 2 * 0.05 + 0.05 <= found.p50 <= 2 * 0.05 + 0.05 + 1 / 30
+    both = simulate(Setting(2, 2, 1.0), lambda cameras, people, encodes: 0.05 * cameras)
+    assert both.answered == pytest.approx(10 / 30, rel=0.02)
+
+
+def test_crops_that_move_are_encoded_for_their_window() -> None:
+    """The mean number of encodes is what was asked for."""
+    asked: list[tuple[int, int]] = []
+    simulate(
+        Setting(1, 4, 1.8, seconds=300), lambda cameras, people, encodes: (asked.append((people, encodes)), 0.01)[1]
+    )
+    people, encodes = (sum(one[i] for one in asked) for i in (0, 1))
+    assert encodes / people == pytest.approx(1.8, rel=0.03)
+    assert {(n - p) % 4 for p, n in asked} == {0}
+
+
+def test_people_by_hand() -> None:
+    """30 ms of a frame's 33.3: on a core of TRUE 1.2 ms and 8.4 ms a person; on a device of 1 TFLOPS at half."""
+    small = MACS["small"]
+    each = 5e-5 + 1e-9 * PIXELS["small"] + 1e8 / 3e10 + 2e8 / 4e10
+    assert people_on_cpu(TRUE, "small", small, PIXELS["small"], 1, 1.0) == int((0.03 - 1.2e-3) / each) == 3
+    machine = Machine("a", 1e12, 2.0)
+    device = 2 * 3e8 / 0.5e12
+    assert people_on_gpu(TRUE, small, machine, 0.5, 1, 1.0) == int((0.03 - 2.4e-3) / (device + 1e-4))
+    assert people_on_gpu(TRUE, small, Machine("b", 1e12, 1000.0), 0.5, 1, 1.0) == 0
+
+
+def test_published_peaks() -> None:
+    """Dense FP16: half of the sparse figure on a Hopper data sheet, a quarter of Orin's sparse INT8."""
+    assert [round(machine.peak / 1e12, 1) for machine in MACHINES] == [989.5, 42.5, 15.0, 10.0]
+
+
+def test_loads_are_measured_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the arithmetic bundle: who was there, what was encoded, parts that are a whole."""
+    monkeypatch.setattr(sampling, "random_bundle", lambda network, delta: make_bundle(tmp_path / f"b{delta}", delta))
+    monkeypatch.setattr(sampling, "network_macs", lambda network, delta: MACS["small"])
+    loads = [Load("sdtc-tiny", 2, 1, 3), Load("sdtc-tiny", 2, 2, 2)]
+    found = sampling.measure_loads("sdtc-tiny", 2, loads, 4)
+    assert [sample.windows for sample in found] == [3, 4]
+    for sample in found:
+        assert sample.windows <= sample.encodes <= 5 * sample.windows
+        assert sample.whole == sum(sample.seconds.values()) > 0
+        assert sample.crop_pixels == 24 * 32
+    costs = fit(found)
+    assert "sdtc-tiny, 2 | 2 x 2" in scale.report_samples(found, costs)
+    assert "estimate (0.20 GMAC)" in scale.report_costs(costs, found)
+    plot_costs(found, costs, tmp_path / "costs.png")
+    plot_load({(1, 1): simulate(Setting(1, 1, 1.0, seconds=2), lambda *_: 0.01)}, tmp_path / "load.png")
+    assert all((tmp_path / name).read_bytes().startswith(b"\x89PNG") for name in ("costs.png", "load.png"))
+
+
+def test_the_grid_holds_what_the_fit_needs() -> None:
+    """All spans, cameras and sizes; every network at the default span, which the tables speak of."""
+    loads = [load for some in grid(quick=False).values() for load in some]
+    assert {load.delta for load in loads} == {0, 1, 2, 3}
+    assert {load.cameras for load in loads} == {1, 2, 4}
+    assert {load.people for load in loads} >= {1, 2, 4, 8, 16, 32}
+    assert {load.network for load in loads if load.delta == 2} == {"sdtc-tiny", "sdtc-s", "sdtc-b"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--frames", "0"], "--frames must be at least 1"),
+        (["--load-plot", "nowhere/a.png"], "there is no folder nowhere"),
+    ],
+)
+def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert scale.main(arguments) == 2
+    assert sentence in capsys.readouterr().err
