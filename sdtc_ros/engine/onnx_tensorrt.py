@@ -22,10 +22,9 @@ from pathlib import Path
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine.cache import Cache, Key
 from sdtc_ros.engine.gpu import gpus
-from sdtc_ros.engine.tensorrt_build import BATCH, Profile, Range, any_batch
+from sdtc_ros.engine.tensorrt_build import BATCH, WORKSPACE, Profile, Range, any_batch
 
 LIBRARIES = ("libnvinfer.so.10", "libnvinfer.so.11")  # the provider of ONNX Runtime 1.18 to 1.31 loads the first
-WORKSPACE = 4 << 30  # bytes, at most, for what a layer needs while it runs
 
 
 @contextmanager

@@ -33,6 +33,7 @@ BUILDER = 1  # to be raised whenever the same graph would be built otherwise
 OLDEST = (10, 3)
 BATCH = "batch"  # the range of every dimension that a profile does not name
 PIXELS, SLOTS = "p", "slots"  # the names of such dimensions in `graphs`: a frame's pixels, a pool's slots
+WORKSPACE = 4 << 30  # bytes, at most, for what a layer needs while it runs
 SECONDS = 2.0  # between two lines of progress
 Range = tuple[int, int, int]  # smallest, the one to optimise for, largest
 Profile = Mapping[str, Range]  # by the names of the graph's dynamic dimensions; `BATCH` is always there
@@ -72,7 +73,7 @@ def tensorrt_version() -> str:
 
 
 def make_logger() -> Any:
-    """A TensorRT logger (trt.ILogger): warnings go to Python's logging, its `errors` holds the last errors."""
+    """A TensorRT logger (trt.ILogger): its `errors` holds the last errors; these and warnings are logged as infos."""
     import tensorrt as trt
 
     class Logger(trt.ILogger):
@@ -83,9 +84,10 @@ def make_logger() -> Any:
         def log(self, severity: Any, msg: str) -> None:
             if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
                 self.errors.append(_line(msg))
-                _log.error("TensorRT: %s", msg)
-            elif severity == trt.ILogger.Severity.WARNING:
-                _log.info("TensorRT: %s", msg)  # most of them are of no consequence to anybody
+            if severity <= trt.ILogger.Severity.WARNING:
+                _log.info(
+                    "TensorRT: %s", msg
+                )  # errors are told where the call fails; most warnings tell nobody anything
 
     return Logger()
 

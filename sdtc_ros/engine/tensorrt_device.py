@@ -35,6 +35,7 @@ from sdtc_ros.engine.tensorrt_build import (
     BATCH,
     BUILDER,
     FREE,
+    WORKSPACE,
     Graph,
     Profile,
     any_batch,
@@ -50,7 +51,6 @@ if TYPE_CHECKING:
     import tensorrt as trt
 
 Array = npt.NDArray[Any]
-WORKSPACE = 4 << 30  # bytes, at most, for what a layer needs while it runs
 _log = logging.getLogger(__name__)
 
 
