@@ -28,6 +28,7 @@ COMMANDS = {
     "evaluate": "compare predicted poses with annotated ones: AP, precision, recall, MOTA",
     "info": "what a model bundle is and how well it does",
     "cache": "what is kept on this machine (TensorRT engines, verdicts), and how to clear it",
+    "doctor": "what is installed, what can run here, and what to do about the rest",
 }
 
 
