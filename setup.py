@@ -31,7 +31,7 @@ EXTRAS = {
     "train": TRAIN,
     "export": EXPORT,
     # onnxruntime-gpu and onnxruntime own the same folder: uninstall the latter first.
-    "gpu": ["onnxruntime-gpu>=1.18", "tensorrt>=10", "pycuda>=2024.1"],
+    "gpu": ["onnx>=1.17", "onnxruntime-gpu>=1.18", "tensorrt>=10.3", "pycuda>=2024.1"],
     "test": ["pytest>=8", "onnx>=1.17"],  # by this colcon test knows that pytest runs the tests
     "dev": [*TRAIN, *EXPORT, "pytest>=8", "transformers>=4.48", "ruff>=0.8", "mypy>=1.13", "types-PyYAML"],
 }
