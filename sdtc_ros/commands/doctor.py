@@ -40,9 +40,8 @@ def run(args: argparse.Namespace) -> int:
         found += _told(part())
     works = model.works(found)
     broken = sum(one.state == BROKEN for one in found)
-    print(
-        f"\nThe model {'runs' if works else 'does not run'} on the CPU, the default; {broken or 'no'} lines are broken."
-    )
+    state = "runs" if works else "does not run"
+    print(f"\nThe model {state} on the CPU, which is the default. Broken lines: {broken or 'none'}.")
     if args.json is not None:
         _write(args.json, found, works)
     return 0 if works else BundleError.exit_status
