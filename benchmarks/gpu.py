@@ -100,7 +100,7 @@ def _run(args: argparse.Namespace) -> tuple[list[Result], Any, dict[str, str]]:
     try:
         import torch
 
-        from benchmarks.accelerator.peak import measure_peak
+        from benchmarks.accelerator.peak import give_back, measure_peak
     except ImportError as error:
         raise UsageError(f"the networks and the peak need torch: install the extra [export] ({error})") from None
     if args.device == "cuda" and not torch.cuda.is_available():
@@ -123,6 +123,7 @@ def _run(args: argparse.Namespace) -> tuple[list[Result], Any, dict[str, str]]:
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 missing[f"{network} {row}"] = lines[0][:300]
                 print(f"{network}, {row}: not measured: {lines[0][:300]}", flush=True)
+            give_back(args.device)
     if not results:
         raise UsageError("no row could be measured")
     return results, peak, missing

@@ -30,6 +30,7 @@ from benchmarks.models import network_config  # noqa: E402
 from export.graphs import EncoderGraph, TemporalGraph  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.engine.device import DeviceEngine  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 from training.models.sdtc import SDTC  # noqa: E402
 
 QUICK = ["--device", "cpu", "--networks", "sdtc-tiny", "--batches", "1", "2", "--repeats", "2", "--size", "160x120"]
@@ -148,3 +149,22 @@ def test_refusals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert sentence in error
+
+
+def test_a_full_device_leaves_the_smaller_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    def product(device: str, size: int, dtype: str, clock: object) -> peak.Peak:
+        if size > most:
+            raise torch.OutOfMemoryError("full")
+        return peak.Peak(size, size, dtype)
+
+    monkeypatch.setattr(peak, "_product", product)
+    most = 64
+    assert peak.measure_peak("cpu").size == 64
+    most = 0
+    with pytest.raises(UsageError, match="no memory left on the cpu"):
+        peak.measure_peak("cpu")
+
+
+def test_peaks_are_told_in_the_unit_that_fits() -> None:
+    assert peak.Peak(7.123e14, 8192, "float16").text == "712.3 TFLOP/s (8192 x 8192, float16)"
+    assert peak.Peak(9.4e10, 512, "float32").text == "94.0 GFLOP/s (512 x 512, float32)"

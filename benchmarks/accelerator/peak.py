@@ -11,7 +11,9 @@ A data sheet's figure holds at a clock that the card may never reach; this one w
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -19,6 +21,7 @@ from typing import Any
 import torch
 
 from benchmarks.measure import Clock
+from sdtc_ros.errors import UsageError
 
 # half precision on a GPU, where its matrix units are fastest; a CPU's engines compute in float32
 PRODUCTS = {"cuda": ((2048, 4096, 8192, 16384), ("float16", "bfloat16")), "cpu": ((512, 1024, 2048), ("float32",))}
@@ -41,9 +44,16 @@ class Peak:
 
 
 def measure_peak(device: str, clock: Clock = perf_counter) -> Peak:
-    """The fastest matrix product."""
+    """The fastest matrix product of those for which there is memory."""
     sizes, dtypes = PRODUCTS[device]
-    return max((_product(device, size, dtype, clock) for dtype in dtypes for size in sizes), key=lambda p: p.flops)
+    found = []
+    for dtype in dtypes:
+        for size in sizes:
+            with suppress(torch.OutOfMemoryError):
+                found.append(_product(device, size, dtype, clock))
+    if not found:
+        raise UsageError(f"there is no memory left on the {device} for a matrix product of {sizes[0]} x {sizes[0]}")
+    return max(found, key=lambda product: product.flops)
 
 
 def _product(device: str, size: int, dtype: str, clock: Clock) -> Peak:
@@ -71,3 +81,10 @@ def wait(device: str) -> None:
     """Until the device has done all that was asked of it."""
     if device == "cuda":
         torch.cuda.synchronize()
+
+
+def give_back(device: str) -> None:
+    """The memory that torch keeps of what is gone, for the next engine, which may not be torch's."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
