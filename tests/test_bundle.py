@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 from fake_bundle import make_bundle
 
-from sdtc_ros.bundle import load_bundle
+from sdtc_ros.bundle import Bundle, load_bundle, read_manifest, save_manifest
+from sdtc_ros.bundle_files import file_hash
 from sdtc_ros.errors import BundleError
 
 
@@ -88,6 +90,68 @@ def test_wrong_folders(tmp_path: Path) -> None:
     (tmp_path / "model.json").write_text("[1]")
     with pytest.raises(BundleError, match="is no JSON object"):
         load_bundle(tmp_path)
+
+
+def _with_precision(folder: Path) -> Bundle:
+    """A bundle whose FP16 graphs are copies."""
+    make_bundle(folder)
+    for name in ("encoder", "temporal"):
+        (folder / f"{name}.fp16.onnx").write_bytes((folder / f"{name}.onnx").read_bytes())
+    entry = {"encoder": "encoder.fp16.onnx", "temporal": "temporal.fp16.onnx", "drift": {"p99": 0.5}}
+    return save_manifest(folder, read_manifest(folder), {"fp16": entry})
+
+
+def test_a_bundle_with_other_precisions(tmp_path: Path) -> None:
+    """Its graphs are found by precision; what identifies the model does not change with them."""
+    plain = make_bundle(tmp_path / "plain")
+    bundle = _with_precision(tmp_path / "both")
+    assert load_bundle(bundle.folder) == bundle
+    assert bundle.graphs() == bundle.graphs("fp32") == (bundle.encoder, bundle.temporal)
+    assert bundle.graphs("fp16") == (bundle.folder / "encoder.fp16.onnx", bundle.folder / "temporal.fp16.onnx")
+    assert bundle.precisions["fp16"].drift == {"p99": 0.5}
+    assert bundle.files_of("fp16") == ["encoder.fp16.onnx", "temporal.fp16.onnx"]
+    assert bundle.bundle_hash == plain.bundle_hash == bundle.hash_of("fp32")
+    assert bundle.hash_of("fp16") != bundle.bundle_hash
+    assert plain.precisions == {}
+    with pytest.raises(BundleError, match="has no graphs in int8, but in fp32, fp16; `python -m export add"):
+        bundle.graphs("int8")
+    (bundle.folder / "temporal.fp16.onnx").write_bytes(b"other")
+    with pytest.raises(BundleError, match="temporal.fp16.onnx' is not the file"):
+        load_bundle(bundle.folder)
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        (["fp16"], "'precisions' has a value of the wrong type"),
+        ({"fp16": "encoder.onnx"}, "'precisions' has a value of the wrong type"),
+        ({"fp16": {"encoder": "encoder.onnx"}}, "'precisions' has a value of the wrong type"),
+        ({"fp16": {"encoder": 1, "temporal": "temporal.onnx"}}, "'precisions' has a value of the wrong type"),
+        ({"fp16": {"encoder": "encoder.onnx", "temporal": "temporal.onnx", "drift": 3}}, "wrong type"),
+        ({"fp16": {"encoder": "encoder.fp16.onnx", "temporal": "temporal.onnx"}}, "lists no encoder.fp16.onnx among"),
+        ({"fp16": {"encoder": "../encoder.onnx", "temporal": "temporal.onnx"}}, r"lists no \.\./encoder.onnx among"),
+    ],
+)
+def test_wrong_precisions(tmp_path: Path, value: Any, sentence: str) -> None:
+    """One sentence each; a graph that is not listed, and so has no hash, is none of the bundle's."""
+    make_bundle(tmp_path)
+    _edit(tmp_path, lambda manifest: manifest.update(precisions=value))
+    with pytest.raises(BundleError, match=sentence):
+        load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("location", ["weights.bin", "encoder.onnx.data", "n" * 200])
+def test_weights_in_a_file_without_a_hash(tmp_path: Path, location: str) -> None:
+    """A graph may read no file that model.json does not list, whatever its name; other files beside it are nobody's."""
+    make_bundle(tmp_path)
+    model = onnx.load(tmp_path / "encoder.onnx")
+    onnx.save_model(model, tmp_path / "encoder.onnx", save_as_external_data=True, location=location, size_threshold=0)
+    (tmp_path / "notes.onnx.data").write_text("mine")
+    _edit(tmp_path, lambda m: m["files"].update({"encoder.onnx": file_hash(tmp_path / "encoder.onnx")}))
+    with pytest.raises(BundleError, match=f"encoder.onnx' has weights in a file {location}, which model.json does not"):
+        load_bundle(tmp_path)
+    _edit(tmp_path, lambda m: m["files"].update({location: file_hash(tmp_path / location)}))
+    assert location in load_bundle(tmp_path).files
 
 
 def test_one_changed_byte_is_found(tmp_path: Path) -> None:

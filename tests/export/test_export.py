@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from graph_rules import check_bundle
 from torch import nn
 
 from export.__main__ import main
@@ -147,6 +148,10 @@ def test_graphs_are_lean(exported):
     }  # fmt: skip
 
 
+def test_graphs_parse_in_tensorrt_and_have_a_typed_fp16_form(exported):
+    check_bundle(exported[0].encoder, exported[0].temporal, {"Conv": 1, "MatMul": 2})
+
+
 class TrainingGraph(nn.Module):
     """What must not be exported, so that the search for it can be seen to find it."""
 
@@ -268,7 +273,7 @@ def test_command_exports_a_single_frame_network(tmp_path, capfd):
     measured.write_text('{"ap": 71.3}')
     out = tmp_path / "single"
     checkpoint = save(network, tmp_path / "single.ckpt")
-    assert main([str(checkpoint), "--out", str(out), "--accuracy", str(measured)]) == 0
+    assert main([str(checkpoint), "--out", str(out), "--accuracy", str(measured), "--precisions"]) == 0
     told = capfd.readouterr()
     assert told.err == ""
     assert told.out.startswith(f"wrote {out} (single, ")
@@ -374,8 +379,8 @@ def test_accuracy_that_is_not_there_is_refused(checkpoint, tmp_path, capsys):
 def test_the_folder_names_the_model(checkpoint, tmp_path, monkeypatch, capsys):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    assert main([str(checkpoint), "--out", "."]) == 0
-    assert main([str(checkpoint), "--out", "../there", "--name", "mine"]) == 0
+    assert main([str(checkpoint), "--out", ".", "--precisions"]) == 0
+    assert main([str(checkpoint), "--out", "../there", "--name", "mine", "--precisions"]) == 0
     names = [json.loads((tmp_path / folder / "model.json").read_text())["name"] for folder in ("here", "there")]
     assert names == ["here", "mine"]
     assert "wrote ../there (mine, 0.5 MB)" in capsys.readouterr().out

@@ -9,6 +9,7 @@
 import numpy as np
 import pytest
 import torch
+from graph_rules import check_bundle
 
 from export.bundle import export_bundle
 from sdtc_ros.crops import crop_boxes, crop_images, to_image
@@ -72,6 +73,11 @@ def test_bundle_names_every_tensor_and_keeps_nothing_of_the_training(exported):
     names = " ".join(tensor.name for tensor in temporal.initializer)
     assert "information" not in names and "noisy_gate" not in names
     assert sum(node.op_type == "GridSample" for node in temporal.node) == 2
+
+
+def test_graphs_parse_in_tensorrt_and_have_a_typed_fp16_form(exported):
+    """Where the deformable convolutions read is found in FP32, what they make of it in FP16."""
+    check_bundle(exported[0].encoder, exported[0].temporal, {"Conv": 1, "MatMul": 2})
 
 
 def test_engine_keeps_the_tensors_apart(exported, checkpoint):

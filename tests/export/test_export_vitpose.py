@@ -15,6 +15,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from graph_rules import check_bundle
 
 from export.__main__ import main
 from sdtc_ros.bundle import load_bundle
@@ -46,7 +47,7 @@ def model():
 def bundle(model, tmp_path_factory) -> Path:
     weights, out = (tmp_path_factory.mktemp(name) for name in ("weights", "bundle"))
     model.save_pretrained(weights)
-    assert main([str(weights), "--out", str(out), "--name", "vitpose-tiny"]) == 0
+    assert main([str(weights), "--out", str(out), "--name", "vitpose-tiny", "--precisions"]) == 0
     return out
 
 
@@ -82,6 +83,10 @@ def test_heatmaps_are_hugging_face_s(bundle: Path, model) -> None:
     (heatmaps,) = temporal.run(["heatmaps"], {"tokens": tokens[:, None]})
     np.testing.assert_allclose(heatmaps, expected, atol=1e-4)
     assert np.array_equal(heatmaps.reshape(2, 17, -1).argmax(2), expected.reshape(2, 17, -1).argmax(2))
+
+
+def test_graphs_parse_in_tensorrt_and_have_a_typed_fp16_form(bundle: Path) -> None:
+    check_bundle(bundle / "encoder.onnx", bundle / "temporal.onnx", {"Conv": 1, "MatMul": 2})
 
 
 def test_the_pipeline_finds_hugging_face_s_joints(bundle: Path, model) -> None:
