@@ -34,6 +34,7 @@ from types import SimpleNamespace
 class Pose:
     def __init__(self, static_image_mode, model_complexity):
         self.seen = 0
+        print("Downloading model to nowhere", flush=True)
 
     def process(self, picture):
         assert picture.ndim == 3 and picture.flags["C_CONTIGUOUS"]
