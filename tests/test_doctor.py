@@ -64,16 +64,20 @@ def test_here(tmp_path: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
 
 
-def test_a_bundle_that_cannot_be_used(tmp_path: Path) -> None:
+def test_a_bundle_that_cannot_be_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Exit status 4, and the sentence that every other command would say."""
+    for part in (installed, gpu, ros):
+        monkeypatch.setattr(part, "findings", lambda: [Finding("Part", BROKEN, "thing", "bad")])
     folder = make_bundle(tmp_path / "fake").folder
     (folder / "encoder.onnx").write_bytes(b"another")
-    done = run("--model", str(folder))
-    assert done.returncode == 4
-    assert "broken   bundle: '" in done.stdout
-    assert "is not the file that model.json describes" in done.stdout
-    assert "The model does not run on the CPU" in done.stdout.splitlines()[-1]
-    assert done.stderr == ""
+    assert main(["doctor", "--model", str(folder)]) == 4
+    said = capsys.readouterr()
+    assert "broken   bundle: '" in said.out
+    assert "is not the file that model.json describes" in said.out
+    assert said.out.splitlines()[-1].endswith("does not run on the CPU, which is the default. Broken lines: 4.")
+    assert said.err == ""
 
 
 def test_a_numpy_that_does_not_import(tmp_path: Path) -> None:
