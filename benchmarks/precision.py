@@ -25,10 +25,11 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/precision.py` finds 
     sys.path.insert(0, str(ROOT))
 
 from benchmarks.measure import CLOCKS, Clip, Clock, begin, clip_seconds, first_full, options, timed  # noqa: E402
+from benchmarks.models import with_precision  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.bundle import Bundle, read_manifest, save_manifest  # noqa: E402
-from sdtc_ros.bundle_files import PRECISIONS, graph_names  # noqa: E402
+from sdtc_ros.bundle import Bundle  # noqa: E402
+from sdtc_ros.bundle_files import PRECISIONS  # noqa: E402
 from sdtc_ros.engine.drift import Drift, measure_drift  # noqa: E402
 from sdtc_ros.engine.onnx import OnnxEngine  # noqa: E402
 from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
@@ -96,21 +97,15 @@ def report(results: list[Result]) -> str:
 
 def with_precisions(bundle: Bundle, random_weights: bool) -> Bundle:
     """The bundle, if it has more than FP32; one of random weights is given the others, unjudged."""
-    if bundle.precisions:
-        return bundle
-    if not random_weights:
+    if random_weights:
+        for precision in PRECISIONS[1:]:
+            bundle = with_precision(bundle, precision)
+    elif not bundle.precisions:
         raise UsageError(
             f"model bundle '{bundle.folder}' has FP32 graphs only; `python -m export add {bundle.folder} "
             "--precisions fp16 int8` adds others"
         )
-    from export.precisions import write_precision
-
-    entries = {}
-    for precision in PRECISIONS[1:]:
-        write_precision(bundle.folder, precision)
-        encoder, temporal = graph_names(precision)
-        entries[precision] = {"encoder": encoder, "temporal": temporal, "drift": {}}
-    return save_manifest(bundle.folder, read_manifest(bundle.folder), entries)
+    return bundle
 
 
 def main(arguments: list[str] | None = None) -> int:
