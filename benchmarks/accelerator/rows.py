@@ -27,8 +27,7 @@ from sdtc_ros.bundle import Bundle
 from sdtc_ros.crops import crop_boxes
 from sdtc_ros.engine import CuttingEngine, Engine
 from sdtc_ros.engine.cache import Cache
-from sdtc_ros.engine.onnx import OnnxEngine
-from sdtc_ros.errors import UsageError
+from sdtc_ros.engine.choose import EngineConfig, open_ungated
 from sdtc_ros.pipeline import Pipeline, PipelineConfig
 
 PARTS = ("encoder", "temporal", "pipeline")
@@ -75,7 +74,7 @@ def measure_row(network: str, row: str, args: argparse.Namespace, peak: float) -
 
 
 def _open(network: str, bundle: Bundle, row: str, args: argparse.Namespace) -> Engine:
-    """Not through `choose.open_engine`: what random weights give is not worth a gate, and no row may become another."""
+    """Without the gate: what random weights give is not worth one, and no row may become another."""
     backend, _, precision = row.rpartition("-")
     if backend in (TORCH, COMPILED):
         import torch
@@ -86,17 +85,7 @@ def _open(network: str, bundle: Bundle, row: str, args: argparse.Namespace) -> E
         torch.manual_seed(0)
         return TorchEngine(SDTC(network_config(network)), args.device, precision, compiled=backend == COMPILED)
     bundle = with_precision(bundle, precision)
-    if backend == "cpu":
-        return OnnxEngine(bundle, precision=precision, threads=args.threads)
-    if backend in ("cuda", "tensorrt"):
-        from sdtc_ros.engine.onnx_device import open_onnx_device
-
-        return open_onnx_device(bundle, backend, precision, Cache(report=_say))
-    if backend == "tensorrt-direct":
-        from sdtc_ros.engine.tensorrt_device import open_tensorrt
-
-        return open_tensorrt(bundle, precision, _say, Cache(report=_say))
-    raise UsageError(f"there is no engine '{backend}'")
+    return open_ungated(bundle, EngineConfig(backend, precision, args.threads), report=_say, cache=Cache(report=_say))
 
 
 def _say(text: str) -> None:

@@ -75,7 +75,7 @@ def open_engine(
         if config.provider == "cpu" or not config.allow_cpu:
             raise
         report(f"{error}; the CPU takes its place, as is allowed")
-        return _open(bundle, replace(config, provider="cpu"), "fp32", report, cache)
+        return open_ungated(bundle, replace(config, provider="cpu", precision="fp32"), report=report, cache=cache)
 
 
 def _first_that_holds(
@@ -87,7 +87,7 @@ def _first_that_holds(
         if refused:
             report(f"{refused}; trying {precision}")
         try:
-            engine = _open(bundle, config, precision, report, cache)
+            engine = open_ungated(bundle, replace(config, precision=precision), report=report, cache=cache)
         except BundleError as error:
             refused = str(error)
             continue
@@ -108,7 +108,12 @@ def _precisions(bundle: Bundle, config: EngineConfig) -> list[str]:
     return list(dict.fromkeys((config.precision, "fp32")))
 
 
-def _open(bundle: Bundle, config: EngineConfig, precision: str, report: Report, cache: Cache) -> Engine:
+def open_ungated(bundle: Bundle, config: EngineConfig, *, report: Report, cache: Cache) -> Engine:
+    """The engine of exactly that provider and precision (not auto), warm but not compared with the reference.
+
+    For measuring it; raises as `open_engine`.
+    """
+    precision = config.precision
     if config.provider == "cpu":
         return OnnxEngine(bundle, precision=precision, threads=config.threads)
     if config.provider == "tensorrt-direct":

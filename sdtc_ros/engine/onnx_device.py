@@ -44,8 +44,8 @@ def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache
         with tensorrt_options(bundle, name, graph, precision, largest, cache) as options:
             return open_session(graph, provider, name=title, provider_options=options)
 
-    graphs: dict[str, Graph] = {
-        CUT: cut_graph(bundle.input_size), ENCODER: encoder, TEMPORAL: pooled_graph(temporal, bundle.tokens),
+    graphs: dict[str, Graph] = {  # the encoder first: where the provider cannot be had, its session says so
+        ENCODER: encoder, TEMPORAL: pooled_graph(temporal, bundle.tokens), CUT: cut_graph(bundle.input_size),
     }  # fmt: skip
     engine = DeviceEngine(bundle, OnnxRuntime(graphs, open_graph, "cuda"), largest, precision)
     warm_up(engine, bundle)
