@@ -91,7 +91,7 @@ def with_precision(bundle: Bundle, precision: str) -> Bundle:
         return bundle
     from export.precisions import write_precision
 
-    write_precision(bundle.folder, precision)
+    write_precision(bundle, precision)
     encoder, temporal = graph_names(precision)
     manifest = read_manifest(bundle.folder)
     entry = {"encoder": encoder, "temporal": temporal, "drift": {}}

@@ -15,13 +15,13 @@ and it appends its casts behind the nodes that need them, which is no valid ONNX
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from export.zones import HEATMAPS, decoding, pixels, reading_places
+from export.zones import HEATMAPS, around, decoding, pixels, reading_places
 from sdtc_ros.errors import BundleError
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -36,15 +36,15 @@ ALWAYS_FLOAT = {"Resize": (1, 2)}  # inputs (roi, scales) that stay FP32 beside 
 LARGEST = float(np.finfo(np.float16).max)
 
 
-def to_half(model: ModelProto) -> ModelProto:
+def to_half(model: ModelProto, hot: Collection[str] = ()) -> ModelProto:
     """The same graph in FP16; `model` (FP32, weights loaded) stays as it is.
 
-    Floating-point inputs and outputs become FP16 but for POSES. Raises BundleError for a graph that has subgraphs or
-    floating-point types other than FP32.
+    hot: values too large for FP16 (export.ranges); what makes and reads them stays in FP32. Floating-point inputs and
+    outputs become FP16 but for POSES. Raises BundleError for a graph with subgraphs or floating-point types but FP32.
     """
     types = element_types(model)
     _refuse_strangers(model.graph, types)
-    result = _Typing(model.graph, types, _precise_nodes(model.graph)).rewrite()
+    result = _Typing(model.graph, types, _precise_nodes(model.graph) | around(model.graph, set(hot))).rewrite()
     made = helper.make_model(
         result, opset_imports=model.opset_import, ir_version=model.ir_version, producer_name="sdtc_ros"
     )

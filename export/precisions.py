@@ -7,25 +7,26 @@
 """A bundle's graphs in other precisions: made from those in FP32, and kept where their keypoints hold.
 
 Needs no torch and no checkpoint: any bundle can be given them later. Each pair is run on the CPU against FP32 first
-(sdtc_ros.engine.drift); its figures go to model.json. On the CPU, ONNX Runtime computes FP16 graphs in FP32 and rounds
-what passes between its kernels: there the figures are those of the weights and of most of the rounding, and a GPU is
-judged again by its own answers when its engine is opened.
+(sdtc_ros.engine.drift), FP16 with all its roundings (export.rounded); the figures go to model.json. A GPU is judged
+again, by its own answers, when its engine is opened.
 """
 
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import ModelProto
 
 from export.folder import new_bundle
 from export.half import to_half
 from export.int8 import write_int8
+from export.ranges import hot_values, lies_beside, save_graph
+from export.rounded import rounded
 from sdtc_ros.bundle import Bundle, load_bundle, read_manifest, save_manifest
 from sdtc_ros.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
 from sdtc_ros.engine.drift import WINDOWS, Drift, measure_drift
@@ -75,28 +76,42 @@ def make_precisions(folder: Path, wanted: Sequence[str], windows: int = WINDOWS)
     return results
 
 
-def write_precision(folder: Path, precision: str) -> None:
-    """Write encoder and temporal graph of a bundle in `precision`, unjudged; raises BundleError where it has no use."""
-    products = 0
-    for source, target in zip(graph_names(PRECISIONS[0]), graph_names(precision), strict=True):
-        beside = (folder / (source + DATA)).exists()  # as its FP32 does
-        if precision == "fp16":
-            _save(to_half(onnx.load(str(folder / source))), folder / target, beside)
-        else:
-            products += write_int8(folder / source, folder / target, beside=beside)
-    if precision == "int8" and not products:
+def write_precision(bundle: Bundle, precision: str) -> None:
+    """Write a bundle's graphs in `precision` beside it, unjudged; raises BundleError where it has no use for it."""
+    targets = [bundle.folder / name for name in graph_names(precision)]
+    if precision == "fp16":
+        for source, target, hot in zip(bundle.graphs(), targets, hot_values(bundle), strict=True):
+            save_graph(to_half(onnx.load(str(source)), hot), target, beside=lies_beside(source))
+        return
+    made = [
+        write_int8(source, target, beside=lies_beside(source))
+        for source, target in zip(bundle.graphs(), targets, strict=True)
+    ]
+    if not any(made):
         raise BundleError("the graphs have no matrix products with constant weights that INT8 would make faster")
 
 
 def _made(folder: Path, manifest: dict[str, Any], precision: str, windows: int) -> Made:
     _remove(folder, precision)
     try:
-        write_precision(folder, precision)
+        bundle = save_manifest(folder, manifest, {})
+        write_precision(bundle, precision)
         bundle = save_manifest(folder, manifest, {precision: _entry(precision, {})})
-        drift = measure_drift(OnnxEngine(bundle, precision=precision), bundle, windows=windows)
+        with tempfile.TemporaryDirectory() as scratch:
+            engine = _judged(bundle, precision, Path(scratch))
+            drift = measure_drift(engine, bundle, windows=windows)
     except BundleError as error:
         return Made(precision, None, str(error).replace(f"{folder}/", ""))
     return Made(precision, drift, drift.refusal(precision))
+
+
+def _judged(bundle: Bundle, precision: str, scratch: Path) -> OnnxEngine:
+    """The engine that answers for a precision: on the CPU FP16 has to be rounded in so many words."""
+    if precision != "fp16":
+        return OnnxEngine(bundle, precision=precision)
+    for source, name in zip(bundle.graphs(precision), graph_names(PRECISIONS[0]), strict=True):
+        save_graph(rounded(onnx.load(str(source))), scratch / name, beside=lies_beside(source))
+    return OnnxEngine(save_manifest(scratch, read_manifest(bundle.folder), {}))
 
 
 def _entry(precision: str, drift: dict[str, Any]) -> dict[str, Any]:
@@ -108,10 +123,3 @@ def _remove(folder: Path, precision: str) -> None:
     for name in graph_names(precision):
         for path in (folder / name, folder / (name + DATA)):
             path.unlink(missing_ok=True)
-
-
-def _save(model: ModelProto, path: Path, beside: bool) -> None:
-    if beside:
-        onnx.save_model(model, str(path), save_as_external_data=True, location=path.name + DATA)
-    else:
-        onnx.save_model(model, str(path))

@@ -13,6 +13,10 @@ from collections.abc import Iterable
 from onnx import GraphProto, NodeProto, TensorProto
 
 HEATMAPS = "heatmaps"
+STANDARDISED = {"LayerNormalization", "Softmax", "Sigmoid"}
+MOVES = {
+    "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Concat", "Gather", "Expand", "Identity", "Split", "Relu",
+}  # fmt: skip
 WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm"}  # where a network's time goes
 
 
@@ -34,6 +38,32 @@ def pixels(graph: GraphProto) -> set[int]:
     """What is done to the pixels before the first layer."""
     names = [value.name for value in graph.input if value.type.tensor_type.elem_type == TensorProto.UINT8]
     return _below(list(graph.node), names, stop=WEIGHTED)
+
+
+def around(graph: GraphProto, values: set[str]) -> set[int]:
+    """What reads `values`, and what makes them, from the last layers with weights, norms and softmaxes before on."""
+    nodes = list(graph.node)
+    hot, found = set(values), set()
+    for index, node in enumerate(nodes):
+        if hot.intersection(node.input):
+            found.add(index)
+            hot.update(node.output if node.op_type in MOVES else ())  # as large as what it moves
+    weights = {weight.name for weight in graph.initializer}
+    maker = {name: index for index, node in enumerate(nodes) for name in node.output}
+    makers = [maker[name] for name in values]
+    found.update(makers)
+    waiting = [index for index in makers if not _is_fresh(nodes[index], weights)]
+    while waiting:
+        above = {maker[name] for name in nodes[waiting.pop()].input if name in maker}
+        new = [index for index in above - found if not _is_fresh(nodes[index], weights)]
+        found.update(new)
+        waiting += new
+    return found
+
+
+def _is_fresh(node: NodeProto, weights: set[str]) -> bool:
+    """Whether rounding what goes into a node says little about what comes out of it."""
+    return node.op_type in STANDARDISED or (node.op_type in WEIGHTED and bool(weights.intersection(node.input)))
 
 
 def _above(nodes: list[NodeProto], values: Iterable[str], last: bool) -> set[int]:

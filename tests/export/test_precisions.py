@@ -26,7 +26,7 @@ from onnx import TensorProto, numpy_helper
 import export.precisions as module
 from export.__main__ import main
 from export.precisions import add_precisions, write_precision
-from sdtc_ros.bundle import Bundle, default_bundle, load_bundle
+from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
 from sdtc_ros.commands import info
 from sdtc_ros.engine.drift import BOUNDS, Drift
 from sdtc_ros.engine.onnx import OnnxEngine
@@ -172,7 +172,8 @@ def test_weights_lie_beside_the_graph_where_those_of_fp32_do(both: Bundle, tmp_p
     for name in ("encoder.onnx", "temporal.onnx"):
         model = onnx.load(both.folder / name)
         onnx.save_model(model, tmp_path / name, save_as_external_data=True, location=name + ".data")
-    write_precision(tmp_path, precision)
+    plain = {key: value for key, value in read_manifest(both.folder).items() if key != "precisions"}
+    write_precision(save_manifest(tmp_path, plain, {}), precision)
     added = [name for name in names(tmp_path) if precision in name]
     stems = [f"encoder.{precision}.onnx", f"temporal.{precision}.onnx"]
     assert added == sorted([*stems, *(stem + ".data" for stem in stems)])
@@ -209,7 +210,8 @@ def test_the_command_says_what_it_refuses(
         main(["add", str(small), "--precisions", "fp8"])
 
 
-def test_add_needs_no_torch(small: Path) -> None:
+def test_add_needs_no_torch(tmp_path: Path) -> None:
+    small = plain_copy(tmp_path / "small")
     code = (
         f"import sys; sys.modules['torch'] = None; from export.__main__ import main; sys.exit(main(['add', '{small}']))"
     )
