@@ -86,19 +86,22 @@ def report_costs(costs: Costs, samples: Sequence[Sample]) -> str:
     ]
     macs = {s.load.network: s.macs for s in samples if s.load.delta == 2}
     for (network, part), rate in costs.rates.items():
-        rows.append([f"{network}, {part} ({macs[network][part] / 1e9:.2f} GMAC)", f"{rate / 1e9:.1f} GMAC a second"])
+        call = 1e3 * costs.calls[network, part]
+        what = f"{network}, {part} ({macs[network][part] / 1e9:.2f} GMAC)"
+        rows.append([what, f"{rate / 1e9:.1f} GMAC a second, {call:.2f} ms a call"])
     error = f"off by {100 * costs.error:.1f} % in the median, {100 * costs.worst:.0f} % at worst"
     return table(["fitted", "value"], rows) + "\n\n" + error
 
 
 def report_cpu(costs: Costs, samples: Sequence[Sample], encodes: float) -> str:
-    """People that a core of this machine carries at 30 frames a second."""
-    own = {s.load.network: s for s in samples if s.load.delta == 2}
-    rows = [
-        [network, *(f"{people_on_cpu(costs, network, s.macs, s.crop_pixels, count, encodes)}" for count in CAMERAS)]
-        for network, s in own.items()
-    ]
-    return table(["people of all cameras together, one core", *(f"{count} cameras" for count in CAMERAS)], rows)
+    """What a core of this machine carries."""
+    rows = []
+    for network, s in {s.load.network: s for s in samples if s.load.delta == 2}.items():
+        people = [people_on_cpu(costs, network, s.macs, s.crop_pixels, count, encodes) for count in CAMERAS]
+        one = costs.step(network, s.macs, s.crop_pixels, 1, 1, encodes)
+        rows.append([network, *(f"{number}" for number in people), f"{1 / one:.1f}"])
+    header = ["people of all cameras together", *(f"{count} camera{'s' * (count > 1)}" for count in CAMERAS)]
+    return table([*header, "frames a second of one person"], rows)
 
 
 def simulated(costs: Costs, sample: Sample, encodes: float) -> dict[tuple[int, int], Outcome]:
@@ -196,10 +199,15 @@ def _run(args: argparse.Namespace) -> int:
     check, checked = check_soak(costs, small)
     macs = {s.load.network: s.macs for s in samples if s.load.delta == 2}
     gpu = rows_on_gpu(costs, macs, CAMERAS, encodes)
-    columns = ["machine (arithmetic, not measured)", "network", "peak, TFLOPS", *(f"{n} cameras" for n in CAMERAS)]
+    columns = [
+        "machine (arithmetic, not measured)",
+        "network",
+        "peak, TFLOPS",
+        *(f"{n} camera{'s' * (n > 1)}" for n in CAMERAS),
+    ]
+    condition = f"at {encodes:.2f} encodes a person-frame, people at 30 frames a second on one core:"
     print("\n\n".join([
-        report_samples(samples, costs), report_costs(costs, samples),
-        f"at {encodes:.2f} encodes a person-frame, 30 frames a second:\n\n{report_cpu(costs, samples, encodes)}",
+        report_samples(samples, costs), report_costs(costs, samples), condition, report_cpu(costs, samples, encodes),
         table(columns, gpu), check,
     ]))  # fmt: skip
     if args.plot:
@@ -219,6 +227,7 @@ def _content(
         "ratio": float(np.median(ratios)), "error": costs.error, "worst": costs.worst, "encodes": encodes,
         "host_seconds": {name: getattr(costs, name) for name in ("batch", "camera", "person", "pixel")},
         "rates": {f"{network} {part}": rate for (network, part), rate in costs.rates.items()},
+        "calls": {f"{network} {part}": call for (network, part), call in costs.calls.items()},
         "samples": [asdict(sample) for sample in samples],
         "load": [{"cameras": c, "people": p, **asdict(found)} for (c, p), found in outcomes.items()],
     }  # fmt: skip

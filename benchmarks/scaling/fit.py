@@ -7,8 +7,8 @@
 """A linear model of what a step costs, fitted to samples; what it misses by is part of it.
 
 host = batch + camera * cameras + person * people + pixel * pixels of the crops that are cut
-encode = crops * multiply-adds / rate, estimate = windows * multiply-adds / rate, each with its own rate a network: how
-near a processor comes to its peak depends on the sizes of the matrices.
+encode = call + crops * multiply-adds / rate, estimate = call + windows * multiply-adds / rate, each with a call and
+rate of its own for each network: how near a processor comes to its peak depends on the sizes of the matrices.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Costs:
-    """The model: seconds of the host a batch, a camera's frame, a person and a crop's pixel; multiply-adds a second.
+    """The model: seconds of the host a batch, a camera's frame, a person and a crop's pixel.
 
-    rates: by network and part (ENCODE, ESTIMATE). error: the median, over the samples, of how far the model is off, as
-    a part of what was measured; worst: the largest.
+    rates, calls: multiply-adds a second and seconds a call, by network and part (ENCODE, ESTIMATE). error: the median,
+    over the samples, of how far the model is off, as a part of what was measured; worst: the largest.
     """
 
     batch: float
@@ -37,6 +37,7 @@ class Costs:
     person: float
     pixel: float
     rates: dict[tuple[str, str], float]
+    calls: dict[tuple[str, str], float]
     error: float = float("nan")
     worst: float = float("nan")
 
@@ -47,9 +48,9 @@ class Costs:
     def step(self, network: str, macs: dict[str, int], crop_pixels: int, cameras: int, people: int,
              encodes: float) -> float:  # fmt: skip
         """Seconds of one frame of every camera; people, encodes: of all cameras together."""
-        inference = encodes * macs[ENCODE] / self.rates[network, ENCODE]
-        inference += people * macs[ESTIMATE] / self.rates[network, ESTIMATE]
-        return self.host(cameras, people, encodes * crop_pixels) + inference
+        work = {ENCODE: encodes * macs[ENCODE], ESTIMATE: people * macs[ESTIMATE]}
+        spent = sum(self.calls[network, part] + work[part] / self.rates[network, part] for part in work)
+        return self.host(cameras, people, encodes * crop_pixels) + spent
 
     def of(self, sample: Sample) -> float:
         """Seconds of a sample's step."""
@@ -63,15 +64,16 @@ def fit(samples: Sequence[Sample]) -> Costs:
         np.array([[1, s.load.cameras, s.windows, s.encodes * s.crop_pixels] for s in samples], float),
         np.array([s.seconds[HOST] for s in samples]), np.array([s.whole for s in samples]),
     )  # fmt: skip
-    rates = {}
+    rates, calls = {}, {}
     for network in dict.fromkeys(s.load.network for s in samples):
         own = [s for s in samples if s.load.network == network]
         for part in (ENCODE, ESTIMATE):
-            work = np.array([_work(s, part) for s in own])
             spent = np.array([s.seconds[part] for s in own])
-            rates[network, part] = 1 / float(_solve(work[:, None], spent, spent)[0])
+            columns = np.array([[1, _work(s, part)] for s in own], float)
+            calls[network, part], each = _solve(columns, spent, spent).tolist()
+            rates[network, part] = 1 / each
     batch, camera, person, pixel = host.tolist()
-    model = Costs(batch, camera, person, pixel, rates)
+    model = Costs(batch, camera, person, pixel, rates, calls)
     off = np.array([abs(model.of(s) / s.whole - 1) for s in samples])
     return replace(model, error=float(np.median(off)), worst=float(off.max()))
 
