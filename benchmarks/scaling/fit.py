@@ -71,7 +71,7 @@ def fit(samples: Sequence[Sample]) -> Costs:
             spent = np.array([s.seconds[part] for s in own])
             columns = np.array([[1, _work(s, part)] for s in own], float)
             calls[network, part], each = _solve(columns, spent, spent).tolist()
-            rates[network, part] = 1 / each
+            rates[network, part] = 1 / each if each else float("inf")
     batch, camera, person, pixel = host.tolist()
     model = Costs(batch, camera, person, pixel, rates, calls)
     off = np.array([abs(model.of(s) / s.whole - 1) for s in samples])
