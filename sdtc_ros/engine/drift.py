@@ -41,10 +41,11 @@ class Bounds:
     over_pixel: float
 
 
-# Some five times what was measured (docs/precision.md). A single joint of INT8 may jump to another peak.
+# Five times what was measured and more (docs/precision.md); one joint of 240 may lie between two cells and choose the
+# other (FP16), or between two peaks (INT8).
 BOUNDS = {
     "fp32": Bounds(p50=0.01, p99=0.05, max=0.5, over_pixel=0.0),
-    "fp16": Bounds(p50=0.02, p99=0.1, max=1.0, over_pixel=0.0),
+    "fp16": Bounds(p50=0.02, p99=0.1, max=4.0, over_pixel=0.005),
     "int8": Bounds(p50=0.2, p99=1.0, max=float("inf"), over_pixel=0.01),
 }
 
