@@ -80,6 +80,7 @@ def _node(context: LaunchContext) -> list[Node]:
         parameters["use_sim_time"] = ParameterValue(LaunchConfiguration("use_sim_time"), value_type=bool)
     cameras = values.get("cameras", _CAMERAS.accept(filed.get("cameras")))
     return [
+        *_rviz(given, cameras),  # first: where it is not installed the launch ends, and would leave the node behind
         Node(
             **_executable(),
             name=LaunchConfiguration("name"),
@@ -89,7 +90,6 @@ def _node(context: LaunchContext) -> list[Node]:
             remappings=_remappings(given, cameras),
             parameters=[given["params_file"], parameters],
         ),
-        *_rviz(given, cameras),
     ]
 
 

@@ -20,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ class Ros:
 
     def close(self) -> None:
         for running in self._running:
-            if running.process.poll() is None:
+            with suppress(ProcessLookupError):  # also those of its group that outlive it
                 os.killpg(running.process.pid, signal.SIGKILL)
             running.process.wait()
         self._domain.close()

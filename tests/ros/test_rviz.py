@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,5 @@ def test_without_rviz2_the_launch_says_so(ros, models) -> None:
     if launch.process.wait(60) == 0:
         pytest.skip("rviz2 is installed")
     assert "package 'rviz2' not found" in launch.log
+    with pytest.raises(ProcessLookupError):  # nobody of its process group is left
+        os.killpg(launch.process.pid, 0)
