@@ -26,6 +26,7 @@ from sdtc_ros.engine.session import open_session, warm_up
 
 Array = npt.NDArray[Any]
 Graph = Path | bytes
+CUDA_OPTIONS = {"use_tf32": "0"}  # FP32 is FP32: with TF32, the default, keypoints move by more than the gate allows
 TYPES = {"float": np.float32, "float16": np.float16, "uint8": np.uint8, "int64": np.int64}  # ONNX's words for them
 
 
@@ -40,7 +41,7 @@ def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache
     def open_graph(name: str, graph: Graph) -> Any:
         title = f"{bundle.folder}: {name}"
         if provider != "tensorrt" or name not in (ENCODER, TEMPORAL):  # pixels are copied as fast without TensorRT
-            return open_session(graph, "cuda", name=title)
+            return open_session(graph, "cuda", name=title, provider_options=CUDA_OPTIONS)
         with tensorrt_options(bundle, name, graph, precision, largest, cache) as options:
             return open_session(graph, provider, name=title, provider_options=options)
 
