@@ -26,6 +26,7 @@ IntArray = npt.NDArray[np.int64]
 SURE = 0.3  # a joint's score from which it is believed
 JOINTS = 5  # that two poses must both be sure of
 SPAN = 300_000_000  # nanoseconds of poses that a speed is taken from
+MOST = 60  # poses of a person within it, at any frame rate
 LONGEST = 500_000_000  # nanoseconds for which the newest poses say where somebody is
 
 
@@ -55,9 +56,11 @@ class Motion:
             return
         ids = np.array([pose.track_id for pose in result.poses], np.int64)
         new = _Answer(result.frame.stamp, ids, np.stack([pose.keypoints for pose in result.poses]))
-        kept = [one for one in self._answers if one.keypoints.shape[1:] == new.keypoints.shape[1:]]  # as many joints
-        kept = [one for one in kept if new.stamp - SPAN <= one.stamp < new.stamp or one.stamp == self._detected]
-        self._answers = [*kept, new]
+        before = [one for one in self._answers if one.stamp < new.stamp]
+        before = [one for one in before if one.keypoints.shape[1:] == new.keypoints.shape[1:]]  # as many joints
+        recent = [one for one in before[-MOST:] if one.stamp >= new.stamp - SPAN]
+        there = [one for one in before[: len(before) - len(recent)] if one.stamp == self._detected]
+        self._answers = [*there, *recent, new]
 
     def shifts(self, ids: IntArray, until: int) -> FloatArray:
         """How far (x, y; pixels) each of N tracks has moved from the last detection to the moment `until`: N x 2.

@@ -13,7 +13,7 @@ import weakref
 import numpy as np
 import pytest
 
-from sdtc_ros.motion import JOINTS, LONGEST, SPAN, SURE, Motion
+from sdtc_ros.motion import JOINTS, LONGEST, MOST, SPAN, SURE, Motion
 from sdtc_ros.poses import Frame, FramePoses, Pose
 
 STEP = 33_333_333  # nanoseconds
@@ -114,6 +114,27 @@ def test_the_detections_pose_is_kept_beyond_the_span_and_nothing_else_is() -> No
         motion.answered(answer(number, {7: walk(number if number < 985 else 2 * number - 984)}))
     np.testing.assert_allclose(shifts(motion, 999, 7), [np.subtract(walk(2 * 999 - 984), walk(10))], rtol=1e-4)
     assert len(motion._answers) <= SPAN // STEP + 3
+
+
+@pytest.mark.parametrize("step", [0, 1, 1_000_000])
+def test_stamps_that_stand_still_or_creep_keep_memory_and_time_small(step: int) -> None:
+    motion = Motion()
+    for number in range(400):
+        motion.detected(5 + number * step)
+        one = answer(0, {7: walk(number)})
+        motion.answered(FramePoses(Frame(one.frame.image, 5 + number * step), one.poses))
+    assert len(motion._answers) <= MOST + 2
+    assert (len(motion._answers) == 1) == (step == 0)
+
+
+def test_only_the_last_moments_tell_the_speed() -> None:
+    """Who walked for a second and has stood for four tenths is expected to stand."""
+    motion = Motion()
+    stood = 30 + 400_000_000 // STEP
+    motion.detected(stood * STEP)
+    for number in range(stood):
+        motion.answered(answer(number, {7: walk(min(number, 30))}))
+    np.testing.assert_allclose(shifts(motion, stood + 4, 7), [[0, 0]], atol=1e-3)
 
 
 def test_another_models_joints_are_not_compared() -> None:
