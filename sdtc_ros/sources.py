@@ -37,7 +37,8 @@ class Source:
 
     name: what its results are called (a PoseTrack sequence's, a file's or a folder's name); count: frames expected, as
     far as known; fps: its frame rate; frames: (number, Frame) in order, numbers from 0 and counting damaged frames
-    too, so they fit the truth's; problems: once `frames` is used up or closed, what could not be read, a clause each.
+    too, so they fit the truth's (number n of a video or folder is stamped (n + 1) / fps seconds); problems: once
+    `frames` is used up or closed, what could not be read, a clause each.
     """
 
     name: str
@@ -221,7 +222,8 @@ def _is_text(path: Path) -> bool:
 
 
 def _stamp(number: int, fps: float) -> int:
-    return round(number * 1_000_000_000 / fps)
+    """Nanoseconds; frame 0 comes one step after 0, which in a ROS header stands for no stamp."""
+    return round((number + 1) * 1_000_000_000 / fps)
 
 
 def _sound(frames: Iterator[tuple[int, Frame | None]], source: Source, excerpt: Excerpt) -> Iterator[tuple[int, Frame]]:

@@ -46,7 +46,7 @@ def test_folder_in_natural_order_with_stamps_of_its_rate(tmp_path):
     assert (source.name, source.count, source.problems) == ("clip", 12, [])
     assert [number for number, _ in numbered] == list(range(12))
     assert [int(frame.image[0, 0, 0]) for _, frame in numbered] == list(range(0, 120, 10))
-    assert [frame.stamp for _, frame in numbered][:3] == [0, 100_000_000, 200_000_000]
+    assert [frame.stamp for _, frame in numbered][:3] == [100_000_000, 200_000_000, 300_000_000]
     assert numbered[10][1].name == "clip/frame10.png"
 
 
@@ -64,9 +64,9 @@ def test_video_stamps_come_from_its_rate_or_from_fps(tmp_path):
     source = open_source(video)
     numbered = list(source.frames)
     assert (source.fps, source.count, len(numbered), source.problems) == (10.0, 30, 30, [])
-    assert [frame.stamp for _, frame in numbered[:2]] == [0, 100_000_000]
+    assert [frame.stamp for _, frame in numbered[:2]] == [100_000_000, 200_000_000]
     assert numbered[7][1].name == "walk/000007.jpg"
-    assert [frame.stamp for _, frame in open_source(video, fps=50).frames][1] == 20_000_000
+    assert [frame.stamp for _, frame in open_source(video, fps=50).frames][1] == 40_000_000
 
 
 def test_bag_frames_have_numbers_for_names(tmp_path):

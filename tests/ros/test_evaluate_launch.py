@@ -15,6 +15,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import pytest
 from conftest import ROOT, Running
 
@@ -23,6 +24,7 @@ from sdtc_ros.commands.demo import write_demo_input
 from sdtc_ros.messages import POSES_TOPIC
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
+from sdtc_ros.sources import open_source
 from sdtc_ros.synthetic import SceneConfig, render_clip
 
 LAUNCH = ROOT / "launch" / "evaluate.launch.py"
@@ -90,6 +92,32 @@ def test_live_and_offline_agree_frame_for_frame(ros, clip, way) -> None:
     figures = json.loads((live / "live.json").read_text())
     assert figures["ap"] == offline["ap"]["total"] > 50
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
+
+
+def test_a_folder_of_images_too(ros, clip) -> None:
+    """Their stamps are counted, and the first must not be taken for none."""
+    images = ros.folder / "walk"
+    images.mkdir()
+    rows = json.loads(clip.boxes.read_text())
+    names = sorted({row["image_name"] for row in rows})
+    for number, (_, frame) in enumerate(open_source(clip.bag).frames):
+        cv2.imwrite(str(images / f"{number:06d}.png"), frame.image)
+    boxes = ros.folder / "boxes.json"
+    boxes.write_text(
+        json.dumps([row | {"image_name": f"walk/{names.index(row['image_name']):06d}.png"} for row in rows])
+    )
+    replay(
+        ReplayOptions(images, ros.folder / "offline", detector=str(boxes), wanted=Wanted(video=False)), progress=False
+    )
+    launch = ros.start(
+        "ros2", "launch", LAUNCH, f"input:={images}", f"boxes:={boxes}", f"out:={ros.folder / 'live'}", "threads:=1",
+    )  # fmt: skip
+    launch.wait(180)
+    assert launch.process.returncode == 0, launch.log
+    assert f"{FRAMES} frames sent = {FRAMES} answered + 0 dropped" in launch.log
+    assert "the stamps went back" not in launch.log
+    assert poses_of(ros.folder / "live") == poses_of(ros.folder / "offline")
+    assert len(poses_of(ros.folder / "live")) == FRAMES
 
 
 def test_in_real_time_the_sum_holds(ros, clip) -> None:
