@@ -113,9 +113,12 @@ def jittered(boxes: Boxes, random: np.random.Generator) -> Boxes:
     return Boxes(xywh, boxes.scores, boxes.ids)
 
 
-def detected(scene: Scene, number: int) -> Boxes:
-    """What a detector sees in frame `number`: jittered boxes without ids, some people missed; always the same."""
-    random = np.random.default_rng([scene.seed, number])
+def detected(scene: Scene, number: int, draw: int = 0) -> Boxes:
+    """What a detector sees in frame `number`: jittered boxes without ids, some people missed.
+
+    Always the same for the same `draw`; another draw trembles and misses otherwise.
+    """
+    random = np.random.default_rng([scene.seed, number, draw])
     boxes = jittered(scene.boxes[number], random)
     hidden = {person.track_id: _hidden(person) for person in scene.truth.frames[number].people}
     ids = [] if boxes.ids is None else boxes.ids.tolist()

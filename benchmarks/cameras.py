@@ -28,12 +28,11 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/cameras.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measure import CLOCKS, Clip, Clock, begin, clip_seconds, first_full, options  # noqa: E402
+from benchmarks.measure import CLOCKS, Clip, Clock, begin, carry_out, clip_seconds, first_full, options  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.batch import CropBuffer  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.errors import SdtcError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together  # noqa: E402
 
 CAMERAS = PEOPLE = (1, 2, 4)
@@ -91,21 +90,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options("cameras", "Several cameras on one engine against one pipeline each.", frames=20)
     parser.add_argument("--people", type=int, help="people before each camera (default: 1, 2 and 4)")
     parser.add_argument("--size", type=parse_size, default=(640, 480), help="WIDTHxHEIGHT (default: 640x480)")
-    args = parser.parse_args(arguments)
-    try:
-        results = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    results = _measured(args)
     print(report(results))
     if args.json:
         write_json(args.json, {
             "ratio": results[-1].ratio, "results": [asdict(result) for result in results], **settings(args),
         })  # fmt: skip
-    return 0
 
 
-def _run(args: argparse.Namespace) -> list[Result]:
+def _measured(args: argparse.Namespace) -> list[Result]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
     bundle = begin(args)

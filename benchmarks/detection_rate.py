@@ -8,8 +8,9 @@
 
 Synthetic people; the detector is the truth with trembling edges and some people missed (see `accuracy`), asked in every
 k-th frame. Between, boxes are carried on in three ways: by the poses, which is the pipeline's; at the constant speed of
-the last two detections, which it falls back on where poses tell nothing; or not at all. For the cost, OpenCV's HOG
-detector is timed on the same frames: a frame costs the pipeline's time and a k-th of the detector's.
+the last two detections, which it falls back on where poses tell nothing; or not at all. Which frames the misses fall on
+differs from k to k, so every clip is played with several draws of them, and figures are their mean. For the cost,
+OpenCV's HOG detector is timed on the same frames: a frame costs the pipeline's time and a k-th of the detector's.
 
 `ratio` of the JSON file is AP with a detection in every fifth frame, boxes carried on by the poses, divided by AP with
 one in every frame.
@@ -41,13 +42,13 @@ from benchmarks.accuracy import (  # noqa: E402
     render_scene,
     standard_error,
 )
-from benchmarks.measure import CLOCKS, Clock, Recorder, begin, options  # noqa: E402
+from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, options  # noqa: E402
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.detection import HogDetector, Image  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
 from sdtc_ros.poses import Boxes, FramePoses  # noqa: E402
 from sdtc_ros.tracking import Tracker  # noqa: E402
@@ -79,10 +80,10 @@ TRACKERS = {POSES: Tracker, SPEED: _Straight, HELD: _Still}
 
 @dataclass(frozen=True)
 class Row:
-    """One way at one k.
+    """One way at one k; figures are means over the draws, errors standard errors over the clips of such means.
 
-    overlap: mean of the boxes carried on with the true ones; error: standard error, over the clips, of the AP's
-    difference to that with constant speed at the same k.
+    overlap: mean of the boxes carried on with the true ones; gain: AP minus that with constant speed at the same k;
+    loss: AP with a detection in every frame minus AP here.
     """
 
     way: str
@@ -90,54 +91,78 @@ class Row:
     figures: Figures
     overlap: float
     pipeline_ms: float  # a frame
-    error: float
+    gain: float
+    gain_error: float
+    loss: float
+    loss_error: float
 
 
 def measure_all(
-    bundle: Bundle, engine: Engine, scenes: Sequence[Scene], lookahead: int | None, clock: Clock
+    bundle: Bundle, engine: Engine, scenes: Sequence[Scene], lookahead: int | None, clock: Clock, draws: int = 1
 ) -> list[Row]:
-    """Every scene at every k in every way."""
+    """Every scene at every k in every way, with every draw of what the detector misses."""
     recorder = Recorder(engine)
     runs = {(every, way): Run() for every in EVERY for way in (TRACKERS if every > 1 else (POSES,))}
     Tracker().update(detected(scenes[0], 0), 0)  # imports the tracking library, which takes its seconds once
-    for scene in scenes:
-        pipelines = [
-            _pipeline(bundle, scene, PipelineConfig(lookahead, detect_every=every), way, recorder)
-            for every, way in runs
-        ]
-        play(scene, [None] * len(scene.frames), pipelines, list(runs.values()), recorder, clock)
-    return [
-        _row(way, every, run, runs[every, SPEED if every > 1 else way], scenes) for (every, way), run in runs.items()
-    ]
+    for draw in range(draws):
+        for scene in scenes:
+            pipelines = [
+                _pipeline(bundle, scene, PipelineConfig(lookahead, detect_every=every), way, recorder, draw)
+                for every, way in runs
+            ]
+            play(scene, [None] * len(scene.frames), pipelines, list(runs.values()), recorder, clock)
+    return _rows(runs, scenes, draws)
 
 
-def _pipeline(bundle: Bundle, scene: Scene, config: PipelineConfig, way: str, engine: Engine) -> Pipeline:
+def _pipeline(
+    bundle: Bundle, scene: Scene, config: PipelineConfig, way: str, engine: Engine, draw: int = 0
+) -> Pipeline:
     by_image = {id(frame.image): number for number, frame in enumerate(scene.frames)}
 
     def detector(image: Image) -> Boxes:
-        return detected(scene, by_image[id(image)])
+        return detected(scene, by_image[id(image)], draw)
 
     pipeline = Pipeline(bundle, engine, config, detector)
     pipeline._tracker = TRACKERS[way](config.tracking)
     return pipeline
 
 
-def _row(way: str, every: int, run: Run, straight: Run, scenes: Sequence[Scene]) -> Row:
-    truths = [scene.truth for scene in scenes]
-    alone, other = (
-        [measure([truth], [one]).ap for truth, one in zip(truths, each.answers, strict=True)]
-        for each in (run, straight)
-    )
-    return Row(
-        way, every, measure(truths, run.answers), _overlap(run, scenes, every), 1e3 * run.seconds / run.frames,
-        standard_error(alone, other),
-    )  # fmt: skip
+def _rows(runs: dict[tuple[int, str], Run], scenes: Sequence[Scene], draws: int) -> list[Row]:
+    """Costs and accuracies, and how these lie to constant speed at the same k and to a detection in every frame."""
+    alone = {key: _ap_of_clips(run, scenes) for key, run in runs.items()}
+    whole = {key: _mean_figures(run, scenes, draws) for key, run in runs.items()}
+    first = (EVERY[0], POSES)
+    rows = []
+    for (every, way), run in runs.items():
+        straight, own = (every, SPEED if every > 1 else way), (every, way)
+        rows.append(Row(
+            way, every, whole[own], _overlap(run, scenes, every), 1e3 * run.seconds / run.frames,
+            whole[own].ap - whole[straight].ap, standard_error(alone[own], alone[straight]),
+            whole[first].ap - whole[own].ap, standard_error(alone[first], alone[own]),
+        ))  # fmt: skip
+    return rows
+
+
+def _ap_of_clips(run: Run, scenes: Sequence[Scene]) -> list[float]:
+    """Each clip's AP, the mean over its draws; a run's answers stand draw by draw."""
+    return [
+        float(np.mean([measure([scene.truth], [one]).ap for one in run.answers[number :: len(scenes)]]))
+        for number, scene in enumerate(scenes)
+    ]
+
+
+def _mean_figures(run: Run, scenes: Sequence[Scene], draws: int) -> Figures:
+    """Over all clips together, the mean over the draws."""
+    truths, count = [scene.truth for scene in scenes], len(scenes)
+    found = [measure(truths, run.answers[draw * count : (draw + 1) * count]) for draw in range(draws)]
+    return Figures(**{name: float(np.mean([getattr(one, name) for one in found])) for name in asdict(found[0])})
 
 
 def _overlap(run: Run, scenes: Sequence[Scene], every: int) -> float:
     """Intersection over union of every answered box with the true one it meets best, in frames without detection."""
     found = []
-    for scene, answers in zip(scenes, run.answers, strict=True):
+    for place, answers in enumerate(run.answers):
+        scene = scenes[place % len(scenes)]
         for number, frame in enumerate(answers.frames):
             if (number % every or every == 1) and len(scene.boxes[number]):
                 found += [_best_overlap(person.box, scene.boxes[number].xywh) for person in frame.people]
@@ -164,12 +189,12 @@ def hog_ms(scenes: Sequence[Scene], clock: Clock) -> float:
 
 def report(rows: Sequence[Row], hog: float) -> str:
     """A Markdown table."""
-    header = ["detected every", "carried on by", "AP", "to constant speed", "PCKh", "wrists", "MOTA",
+    header = ["detected every", "carried on by", "AP", "to every frame", "to constant speed", "PCKh", "wrists", "MOTA",
               "overlap", "pipeline, ms a frame", "with HOG"]  # fmt: skip
-    straight = {row.every: row.figures.ap for row in rows if row.way == SPEED}
     cells = [
         [f"{r.every}", r.way if r.every > 1 else "-", f"{r.figures.ap:.1f}",
-         f"{r.figures.ap - straight[r.every]:+.1f} ± {r.error:.1f}" if r.every > 1 and r.way != SPEED else "",
+         f"{-r.loss:+.1f} ± {r.loss_error:.1f}" if r.every > 1 else "",
+         f"{r.gain:+.1f} ± {r.gain_error:.1f}" if r.every > 1 and r.way != SPEED else "",
          f"{r.figures.pckh:.1f}", f"{r.figures.wrists:.1f}", f"{r.figures.mota:.1f}", f"{r.overlap:.3f}",
          f"{r.pipeline_ms:.1f}", f"{r.pipeline_ms + hog / r.every:.1f}"]
         for r in rows
@@ -185,7 +210,7 @@ def plot(rows: Sequence[Row], hog: float, path: Path) -> None:
         own = [row for row in rows if row.way == way or row.every == 1]
         every, style = [row.every for row in own], {"marker": "o", "color": COLOURS[way], "label": way}
         ap = [row.figures.ap for row in own]
-        left.errorbar(every, ap, [0 if way == SPEED else row.error for row in own], capsize=2, **style)
+        left.errorbar(every, ap, [row.loss_error for row in own], capsize=2, **style)
         middle.plot(every, [row.overlap for row in own], **style)
         right.plot([row.pipeline_ms + hog / row.every for row in own], ap, **style)
         if way == POSES:
@@ -204,14 +229,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options("detection_rate", "Accuracy and cost of a detector in every k-th frame.", frames=37, rounds=False)
     parser.add_argument("--people", type=int, default=4, help="people a clip (default: %(default)s)")
     parser.add_argument("--clips", type=int, default=24, help="clips, one a seed (default: %(default)s)")
+    parser.add_argument("--draws", type=int, default=2, help="of what is missed, a clip (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves (PNG)")
     parser.set_defaults(threads=1, clock="cpu")
-    args = parser.parse_args(arguments)
-    try:
-        rows, hog = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    rows, hog = _measured(args)
     print(report(rows, hog))
     if args.plot:
         plot(rows, hog, args.plot)
@@ -223,19 +248,20 @@ def main(arguments: list[str] | None = None) -> int:
             "rate": RATE,
             "rows": [asdict(row) for row in rows],
         }
-        write_json(args.json, content | {"clips": args.clips, "people": args.people, **settings(args)})
-    return 0
+        counts = {"clips": args.clips, "draws": args.draws, "people": args.people}
+        write_json(args.json, content | counts | settings(args))
 
 
-def _run(args: argparse.Namespace) -> tuple[list[Row], float]:
+def _measured(args: argparse.Namespace) -> tuple[list[Row], float]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
     check_plot(args.plot)
-    if args.clips < 1:
-        raise UsageError(f"--clips must be at least 1, not {args.clips}")
+    for name in ("clips", "draws"):
+        if getattr(args, name) < 1:
+            raise UsageError(f"--{name} must be at least 1, not {getattr(args, name)}")
     bundle, clock = begin(args), CLOCKS[args.clock]
     scenes = [render_scene(FIRST_SEED + number, args.frames, args.people) for number in range(args.clips)]
-    rows = measure_all(bundle, OnnxEngine(bundle, threads=args.threads), scenes, args.lookahead, clock)
+    rows = measure_all(bundle, OnnxEngine(bundle, threads=args.threads), scenes, args.lookahead, clock, args.draws)
     return rows, hog_ms(scenes, clock)
 
 

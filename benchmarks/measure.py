@@ -13,6 +13,7 @@ of this process instead, which waiting for a core does not add to; ratios of the
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import perf_counter, process_time
@@ -25,7 +26,7 @@ from benchmarks.models import add_options, chosen_bundle
 from benchmarks.report import surroundings
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import Engine, FloatArray, Handle
-from sdtc_ros.errors import UsageError
+from sdtc_ros.errors import SdtcError, UsageError
 from sdtc_ros.pipeline import Pipeline
 from sdtc_ros.poses import Boxes, Frame
 
@@ -99,6 +100,19 @@ def options(program: str, description: str, frames: int, rounds: bool = True) ->
     parser.add_argument("--lookahead", type=int, help="frames seen beyond the keyframe (default: the model's delta)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     return parser
+
+
+def carry_out(
+    parser: argparse.ArgumentParser, arguments: list[str] | None, work: Callable[[argparse.Namespace], None]
+) -> int:
+    """What every benchmark's main ends with: parse, work; an SdtcError is one sentence on stderr. The exit status."""
+    args = parser.parse_args(arguments)
+    try:
+        work(args)
+    except SdtcError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
 
 
 def begin(args: argparse.Namespace) -> Bundle:

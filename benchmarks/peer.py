@@ -40,9 +40,9 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/peer.py` finds the p
 from benchmarks.beside import accuracy, clips, worker  # noqa: E402
 from benchmarks.beside.accuracy import Accuracy  # noqa: E402
 from benchmarks.beside.clips import Clip  # noqa: E402
-from benchmarks.measure import begin, clip_seconds, options  # noqa: E402
+from benchmarks.measure import begin, carry_out, clip_seconds, options  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
-from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 
 OURS, THEIRS = "ours", "mediapipe"
 SEED = 2_000_000_072  # neither training nor the demo draws it; a sixth of the joints is hidden
@@ -155,19 +155,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--complexity", type=int, choices=(0, 1, 2), default=1, help="MediaPipe's model (default: 1)")
     parser.add_argument("--video", type=Path, default=VIDEO, help="a real video (default: %(default)s, if it is there)")
     parser.add_argument("--photo", type=Path, help="annotations (PoseTrack18 JSON) of a photograph beside them")
-    args = parser.parse_args(arguments)
-    try:
-        results = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    results = _measured(args)
     print(report(results))
     if args.json:
         write_json(args.json, {
             "ratio": _ratio(results), "results": [asdict(result) for result in results],
             "complexity": args.complexity, **settings(args),
         })  # fmt: skip
-    return 0
 
 
 def _ratio(results: list[Result]) -> float | None:
@@ -176,7 +174,7 @@ def _ratio(results: list[Result]) -> float | None:
     return None if theirs is None else by_way[OURS, "boxes"] / theirs
 
 
-def _run(args: argparse.Namespace) -> list[Result]:
+def _measured(args: argparse.Namespace) -> list[Result]:
     bundle = begin(args)
     skipped = 2 * bundle.delta + 1
     if args.frames <= 2 * clips.MIN_FRAMES:

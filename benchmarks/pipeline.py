@@ -34,6 +34,7 @@ from benchmarks.measure import (  # noqa: E402
     Recorder,
     Seconds,
     begin,
+    carry_out,
     clip_seconds,
     first_full,
     options,
@@ -41,7 +42,6 @@ from benchmarks.measure import (  # noqa: E402
 )
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.errors import SdtcError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 SCENES = ((8, (640, 480)), (30, (1920, 1080)))
@@ -111,21 +111,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options("pipeline", "The pipeline against its bare engine calls on the same batches.", frames=20)
     parser.add_argument("--people", type=int, help="people in the frame (default: both scenes)")
     parser.add_argument("--size", type=parse_size, help="WIDTHxHEIGHT of the frame (default: 640x480 with --people)")
-    args = parser.parse_args(arguments)
-    try:
-        results = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    results = _measured(args)
     print(report(results))
     if args.json:
         write_json(args.json, {
             "ratio": results[0].ratio, "scenes": [asdict(result) for result in results], **settings(args),
         })  # fmt: skip
-    return 0
 
 
-def _run(args: argparse.Namespace) -> list[Result]:
+def _measured(args: argparse.Namespace) -> list[Result]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
     bundle = begin(args)

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/precision.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measure import CLOCKS, Clip, Clock, begin, clip_seconds, first_full, options, timed  # noqa: E402
+from benchmarks.measure import CLOCKS, Clip, Clock, begin, carry_out, clip_seconds, first_full, options, timed  # noqa: E402
 from benchmarks.models import with_precision  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
@@ -32,7 +32,7 @@ from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.bundle_files import PRECISIONS  # noqa: E402
 from sdtc_ros.engine.drift import Drift, measure_drift  # noqa: E402
 from sdtc_ros.engine.onnx import OnnxEngine  # noqa: E402
-from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 FULL = PRECISIONS[0]
@@ -114,21 +114,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--people", type=int, default=8, help="people in the frame (default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(640, 480), help="WIDTHxHEIGHT of it (default: 640x480)")
     parser.add_argument("--windows", type=int, default=16, help="windows compared for the drift (default: %(default)s)")
-    args = parser.parse_args(arguments)
-    try:
-        results = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    results = _measured(args)
     print(report(results))
     if args.json:
         by_name = {result.precision: result.ratio for result in results}
         content = {"ratio": by_name.get("int8"), "ratios": by_name, "people": args.people, "size": args.size}
         write_json(args.json, {**content, "precisions": [asdict(r) for r in results], **settings(args)})
-    return 0
 
 
-def _run(args: argparse.Namespace) -> list[Result]:
+def _measured(args: argparse.Namespace) -> list[Result]:
     if args.windows < 1:
         raise UsageError(f"--windows must be at least 1, not {args.windows}")
     bundle = with_precisions(begin(args), args.network is not None)

@@ -11,8 +11,9 @@ boxes and again with boxes whose edges are moved as a detector's. 0 is the paper
 moves once it is there. Ids are given, so that nothing but the crop differs.
 
 `ratio` of the JSON file is a difference: AP at the pipeline's default threshold minus AP at 0, annotated boxes, in
-points. The default is meant to be the largest threshold up to which a detector's boxes lose no more AP against 0 than
-0.3 points, or than the difference's standard error over the clips where that is larger (`chosen` of the JSON file).
+points. The default is meant to be the largest threshold up to which a detector's boxes lose no more than one point of
+AP against 0, even with the difference's standard error over the clips on top (`chosen` of the JSON file). That is a
+price for speed, not a threshold without loss; fewer clips, which know less, allow less.
 """
 
 from __future__ import annotations
@@ -42,18 +43,18 @@ from benchmarks.accuracy import (  # noqa: E402
     render_scene,
     standard_error,
 )
-from benchmarks.measure import CLOCKS, Clock, Recorder, begin, options  # noqa: E402
+from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, options  # noqa: E402
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from sdtc_ros.annotations.sequence import Sequence as Annotations  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 THRESHOLDS = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, math.inf)
 ANNOTATED, JITTERED = "annotated", "jittered"
-ALLOWED = 0.3  # points of AP
+ALLOWED = 1.0  # points of AP: the loss with its standard error
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,10 @@ def _rows(kind: str, thresholds: Sequence[float], runs: list[Run], truths: list[
 
 
 def chosen(rows: Sequence[Row]) -> float:
-    """The largest threshold up to which a detector's boxes lose no more than is allowed."""
+    """The largest threshold up to which a detector's boxes lose no more than is allowed; an unknown error is none."""
     best = 0.0
     for row in sorted((row for row in rows if row.boxes == JITTERED), key=lambda row: row.sticky):
-        if not row.loss <= max(ALLOWED, 0.0 if math.isnan(row.error) else row.error):
+        if not row.loss + row.error <= ALLOWED:
             break
         best = row.sticky
     return best
@@ -165,19 +166,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=24, help="clips, one a seed (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves (PNG)")
     parser.set_defaults(threads=1, clock="cpu")
-    args = parser.parse_args(arguments)
-    try:
-        rows = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    rows = _measured(args)
     print(report(rows))
-    print(f"\nlargest threshold that loses no more than {ALLOWED} points or the error: {_name(chosen(rows))}")
+    found = _name(chosen(rows))
+    print(f"\nlargest threshold up to which {JITTERED} boxes lose, with the error, at most {ALLOWED:g} point: {found}")
     if args.plot:
         plot(rows, args.plot)
     if args.json:
         write_json(args.json, _content(rows) | {"clips": args.clips, "people": args.people, **settings(args)})
-    return 0
 
 
 def _content(rows: Sequence[Row]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _content(rows: Sequence[Row]) -> dict[str, Any]:
     return {"ratio": -at_default.loss, "default": default, "chosen": _name(chosen(rows)), "rows": listed}
 
 
-def _run(args: argparse.Namespace) -> list[Row]:
+def _measured(args: argparse.Namespace) -> list[Row]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
     check_plot(args.plot)

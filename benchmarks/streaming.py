@@ -34,6 +34,7 @@ from benchmarks.measure import (  # noqa: E402
     Clock,
     Recorder,
     begin,
+    carry_out,
     clip_seconds,
     first_full,
     options,
@@ -44,7 +45,6 @@ from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.errors import SdtcError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 HELD, DEFAULT, FULL = "crops held", "default", "full windows"
@@ -107,12 +107,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options("streaming", "Kept tokens against full windows.", frames=12)
     parser.add_argument("--people", type=int, default=8, help="people in the frame (default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(640, 480), help="WIDTHxHEIGHT of it (default: 640x480)")
-    args = parser.parse_args(arguments)
-    try:
-        results = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    results = _measured(args)
     print(report(results))
     by_way = {result.way: result for result in results}
     content = {"ratio": by_way[HELD].ratio, "ratio_default": by_way[DEFAULT].ratio, "people": args.people}
@@ -122,10 +121,9 @@ def main(arguments: list[str] | None = None) -> int:
     if args.json:
         ways = [asdict(result) for result in results]
         write_json(args.json, {**content, "size": args.size, "ways": ways, **settings(args)})
-    return 0
 
 
-def _run(args: argparse.Namespace) -> list[Result]:
+def _measured(args: argparse.Namespace) -> list[Result]:
     from sdtc_ros.engine.onnx import OnnxEngine
 
     bundle = begin(args)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import peer  # noqa: E402
-from benchmarks.beside import accuracy, clips, mediapipe_pose, worker  # noqa: E402
+from benchmarks.beside import accuracy, clips, mediapipe_pose, ours, worker  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 
 FAKE_MEDIAPIPE = """
@@ -143,6 +143,45 @@ def test_without_mediapipe_one_sentence_and_ours(
     assert captured.err.count("\n") == 1
     assert "| ours, boxes |" in captured.out
     assert "| mediapipe" not in captured.out
+
+
+class Counted:
+    """A contender that takes a second a frame, and a hundred for each of the first two."""
+
+    kind = "ours"
+
+    def play(self, clip: Path, mode: str) -> tuple[dict[str, object], np.ndarray]:
+        seconds = [100.0, 100.0, 1.0, 1.0, 1.0]
+        return {"seconds": {"wall": seconds, "cpu": [2 * one for one in seconds]}, "megabytes": 1.0}, np.zeros(
+            (5, 3, 13, 2)
+        )
+
+
+def test_only_frames_after_the_first_count_and_only_who_is_there(tmp_path: Path) -> None:
+    """Three frames of a second each; of three people one is missing in two of them."""
+    boxes = np.zeros((5, 3, 4))
+    boxes[2:4, 1] = np.nan
+    clip = clips.Clip("a", np.zeros((5, 8, 8, 3), np.uint8), boxes)
+    (found,) = peer.measure(clip, [(Counted(), "boxes")], 2, 2, "wall", tmp_path)  # type: ignore[list-item]
+    assert found.throughput == pytest.approx(7 / 3)
+    assert found.milliseconds == pytest.approx(6000 / 7)
+
+
+def test_ours_begins_every_round_anew(tmp_path: Path) -> None:
+    """A round that was broken off leaves no people behind in the next."""
+    folder = make_bundle(tmp_path / "bundle").folder
+    make = ours.maker({"bundle": str(folder), "threads": 1})
+    images = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), np.uint8)
+    box = np.array([[10.0, 10, 20, 30]])
+    broken = make("boxes", (4, 1, 13, 2))
+    for number in (0, 1):
+        broken.step(number, images[number], box)
+    player = make("boxes", (4, 1, 13, 2))
+    for number in (2, 3):
+        player.step(number, images[number], box)
+    player.finish()
+    assert np.isnan(player.points[:2]).all()
+    assert not np.isnan(player.points[2:]).any()
 
 
 def test_a_worker_that_dies_is_one_sentence(tmp_path: Path) -> None:
