@@ -134,7 +134,7 @@ class Context:
 
 
 class LibCuda:
-    """The five calls of libcuda."""
+    """The six calls of libcuda."""
 
     def __init__(self, device: Device) -> None:
         self._device = device

@@ -13,6 +13,7 @@ plain run: refused, as TensorRT's headers say. Names are TensorRT's; a test comp
 from __future__ import annotations
 
 import enum
+import math
 import pickle
 import time
 from typing import Any
@@ -155,6 +156,7 @@ class IOptimizationProfile:
 
     def set_shape(self, input: str, min: Any, opt: Any, max: Any) -> None:
         assert all(0 <= a <= b <= c for a, b, c in zip(min, opt, max, strict=True))
+        assert math.prod(max) < 1 << 31, "a tensor's volume"
         self.shapes[input] = (min, opt, max)
 
 

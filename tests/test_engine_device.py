@@ -22,6 +22,7 @@ from sdtc_ros.bundle import Bundle, default_bundle, load_bundle
 from sdtc_ros.crops import crop_boxes, crop_images
 from sdtc_ros.engine import CuttingEngine
 from sdtc_ros.engine.device import SLOTS, DeviceEngine, TokenPool
+from sdtc_ros.engine.failures import GraphError
 from sdtc_ros.engine.graphs import cut_graph, cut_grid, pooled_graph
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.engine.onnx_device import OnnxRuntime
@@ -44,7 +45,7 @@ class CountingRuntime(OnnxRuntime):
             "cut": cut_graph(bundle.input_size), "encoder": bundle.encoder,
             "temporal": pooled_graph(bundle.temporal, bundle.tokens),
         }  # fmt: skip
-        super().__init__(graphs, session, "cpu")
+        super().__init__({name: session(name, graph) for name, graph in graphs.items()}, session, "cpu")
         self.uploads: list[tuple[int, ...]] = []
         self.runs: list[tuple[str, int]] = []
 
@@ -156,7 +157,7 @@ def test_a_failed_run_loses_no_slot(tmp_path: Path) -> None:
     """Slots are occupied when their tokens are there."""
     bundle = make_bundle(tmp_path)
     engine = DeviceEngine(bundle, CountingRuntime(bundle))
-    with pytest.raises(Exception, match="(?i)invalid"):
+    with pytest.raises(GraphError, match=r"^provider 'cpu' failed: .*(?i:invalid dimensions)"):
         engine.encode(np.zeros((2, 7, 7, 3), np.uint8))
     assert engine._pool.free.all()
 

@@ -28,20 +28,20 @@ from sdtc_ros.engine.onnx_tensorrt import (
     tensorrt_options,
 )
 from sdtc_ros.engine.tensorrt_build import any_batch
-from sdtc_ros.errors import UsageError
+from sdtc_ros.errors import BundleError, UsageError
 
 
 def test_ranges_in_the_providers_form(tmp_path: Path) -> None:
     """One profile that holds every batch; `input:1x2,other:3`, the same inputs three times."""
     bundle = make_bundle(tmp_path / "bundle")
-    options = provider_options(tmp_path, input_ranges(bundle.encoder, any_batch(64)))
+    options = provider_options(tmp_path, input_ranges(bundle.encoder, any_batch(64, 1 << 16)))
     assert options["trt_profile_min_shapes"] == "crops:1x32x24x3"
     assert options["trt_profile_opt_shapes"] == "crops:8x32x24x3"
     assert options["trt_profile_max_shapes"] == "crops:64x32x24x3"
-    temporal = provider_options(None, input_ranges(pooled_graph(bundle.temporal, bundle.tokens), any_batch(4)))
+    temporal = provider_options(None, input_ranges(pooled_graph(bundle.temporal, bundle.tokens), any_batch(4, 1 << 16)))
     assert temporal["trt_profile_min_shapes"] == "pool_tokens:1x4x3,index:1x5"
     assert temporal["trt_profile_max_shapes"] == "pool_tokens:65536x4x3,index:4x5"
-    cut = provider_options(None, input_ranges(cut_graph((24, 32)), any_batch(4)))
+    cut = provider_options(None, input_ranges(cut_graph((24, 32)), any_batch(4, 1 << 16)))
     assert cut["trt_profile_opt_shapes"] == "pixels:307200x3,size:2,x_32:4x24,y_32:4x32"
 
 
@@ -70,7 +70,7 @@ def test_each_combination_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: p
     """The provider itself would load an engine of another model or version."""
     monkeypatch.setattr(onnx_tensorrt, "gpus", lambda: [GpuInfo("Orin", "8.7", 1, "12.6")])
     monkeypatch.setattr(onnx_tensorrt, "library_version", lambda: "10.3.0")
-    words, graph, profile = {"bundle": "b", "precision": "fp16"}, b"graph", any_batch(8)
+    words, graph, profile = {"bundle": "b", "precision": "fp16"}, b"graph", any_batch(8, 1 << 16)
     key = provider_key("encoder", graph, profile, words)
     assert provider_key("encoder", graph, profile, words) == key
     if change == "gpu":
@@ -84,26 +84,29 @@ def test_each_combination_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: p
     elif change == "graph":
         graph = b"other"
     else:
-        profile = any_batch(4)
+        profile = any_batch(4, 1 << 16)
     other = provider_key("encoder", graph, profile, words)
     cache = Cache(tmp_path)
     assert cache.folder_for(key) != cache.folder_for(other)
     assert [name for name in key.words if key.words[name] != other.words[name]] == [change]
 
 
-def test_a_session_that_cannot_be_opened_costs_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its files may be the cause; after one that can, the next start finds them."""
+@pytest.mark.parametrize(("failing", "costs"), [(BundleError, True), (UsageError, False), (KeyboardInterrupt, False)])
+def test_a_session_that_cannot_be_opened_costs_what_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: type[BaseException], costs: bool
+) -> None:
+    """Where its files may be the cause; a full GPU, a missing library or Ctrl-C throws minutes of work not away."""
     monkeypatch.setattr(onnx_tensorrt, "gpus", lambda: [GpuInfo("Orin", "8.7", 1, "12.6")])
     bundle, cache = make_bundle(tmp_path / "bundle"), Cache(tmp_path / "cache")
     for fails in (False, True):
-        with suppress(RuntimeError), tensorrt_options(bundle, "encoder", bundle.encoder, "fp32", 8, cache) as options:
+        with suppress(failing), tensorrt_options(bundle, "encoder", bundle.encoder, "fp32", 8, cache) as options:
             kept = Path(options["trt_engine_cache_path"]) / "sdtc.engine"
             assert kept.exists() == fails
             kept.write_bytes(b"engine")
             if fails:
-                raise RuntimeError
-    assert cache.entries() == []
-    assert not kept.exists()
+                raise failing
+    assert (cache.entries() == []) == costs
+    assert kept.exists() != costs
 
 
 def test_the_librarys_version(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,4 +131,4 @@ def test_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(onnx_tensorrt, "gpus", none)
     with pytest.raises(UsageError, match="the driver finds none"):
-        provider_key("encoder", b"", any_batch(1), {})
+        provider_key("encoder", b"", any_batch(1, 1 << 16), {})

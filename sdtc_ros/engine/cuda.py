@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """The GPU through pycuda: a context that any thread may use, memory, and captured CUDA graphs.
 
-pycuda offers no CUDA graphs, and five calls of the driver do: they are made through ctypes, on the library that pycuda
+pycuda offers no CUDA graphs, and six calls of the driver do: they are made through ctypes, on the library that pycuda
 has loaded. pycuda frees memory only in a thread in which its context is current (in others it warns and leaks), so a
 block that is dropped goes back to its allocator, which frees or reuses it in a call that has the context.
 """
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.engine.failures import full_gpu, is_full
 from sdtc_ros.engine.gpu import LIBRARY, gpus
 from sdtc_ros.errors import UsageError
 
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 KEPT = 256 << 20  # bytes of dropped blocks that wait for one of the same size
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile is no part of it
-_FULL = re.compile("out.?of.?memory|enough.*memory|insufficient (memory|workspace)", re.IGNORECASE)
 _log = logging.getLogger(__name__)
 
 
@@ -84,15 +83,11 @@ class GpuContext:
 
     def no_memory(self) -> str:
         """A sentence for a GPU that is full; the context must be current."""
-        free, total = (size >> 20 for size in self.memory())
-        return (
-            f"the GPU {self.gpu.name} has too little memory left ({free} MiB of {total} MiB are free): end other "
-            "programs that use it, or choose a smaller model or provider 'cpu'"
-        )
+        return full_gpu(self.gpu.name, *self.memory())
 
     def explain(self, reason: str) -> str:
         """A reason that TensorRT gives, or the sentence for a GPU that is full, where it means that."""
-        return self.no_memory() if _FULL.search(reason) else reason
+        return self.no_memory() if is_full(reason) else reason
 
 
 @lru_cache(maxsize=1)

@@ -12,12 +12,18 @@ windows from a pool of tokens by index: neither pixels nor tokens need to pass t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+from sdtc_ros.bundle import Bundle
+from sdtc_ros.engine import OUTPUTS
+from sdtc_ros.engine.failures import first_line
+from sdtc_ros.engine.session import compare_names
+from sdtc_ros.errors import BundleError, UsageError
 
 if TYPE_CHECKING:
     import onnx
@@ -26,6 +32,8 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 INDEX = "index"
+FLOATS = ("FLOAT", "FLOAT16")  # ONNX's words
+Described = Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]]  # by name: shape without the batch, element types
 
 # Bilinear, zero outside the image, as crops.crop_images. Gather and not RoiAlign or GridSample: those clamp at the
 # border or want one copy of the frame a crop. Pixels become float16 (exact for 0..255): TensorRT gathers no uint8.
@@ -96,6 +104,62 @@ _CORNER = """
 """
 
 
+def need_onnx(provider: str) -> None:
+    """Raise UsageError, saying what to do, where the `onnx` package cannot be imported."""
+    try:
+        import onnx.parser  # noqa: F401
+    except ImportError:
+        raise UsageError(
+            f"provider '{provider}' needs the package onnx, which makes its graphs: pip install 'onnx>=1.17'"
+        ) from None
+
+
+def check_graphs(bundle: Bundle, precision: str) -> None:
+    """Raise BundleError unless the graphs' names, types and shapes are those that model.json and the engine go by.
+
+    A device engine gives its runtime addresses: what is larger there than described would be written beyond them.
+    """
+    (width, height), joints = bundle.input_size, len(bundle.skeleton)
+    encoder, temporal = bundle.graphs(precision)
+    frames = 2 * bundle.delta + 1
+    tokens: Described = {name: (tuple(shape), FLOATS) for name, shape in bundle.tokens.items()}
+    windows: Described = {name: ((frames, *shape), types) for name, (shape, types) in tokens.items()}
+    _check(encoder, {"crops": ((height, width, 3), ("UINT8",))}, tokens)
+    _check(temporal, windows, dict.fromkeys(OUTPUTS, ((joints, 3), FLOATS[:1])))
+
+
+def _check(path: Path, inputs: Described, outputs: Described) -> None:
+    import onnx
+
+    graph = _load(path, weights=False).graph
+    constants = {tensor.name for tensor in graph.initializer}
+    takes = {value.name: value for value in graph.input if value.name not in constants}
+    gives = {value.name: value for value in graph.output}
+    compare_names(path, list(takes), list(gives), list(inputs), list(outputs))
+    for has, wanted in ((takes, inputs), (gives, outputs)):
+        for name, (shape, types) in wanted.items():
+            kind = has[name].type.tensor_type
+            element = onnx.TensorProto.DataType.Name(kind.elem_type)
+            if element not in types:
+                raise BundleError(f"'{path}': '{name}' is of {element}, but must be of {' or '.join(types)}")
+            found = [_dimension(d) for d in kind.shape.dim]
+            fits = len(found) == 1 + len(shape) and all(
+                isinstance(size, str) or size in (0, one) for size, one in zip(found[1:], shape, strict=True)
+            )
+            if found and not fits:
+                raise BundleError(f"'{path}': '{name}' is of shape {found}, but model.json says {['n', *shape]}")
+
+
+def _load(path: Path, weights: bool = True) -> onnx.ModelProto:
+    """An ONNX file, its external weights too if `weights`; raises BundleError where it is none."""
+    import onnx
+
+    try:
+        return onnx.load(str(path), load_external_data=weights)
+    except Exception as error:  # protobuf's own, the file system's, onnx's
+        raise BundleError(f"'{path}' cannot be read as an ONNX graph: {first_line(error)}") from None
+
+
 def cut_graph(size: tuple[int, int]) -> bytes:
     """The graph that cuts crops of `size` (width, height) out of one frame.
 
@@ -133,10 +197,9 @@ def pooled_graph(path: Path, tokens: Iterable[str]) -> bytes:
 
     Its inputs are `pool_<name>` (slots x ...) and `index` int64 (N x T, slots in time order), its outputs the same.
     """
-    import onnx
     from onnx import TensorProto, helper
 
-    model = onnx.load(str(path))
+    model = _load(path)
     graph = model.graph
     inputs = {value.name: value for value in graph.input}
     gathers, pools = [], []

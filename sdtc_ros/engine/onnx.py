@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import OUTPUTS, FloatArray, largest_batch
-from sdtc_ros.engine.session import check_names, open_session, warm_up
+from sdtc_ros.engine.session import check_names, open_session, run_session, warm_up
 from sdtc_ros.errors import BundleError
 
 Tokens = tuple[npt.NDArray[Any], ...]  # one array of shape 1 x ... a named tensor
@@ -64,7 +64,7 @@ class OnnxEngine:
         """See Engine.encode."""
         handles: list[Tokens] = []
         for start in range(0, len(crops), self._max_batch):
-            batch = self._encoder.run(self._names, {"crops": crops[start : start + self._max_batch]})
+            batch = run_session(self._encoder, self._names, {"crops": crops[start : start + self._max_batch]})
             handles.extend(tuple(tensor[i : i + 1] for tensor in batch) for i in range(len(batch[0])))
         return handles
 
@@ -85,8 +85,7 @@ class OnnxEngine:
             return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         handles = [handle for window in windows for handle in window]
         feeds = {name: self._gather(name, [handle[i] for handle in handles]) for i, name in enumerate(self._names)}
-        answers: list[npt.NDArray[Any]] = self._temporal.run(outputs, feeds)
-        return answers
+        return run_session(self._temporal, outputs, feeds)
 
     def _gather(self, name: str, tokens: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
         """Copy the tokens of N windows side by side: N x T x ..., in a buffer that is kept (fresh pages are slow)."""

@@ -20,13 +20,17 @@ from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import largest_batch
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
-from sdtc_ros.engine.graphs import cut_graph, identity_graph, pooled_graph
+from sdtc_ros.engine.failures import translated
+from sdtc_ros.engine.graphs import check_graphs, cut_graph, identity_graph, need_onnx, pooled_graph
 from sdtc_ros.engine.onnx_tensorrt import tensorrt_options
-from sdtc_ros.engine.session import open_session, warm_up
+from sdtc_ros.engine.session import open_session, provider_of, warm_up
 
 Array = npt.NDArray[Any]
 Graph = Path | bytes
-CUDA_OPTIONS = {"use_tf32": "0"}  # FP32 is FP32: with TF32, the default, keypoints move by more than the gate allows
+CUDA_OPTIONS = {
+    "use_tf32": "0",  # since 1.18; FP32 is FP32, as with tensorrt-direct (docs/gpu.md: how little TF32 would move)
+    "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all algorithms at each new number of people: a stall
+}
 TYPES = {"float": np.float32, "float16": np.float16, "uint8": np.uint8, "int64": np.int64}  # ONNX's words for them
 
 
@@ -36,19 +40,22 @@ def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache
     Raises UsageError where the provider cannot be had, BundleError where the graphs cannot be used.
     """
     encoder, temporal = bundle.graphs(precision)
+    told = {"cuda": CUDA_OPTIONS}
     largest = largest_batch(bundle.tokens, bundle.delta, max_batch)
 
     def open_graph(name: str, graph: Graph) -> Any:
         title = f"{bundle.folder}: {name}"
         if provider != "tensorrt" or name not in (ENCODER, TEMPORAL):  # pixels are copied as fast without TensorRT
-            return open_session(graph, "cuda", name=title, provider_options=CUDA_OPTIONS)
+            return open_session(graph, "cuda", name=title, provider_options=told)
         with tensorrt_options(bundle, name, graph, precision, largest, cache) as options:
-            return open_session(graph, provider, name=title, provider_options=options)
+            return open_session(graph, provider, name=title, provider_options={**told, provider: options})
 
-    graphs: dict[str, Graph] = {  # the encoder first: where the provider cannot be had, its session says so
-        ENCODER: encoder, TEMPORAL: pooled_graph(temporal, bundle.tokens), CUT: cut_graph(bundle.input_size),
-    }  # fmt: skip
-    engine = DeviceEngine(bundle, OnnxRuntime(graphs, open_graph, "cuda"), largest, precision)
+    sessions = {ENCODER: open_graph(ENCODER, encoder)}  # first: where the provider cannot be had, it says so
+    need_onnx(provider)
+    check_graphs(bundle, precision)
+    sessions[TEMPORAL] = open_graph(TEMPORAL, pooled_graph(temporal, bundle.tokens))
+    sessions[CUT] = open_graph(CUT, cut_graph(bundle.input_size))
+    engine = DeviceEngine(bundle, OnnxRuntime(sessions, open_graph, "cuda"), largest, precision)
     warm_up(engine, bundle)
     return engine
 
@@ -56,10 +63,10 @@ def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache
 class OnnxRuntime:
     """See device.Runtime."""
 
-    def __init__(self, graphs: Mapping[str, Graph], open_graph: Callable[[str, Graph], Any], device: str) -> None:
-        """graphs: by name; open_graph: gives a session of one; device: 'cuda' or 'cpu', where tensors lie."""
-        self._open, self._device = open_graph, device
-        self._sessions = {name: open_graph(name, graph) for name, graph in graphs.items()}
+    def __init__(self, sessions: Mapping[str, Any], open_graph: Callable[[str, Graph], Any], device: str) -> None:
+        """sessions: of the graphs, by name; open_graph: gives one more; device: 'cuda' or 'cpu', where tensors lie."""
+        self._open, self._device, self._sessions = open_graph, device, dict(sessions)
+        self._provider = provider_of(self._sessions[ENCODER])
         self.providers = list(self._sessions[ENCODER].get_providers())
         self._copies: dict[str, Any] = {}
 
@@ -73,7 +80,8 @@ class OnnxRuntime:
         """See Runtime.allocate."""
         import onnxruntime as ort
 
-        memory = ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype.type, self._device, 0)
+        with translated(self._provider):
+            memory = ort.OrtValue.ortvalue_from_shape_and_type(list(shape), dtype.type, self._device, 0)
         return View(memory.data_ptr(), shape, dtype, memory)
 
     def upload(self, array: Array) -> View:
@@ -81,7 +89,8 @@ class OnnxRuntime:
         import onnxruntime as ort
 
         own = array.copy() if self._device == "cpu" else array  # there, ONNX Runtime would only hold on to it
-        memory = ort.OrtValue.ortvalue_from_numpy(own, self._device, 0)
+        with translated(self._provider):
+            memory = ort.OrtValue.ortvalue_from_numpy(own, self._device, 0)
         return View(memory.data_ptr(), array.shape, array.dtype, memory)
 
     def copy(self, source: View, target: View) -> None:
@@ -93,13 +102,19 @@ class OnnxRuntime:
         binding = self._copies[element].io_binding()
         binding.bind_input("source", self._device, 0, source.dtype.type, flat, source.pointer)
         binding.bind_output("target", self._device, 0, source.dtype.type, flat, target.pointer)
-        self._copies[element].run_with_iobinding(binding)
+        with translated(self._provider):
+            self._copies[element].run_with_iobinding(binding)
 
     def run(
         self, graph: str, inputs: Mapping[str, View | Array], outputs: Mapping[str, View | None]
     ) -> dict[str, Array]:
         """See Runtime.run."""
-        session = self._sessions[graph]
+        with translated(self._provider):
+            return self._run(self._sessions[graph], inputs, outputs)
+
+    def _run(
+        self, session: Any, inputs: Mapping[str, View | Array], outputs: Mapping[str, View | None]
+    ) -> dict[str, Array]:
         binding = session.io_binding()
         for name, value in inputs.items():
             if isinstance(value, View):

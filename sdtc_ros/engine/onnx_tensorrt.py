@@ -22,7 +22,9 @@ from pathlib import Path
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine.cache import Cache, Key
 from sdtc_ros.engine.gpu import gpus
-from sdtc_ros.engine.tensorrt_build import BATCH, WORKSPACE, Profile, Range, any_batch
+from sdtc_ros.engine.graphs import need_onnx
+from sdtc_ros.engine.tensorrt_build import BATCH, WORKSPACE, Profile, Range, any_batch, most_slots
+from sdtc_ros.errors import BundleError
 
 LIBRARIES = ("libnvinfer.so.10", "libnvinfer.so.11")  # the provider of ONNX Runtime 1.18 to 1.31 loads the first
 
@@ -33,16 +35,17 @@ def tensorrt_options(
 ) -> Iterator[dict[str, str]]:
     """The provider's options for one of a bundle's graphs, to open its session with inside the block.
 
-    Other processes that want the same engine wait meanwhile. Where opening fails, what was kept goes: it may be the
-    cause. Raises UsageError where there is no GPU.
+    Other processes that want the same engine wait meanwhile. Where the session refuses the graph (BundleError), what
+    was kept goes: it may be the cause; a full GPU or a stop costs nothing. Raises UsageError where there is no GPU.
     """
-    profile = any_batch(max_batch)
+    profile = any_batch(max_batch, most_slots(bundle.tokens))
     key = provider_key(f"{name}.{precision}", graph, profile, {"bundle": bundle.hash_of(precision)})
+    need_onnx("tensorrt")
     with cache.alone(key):
         folder = cache.folder_for(key)
         try:
             yield provider_options(folder, input_ranges(graph, profile))
-        except BaseException:
+        except BundleError:
             cache.discard(key)
             raise
 

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -19,10 +20,12 @@ import numpy as np
 
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import Engine, Handle
+from sdtc_ros.engine.failures import GraphError, device_failure, first_line, is_full, no_memory, translated
 from sdtc_ros.engine.gpu import gpus
-from sdtc_ros.errors import BundleError, UsageError
+from sdtc_ros.errors import BundleError, SdtcError, UsageError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+_quieting = threading.RLock()  # stdout is the whole process's: of two blocks at once one would keep the other's
 
 
 def open_session(
@@ -32,13 +35,14 @@ def open_session(
     threads: int = 0,
     allow_cpu: bool = False,
     name: str = "",
-    provider_options: Mapping[str, str] | None = None,
+    provider_options: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Any:
     """An ONNX Runtime session on `provider` (cpu, cuda or tensorrt); threads 0 leaves the number to the runtime.
 
-    graph: a file, or a graph's bytes, which `name` then names in errors; provider_options: the provider's own. Raises
-    UsageError where the provider is unknown, or is not what the session got and `allow_cpu` is not set (ONNX Runtime
-    itself falls back to the CPU with no more than a log line), BundleError where the graph is none.
+    graph: a file, or a graph's bytes, which `name` then names in errors; provider_options: by provider (beside
+    tensorrt CUDA runs what TensorRT cannot), each one's own. Raises UsageError where the provider is unknown, is full
+    or fails, or is not what the session got and `allow_cpu` is not set (ONNX Runtime itself falls back to the CPU with
+    no more than a log line), BundleError where the graph is none.
     """
     import onnxruntime as ort
 
@@ -52,36 +56,64 @@ def open_session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
-    order = [asked, *([PROVIDERS["cuda"]] if provider == "tensorrt" else []), PROVIDERS["cpu"]]
-    wanted = {one: dict(provider_options or {}) if one == asked else {} for one in order if one in available}
+    order = dict.fromkeys([provider, *(["cuda"] if provider == "tensorrt" else []), "cpu"])
+    told = provider_options or {}
+    wanted = [(PROVIDERS[one], dict(told.get(one, {}))) for one in order if PROVIDERS[one] in available]
     source, name = (graph, name) if isinstance(graph, bytes) else (str(graph), str(graph))
-    try:
-        with _quiet(provider):
-            session = ort.InferenceSession(source, options, providers=list(wanted.items()))
-    except Exception as error:  # the runtime's exception classes have no common, public base
-        reason = str(error).splitlines()[0][:200]
-        raise BundleError(f"'{name}' cannot be loaded by ONNX Runtime {ort.__version__}: {reason}") from None
+    with _quiet(provider) as printed, _loading(name, provider):
+        session = ort.InferenceSession(source, options, providers=wanted)
     if asked not in session.get_providers() and not allow_cpu:
-        raise UsageError(_no_provider(provider, _why_not(provider)))
+        why = no_memory(provider) if is_full(printed.getvalue()) else _no_provider(provider, _why_not(provider))
+        raise UsageError(why)
+    session.disable_fallback()  # at a run that fails: to the CPU, with a line on stdout
     return session
 
 
 @contextmanager
-def _quiet(provider: str) -> Iterator[None]:
-    """For a GPU's provider: its libraries found where pip put them, and its complaints left to `_why_not`."""
+def _loading(name: str, provider: str) -> Iterator[None]:
+    """What ONNX Runtime raises for a graph becomes a BundleError, for a device that is full or lost a UsageError."""
+    import onnxruntime as ort
+
+    try:
+        yield
+    except Exception as error:  # the runtime's exception classes have no common, public base
+        reason = f"'{name}' cannot be loaded by ONNX Runtime {ort.__version__}: {first_line(error)}"
+        raise device_failure(error, provider) or BundleError(reason) from None
+
+
+def run_session(session: Any, outputs: list[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
+    """The session's answers, in host memory; raises UsageError where it fails, GraphError if for no device's sake."""
+    with translated(provider_of(session)):
+        answers: list[Any] = session.run(outputs, feeds)
+    return answers
+
+
+def provider_of(session: Any) -> str:
+    """The name, in our words, of the provider that a session runs on."""
+    first = session.get_providers()[0]
+    return next((name for name, full in PROVIDERS.items() if full == first), first)
+
+
+@contextmanager
+def _quiet(provider: str) -> Iterator[StringIO]:
+    """For a GPU's provider: its libraries found where pip put them, and its complaints left to `_why_not`.
+
+    Gives what is printed meanwhile; of several threads one at a time is here.
+    """
     import onnxruntime as ort
 
     if provider == "cpu":
-        yield
+        yield StringIO()
         return
-    ort.set_default_logger_severity(4)
-    try:
-        with redirect_stdout(StringIO()):  # it prints what it falls back to, and on what libraries it could find
-            if hasattr(ort, "preload_dlls"):  # since 1.21
-                ort.preload_dlls()
-            yield
-    finally:
-        ort.set_default_logger_severity(2)  # the default
+    with _quieting:
+        ort.set_default_logger_severity(4)
+        try:
+            with redirect_stdout(StringIO()) as printed:  # what it falls back to, and what libraries it could find
+                if hasattr(ort, "preload_dlls"):  # since 1.21
+                    ort.preload_dlls()
+                yield printed
+        finally:
+            ort.set_default_logger_severity(2)  # the default; what was set before cannot be asked for
 
 
 def _why_not(provider: str) -> str:
@@ -103,15 +135,18 @@ def _why_not(provider: str) -> str:
 def warm_up(engine: Engine, bundle: Bundle) -> Handle:
     """Run one black crop through both graphs: allocates, compiles, proves the shapes of model.json; its handle.
 
-    Raises BundleError where the graphs do not run, or not with the shapes that model.json says.
+    Raises BundleError where the graphs do not run, or not with the shapes that model.json says, UsageError where the
+    device cannot run them (it is full, or lost).
     """
     width, height = bundle.input_size
     try:
         handle = engine.encode(np.zeros((1, height, width, 3), np.uint8))[0]
         keypoints, spread = engine.estimate([[handle] * (2 * bundle.delta + 1)])
     except Exception as error:  # whatever the runtime raises on shapes that do not fit
-        reason = str(error).splitlines()[0][:200]
-        raise BundleError(f"model bundle '{bundle.folder}': its graphs do not run as described: {reason}") from None
+        if isinstance(error, SdtcError) and not isinstance(error, GraphError):
+            raise
+        reason = f"model bundle '{bundle.folder}': its graphs do not run as described: {first_line(error)}"
+        raise BundleError(reason) from None
     wanted = (1, len(bundle.skeleton), 3)
     if keypoints.shape != wanted or spread.shape != wanted:
         raise BundleError(
@@ -122,9 +157,15 @@ def warm_up(engine: Engine, bundle: Bundle) -> Handle:
 
 
 def check_names(path: Path, session: Any, inputs: list[str], outputs: list[str]) -> None:
-    """Raise BundleError unless the graph takes exactly `inputs` and gives `outputs`, and perhaps more."""
-    has_inputs = [node.name for node in session.get_inputs()]
-    has_outputs = [node.name for node in session.get_outputs()]
+    """Raise BundleError unless the session's graph takes exactly `inputs` and gives `outputs`, and perhaps more."""
+    has = [node.name for node in session.get_inputs()], [node.name for node in session.get_outputs()]
+    compare_names(path, *has, inputs, outputs)
+
+
+def compare_names(
+    path: Path, has_inputs: list[str], has_outputs: list[str], inputs: list[str], outputs: list[str]
+) -> None:
+    """`check_names`, for a graph that takes `has_inputs` and gives `has_outputs`."""
     if sorted(has_inputs) != sorted(inputs) or not set(outputs) <= set(has_outputs):
         raise BundleError(
             f"'{path}' takes {has_inputs} and gives {has_outputs}, but must take {inputs} and give {outputs}; "

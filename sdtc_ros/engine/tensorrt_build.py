@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import math
 import re
 import threading
 import time
@@ -29,7 +30,7 @@ from sdtc_ros.errors import BundleError, UsageError
 if TYPE_CHECKING:
     import tensorrt as trt
 
-BUILDER = 1  # to be raised whenever the same graph would be built otherwise
+BUILDER = 2  # to be raised whenever the same graph would be built otherwise
 OLDEST = (10, 3)
 BATCH = "batch"  # the range of every dimension that a profile does not name
 PIXELS, SLOTS = "p", "slots"  # the names of such dimensions in `graphs`: a frame's pixels, a pool's slots
@@ -37,7 +38,8 @@ WORKSPACE = 4 << 30  # bytes, at most, for what a layer needs while it runs
 SECONDS = 2.0  # between two lines of progress
 Range = tuple[int, int, int]  # smallest, the one to optimise for, largest
 Profile = Mapping[str, Range]  # by the names of the graph's dynamic dimensions; `BATCH` is always there
-FREE: Profile = {PIXELS: (1, 640 * 480, 4096 * 2304), SLOTS: (1, 256, 1 << 16)}  # whatever the batch
+FRAMES: Range = (1, 640 * 480, 4096 * 2304)  # pixels
+POOL, ELEMENTS = 1 << 16, (1 << 31) - 1  # slots that are enough for any crowd; what one of TensorRT's tensors may hold
 _log = logging.getLogger(__name__)
 
 
@@ -51,9 +53,19 @@ class Graph:
     path: Path | None = None
 
 
-def any_batch(largest: int) -> Profile:
-    """One profile for all batches up to `largest`."""
-    return {**FREE, BATCH: (1, min(8, largest), largest)}
+def most_slots(tokens: Mapping[str, tuple[int, ...]]) -> int:
+    """The slots that a pool may have; tokens: per-crop shapes by name."""
+    return min(POOL, ELEMENTS // max(math.prod(shape) for shape in tokens.values()))
+
+
+def any_batch(largest: int, slots: int) -> Profile:
+    """One profile for all batches up to `largest`, frames of any size and pools of up to `slots`."""
+    return {PIXELS: FRAMES, SLOTS: (1, min(256, slots), slots), BATCH: (1, min(8, largest), largest)}
+
+
+def one_batch(batch: int, slots: int) -> Profile:
+    """A profile for that batch alone."""
+    return {**any_batch(batch, slots), BATCH: (batch, batch, batch)}
 
 
 def tensorrt_version() -> str:

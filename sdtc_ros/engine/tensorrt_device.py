@@ -29,12 +29,10 @@ from sdtc_ros.engine import OUTPUTS, largest_batch
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.cuda import Allocator, Stream, open_gpu, page_locked
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
-from sdtc_ros.engine.graphs import cut_graph, pooled_graph
+from sdtc_ros.engine.graphs import check_graphs, cut_graph, need_onnx, pooled_graph
 from sdtc_ros.engine.session import warm_up
 from sdtc_ros.engine.tensorrt_build import (
-    BATCH,
     BUILDER,
-    FREE,
     WORKSPACE,
     Graph,
     Profile,
@@ -42,6 +40,8 @@ from sdtc_ros.engine.tensorrt_build import (
     build_engine,
     make,
     make_logger,
+    most_slots,
+    one_batch,
     tensorrt_version,
 )
 from sdtc_ros.engine.tensorrt_graph import EngineGraph, Station
@@ -60,6 +60,9 @@ def open_tensorrt(bundle: Bundle, precision: str, report: Report, cache: Cache, 
     Raises UsageError where TensorRT, pycuda or the GPU cannot be used, BundleError where the graphs cannot.
     """
     encoder, temporal = bundle.graphs(precision)
+    tensorrt_version()
+    need_onnx("tensorrt-direct")
+    check_graphs(bundle, precision)
     graphs = [
         Graph(CUT, cut_graph(bundle.input_size), ["crops"]),
         Graph(ENCODER, encoder.read_bytes(), list(bundle.tokens), encoder),
@@ -67,7 +70,8 @@ def open_tensorrt(bundle: Bundle, precision: str, report: Report, cache: Cache, 
     ]
     words = {"bundle": bundle.hash_of(precision), "precision": precision}
     largest = largest_batch(bundle.tokens, bundle.delta, max_batch)
-    runtime = TensorRTRuntime(graphs, words, max_batch=largest, report=report, cache=cache)
+    slots = most_slots(bundle.tokens)
+    runtime = TensorRTRuntime(graphs, words, max_batch=largest, slots=slots, report=report, cache=cache)
     engine = DeviceEngine(bundle, runtime, largest, precision)
     warm_up(engine, bundle)
     return engine
@@ -82,12 +86,23 @@ class TensorRTRuntime:
     """See device.Runtime. May be used from any thread, from one at a time."""
 
     def __init__(
-        self, graphs: Sequence[Graph], words: Mapping[str, str], *, max_batch: int, report: Report, cache: Cache
+        self,
+        graphs: Sequence[Graph],
+        words: Mapping[str, str],
+        *,
+        max_batch: int,
+        slots: int,
+        report: Report,
+        cache: Cache,
     ) -> None:
-        """Load the graphs' engines from the cache or build them; words: what the graphs are made from, for its keys."""
+        """Load the graphs' engines from the cache or build them.
+
+        words: what the graphs are made from, for the cache's keys; slots: the most that a pool of tokens may have.
+        """
         version = tensorrt_version()
         self._gpu, self._graphs = open_gpu(), dict[str, EngineGraph]()
         self._report, self._cache, self._batches = report, cache, batches_up_to(max_batch)
+        self._slots = slots
         gpu = self._gpu.gpu
         self._words = {
             **words, "gpu": gpu.name, "compute capability": gpu.capability, "tensorrt": version,
@@ -200,8 +215,8 @@ class TensorRTRuntime:
     def _profiles(self, graph: Graph) -> list[Profile]:
         """One for each batch; for `cut`, whose batches and frames vary freely, one for all."""
         if graph.name == CUT:
-            return [any_batch(self._batches[-1])]
-        return [{**FREE, BATCH: (batch, batch, batch)} for batch in self._batches]
+            return [any_batch(self._batches[-1], self._slots)]
+        return [one_batch(batch, self._slots) for batch in self._batches]
 
 
 def _scratch(engine: trt.ICudaEngine) -> int:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from sdtc_ros.engine.cuda import Allocator, Block, Captured, CudaError, GpuContext, Stream, page_locked
 from sdtc_ros.engine.device import View
+from sdtc_ros.engine.failures import GraphError, is_full, is_lost
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
@@ -218,4 +219,5 @@ class Bound:
     def _refused(self, what: str) -> UsageError:
         errors = self._station.logger.errors
         reason = f": {self._station.gpu.explain(errors[-1])}" if errors else ""
-        return UsageError(f"TensorRT could not {what} in '{self._graph.name}'{reason}")
+        kind = UsageError if errors and (is_full(errors[-1]) or is_lost(errors[-1])) else GraphError
+        return kind(f"TensorRT could not {what} in '{self._graph.name}'{reason}")
