@@ -47,6 +47,8 @@ class Engine(Protocol):
 class CuttingEngine(Engine, Protocol):
     """An engine that cuts the crops itself, where it computes: the frame goes there once, and no crop does."""
 
+    max_batch: int  # crops or windows that it computes at once; it has kernels of its own for batches_up_to(max_batch)
+
     def encode_from(self, cuts: Sequence[Cut]) -> list[Handle]:
         """Tokens of all crops, one handle a crop, in order; they are those of `crops.crop_images`.
 
@@ -59,3 +61,8 @@ def largest_batch(tokens: Mapping[str, tuple[int, ...]], delta: int, most: int) 
     """`most`, or as many windows as WINDOW_BYTES hold, if these are fewer; tokens: per-crop shapes by name."""
     window = 4 * (2 * delta + 1) * sum(math.prod(shape) for shape in tokens.values())
     return max(1, min(most, WINDOW_BYTES // window))
+
+
+def batches_up_to(largest: int) -> list[int]:
+    """1, 2, 4 ... and `largest`."""
+    return [*(1 << i for i in range((largest - 1).bit_length())), largest]

@@ -151,26 +151,26 @@ class DeviceEngine:
         precision: of the runtime's graphs, to be told.
         """
         self._runtime = runtime
-        self._max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
+        self.max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         self.providers, self.precision = list(runtime.providers), precision
         self._tokens = list(bundle.tokens)
         dtypes = {name: runtime.dtype(ENCODER, name) for name in self._tokens}
         self._pool = TokenPool(runtime, bundle.tokens, dtypes)
         self._size = width, height = bundle.input_size
-        self._crops = runtime.allocate((self._max_batch, height, width, 3), np.dtype(np.uint8))
+        self._crops = runtime.allocate((self.max_batch, height, width, 3), np.dtype(np.uint8))
         self._uploaded: dict[int, tuple[weakref.ref[Array], View]] = {}
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> list[Slot]:
         """See Engine.encode."""
         slots: list[Slot] = []
-        for start in range(0, len(crops), self._max_batch):
-            slots += self._encode(crops[start : start + self._max_batch])
+        for start in range(0, len(crops), self.max_batch):
+            slots += self._encode(crops[start : start + self.max_batch])
         return slots
 
     def encode_from(self, cuts: Sequence[Cut]) -> list[Slot]:
         """See CuttingEngine.encode_from."""
         slots: list[Slot] = []
-        for chunk in _chunks(cuts, self._max_batch):
+        for chunk in _chunks(cuts, self.max_batch):
             done = 0
             for image, boxes in chunk:
                 x, y = cut_grid(boxes, self._size)
@@ -184,7 +184,7 @@ class DeviceEngine:
     def estimate(self, windows: Sequence[Sequence[Slot]]) -> tuple[FloatArray, FloatArray]:
         """See Engine.estimate."""
         index = np.array([[slot.number for slot in window] for window in windows], np.int64)
-        parts = [self._estimate(index[i : i + self._max_batch]) for i in range(0, len(index), self._max_batch)]
+        parts = [self._estimate(index[i : i + self.max_batch]) for i in range(0, len(index), self.max_batch)]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
     def _estimate(self, index: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
