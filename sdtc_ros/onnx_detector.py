@@ -19,6 +19,7 @@ A is the number of cells of strides 8, 16 and 32; all boxes but YOLOX's are in p
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.detection import FloatArray, Image, no_boxes, suppress
+from sdtc_ros.engine.failures import GraphError
+from sdtc_ros.engine.session import open_session, provider_of, run_session
 from sdtc_ros.errors import BundleError
 from sdtc_ros.poses import Boxes
 
@@ -35,6 +38,7 @@ STRIDES = (8, 16, 32)
 _GREY = 114
 Found = tuple[FloatArray, FloatArray]  # corners N x 4 in input pixels, scores N
 Outputs = list[npt.NDArray[Any]]
+_log = logging.getLogger("sdtc_ros")
 
 
 class OnnxDetector:
@@ -56,16 +60,13 @@ class OnnxDetector:
 
         size: the input's (width, height) where the graph leaves it open; min_score, iou: thresholds of score and of
         non-maximum suppression; person: the person's class index. Raises BundleError where the file is no graph, or
-        one of unknown form, and UsageError for the provider (see open_session; tensorrt-direct is cuda here, or cpu).
+        one of unknown form, and UsageError for the provider (see open_session; tensorrt-direct is cuda here, or cpu,
+        which is logged).
         """
-        from sdtc_ros.engine.session import open_session
-
         self._path, self._min_score, self._iou, self._person = Path(path), min_score, iou, person
         if not self._path.is_file():
             raise BundleError(f"detector '{path}' is not there; give the path of an ONNX file")
-        if provider == "tensorrt-direct":  # has no ONNX Runtime in it: the detector takes the GPU where that can too
-            provider, allow_cpu = "cuda", True
-        self._session = open_session(self._path, provider, threads=threads, allow_cpu=allow_cpu)
+        self._session = _open(self._path, provider, threads, allow_cpu)
         inputs = self._session.get_inputs()
         shape, kind = list(inputs[0].shape), inputs[0].type
         if len(inputs) != 1 or len(shape) != 4 or shape[1] != 3 or kind not in ("tensor(float)", "tensor(float16)"):
@@ -79,7 +80,11 @@ class OnnxDetector:
         self._size = (width, height)
         self._input = np.full((1, 3, height, width), _GREY, np.float16 if kind == "tensor(float16)" else np.float32)
         self._name = inputs[0].name
-        self._read, self._rgb = self._format(self._run())
+        try:
+            first = self._run()
+        except GraphError as error:
+            raise BundleError(f"detector '{path}' cannot be run: {error}") from None
+        self._read, self._rgb = self._format(first)
 
     def __call__(self, image: Image) -> Boxes:
         """People in an H x W x 3 uint8 BGR image."""
@@ -104,7 +109,7 @@ class OnnxDetector:
         np.divide(planes, unit, out=self._input[0, :, : size[1], : size[0]], casting="unsafe")
 
     def _run(self) -> Outputs:
-        outputs = self._session.run(None, {self._name: self._input})
+        outputs = run_session(self._session, None, {self._name: self._input})
         return [np.asarray(output, np.float32) for output in outputs]
 
     def _format(self, outputs: Outputs) -> tuple[Callable[[Outputs], Found], bool]:
@@ -144,6 +149,16 @@ class OnnxDetector:
     def _read_labelled(self, outputs: Outputs) -> Found:
         rows, labels = outputs[0][0], outputs[1][0]
         return rows[:, :4], np.where(np.rint(labels) == self._person, rows[:, 4], 0)
+
+
+def _open(path: Path, provider: str, threads: int, allow_cpu: bool) -> Any:
+    """The graph's session; that the CPU takes a GPU's place is logged."""
+    direct = provider == "tensorrt-direct"  # has no ONNX Runtime in it: the detector takes the GPU where that can too
+    on = "cuda" if direct else provider
+    session = open_session(path, on, threads=threads, allow_cpu=allow_cpu or direct)
+    if on != "cpu" and provider_of(session) == "cpu":
+        _log.warning("detector '%s' runs on the CPU: ONNX Runtime cannot use provider '%s' here", path.name, on)
+    return session
 
 
 def _corners(centre: FloatArray, size: FloatArray) -> FloatArray:

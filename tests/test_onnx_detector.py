@@ -12,11 +12,18 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
+from fake_bundle import make_bundle
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
-from sdtc_ros.errors import BundleError
+from sdtc_ros.engine.choose import EngineConfig
+from sdtc_ros.errors import BundleError, UsageError
 from sdtc_ros.onnx_detector import OnnxDetector
+from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.replay import run
+from sdtc_ros.replay.run import ReplayOptions
 
 SIZE = 64  # the graphs' input; 8 x 8 + 4 x 4 + 2 x 2 cells
 CELLS = 84
@@ -145,3 +152,49 @@ def test_files_that_are_no_detectors(tmp_path: Path) -> None:
     wrong = graph(tmp_path / "d.onnx", [end_to_end()], kind=TensorProto.UINT8)
     with pytest.raises(BundleError, match="it must take one, 1 x 3 x H x W of floats"):
         OnnxDetector(wrong)
+
+
+@pytest.mark.parametrize(("provider", "allowed"), [("tensorrt-direct", False), ("cuda", True), ("cpu", True)])
+def test_that_the_cpu_takes_a_gpus_place_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, provider: str, allowed: bool
+) -> None:
+    """TensorRT itself runs no detector, so with it nobody has to allow the CPU; it is told all the same."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    OnnxDetector(graph(tmp_path / "d.onnx", [end_to_end()]), provider, threads=1, allow_cpu=allowed)
+    said = "detector 'd.onnx' runs on the CPU: ONNX Runtime cannot use provider 'cuda' here"
+    assert caplog.messages == ([] if provider == "cpu" else [said])
+
+
+def test_a_run_that_fails_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one, by which the format is found, speaks of the file; a later one of the device."""
+    path = graph(tmp_path / "d.onnx", [end_to_end()])
+    detector = OnnxDetector(path, threads=1)
+
+    def fail(*_: object) -> None:
+        raise RuntimeException("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : no luck\nat node.cc")
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", fail)
+    with pytest.raises(UsageError, match="^provider 'cpu' failed: .* no luck$"):
+        detector(np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(BundleError, match="^detector '.*d.onnx' cannot be run: provider 'cpu' failed: .* no luck$"):
+        OnnxDetector(path, threads=1)
+
+
+def test_a_replay_gives_the_detector_what_the_engine_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the CPU is allowed for the model it is for the detector too; and it takes no more threads."""
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this ONNX Runtime has CUDA")
+    path = graph(tmp_path / "d.onnx", [end_to_end()])
+    bundle = make_bundle(tmp_path / "bundle")
+    engine = EngineConfig("cuda", "auto", 3, allow_cpu=True)
+    options = ReplayOptions(tmp_path, tmp_path / "out", model=bundle.folder, detector=str(path), engine=engine)
+    made: list[OnnxDetector] = []
+
+    def from_bundle(*_: object, detector: OnnxDetector, **__: object) -> None:
+        made.append(detector)
+
+    monkeypatch.setattr(Pipeline, "from_bundle", from_bundle)
+    run._pipeline(options)
+    assert made[0]._session.get_providers() == ["CPUExecutionProvider"]
+    assert made[0]._session.get_session_options().intra_op_num_threads == 3

@@ -128,7 +128,10 @@ def _pipeline(options: ReplayOptions) -> Pipeline:
     if options.detector.lower().endswith(".onnx"):
         from sdtc_ros.onnx_detector import OnnxDetector
 
-        detector = OnnxDetector(Path(options.detector), provider=options.engine.provider)
+        engine = options.engine
+        detector = OnnxDetector(
+            Path(options.detector), engine.provider, threads=engine.threads, allow_cpu=engine.allow_cpu
+        )
     return Pipeline.from_bundle(
         options.model or default_bundle(), options.pipeline, detector=detector, engine=options.engine
     )
