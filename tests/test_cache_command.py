@@ -32,3 +32,15 @@ def test_list_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out.endswith(f"2 removed, 2.5 MB, in {tmp_path}/cache\n")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine.txt"]
+
+
+def test_what_cannot_be_removed_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDTC_CACHE", str(tmp_path))
+    Cache().write(Key("drift", {"device": "a CPU"}), b"{}")
+    monkeypatch.setattr(Cache, "_remove", lambda *_: None)
+    assert main(["cache", "--clear"]) == 2
+    said = capsys.readouterr()
+    assert said.out == f"0 removed, 0.0 MB, in {tmp_path}\n"
+    assert said.err.endswith("could not be removed; is the folder read-only?\n")

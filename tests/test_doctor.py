@@ -94,6 +94,14 @@ def test_json_into_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "sdtc_ros: error: --json nowhere/out.json: there is no folder nowhere\n"
 
 
+def test_json_onto_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said before anything is looked at."""
+    assert main(["doctor", "--json", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"sdtc_ros: error: --json {tmp_path} is a folder; name a file\n"
+
+
 def test_an_error_in_a_check_is_a_finding() -> None:
     def fails() -> list[Finding]:
         raise KeyError("two\nlines")
@@ -223,7 +231,9 @@ def test_a_precision_that_drifts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """What the real gate refuses is broken, though FP32 takes its place; what it lets pass is told with its drift."""
     monkeypatch.setenv("SDTC_CACHE", str(tmp_path / "cache"))
     bundle = make_bundle(tmp_path / "fake")
-    monkeypatch.setattr(choose, "_open", lambda bundle, _, precision, *__: OnnxEngine(bundle, precision=precision))
+    monkeypatch.setattr(
+        choose, "open_ungated", lambda bundle, config, **_: OnnxEngine(bundle, precision=config.precision)
+    )
     monkeypatch.setattr(type(bundle), "graphs", lambda self, precision: (self.encoder, self.temporal))
     monkeypatch.setattr(type(bundle), "hash_of", lambda self, precision: precision)
     drift = Drift(100, 0.1, 0.2, 0.3, 0.0, 0.01, 5)

@@ -12,6 +12,7 @@ import argparse
 import time
 
 from sdtc_ros.engine.cache import Cache, Entry
+from sdtc_ros.errors import UsageError
 
 _EPILOG = """\
 The folder is $SDTC_CACHE, else $XDG_CACHE_HOME/sdtc_ros, else ~/.cache/sdtc_ros. What is cleared is made again when it
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List or clear the cache; a folder that is not there is an empty one."""
+    """List or clear the cache (a folder that is not there is empty); raises UsageError where entries stay."""
     cache = Cache(report=print)
     entries = cache.clear() if args.clear else cache.entries()
     for entry in entries:
@@ -39,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     print(f"{len(entries)} {'removed' if args.clear else 'kept'}, {total / 1e6:.1f} MB, in {cache.folder}")
     left = cache.entries() if args.clear else []
     if left:
-        print(f"{len(left)} could not be removed: is the folder read-only?")
+        raise UsageError(f"{len(left)} entries of {cache.folder} could not be removed; is the folder read-only?")
     return 0
 
 

@@ -35,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the findings part by part; raises UsageError for a file that cannot be written."""
     if args.json is not None and not args.json.parent.is_dir():
         raise UsageError(f"--json {args.json}: there is no folder {args.json.parent}")
+    if args.json is not None and args.json.is_dir():
+        raise UsageError(f"--json {args.json} is a folder; name a file")
     found: list[Finding] = []
     for part in (installed.findings, gpu.findings, ros.findings, lambda: model.findings(args.model)):
         found += _told(part())
