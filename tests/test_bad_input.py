@@ -192,7 +192,7 @@ def test_annotations_of_another_input(tmp_path, model):
         (["--detector", "yolo"], "detector 'yolo' is none of hog, truth, an .onnx file or a .json file of boxes"),
         (["--detector", "truth"], "name them with --truth"),
         (["--start", "-1"], "--start must be 0 or more"),
-        (["--detector", "truth", "--boxes", "b.json"], "give one of them"),
+        (["--boxes", "b.json"], "detector 'b.json' is none of hog, truth, an .onnx file or a .json file of boxes"),
     ],
 )
 def test_arguments_that_do_not_fit(tmp_path, model, arguments, message):

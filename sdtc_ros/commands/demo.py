@@ -37,7 +37,7 @@ NAME, _INPUT = "demo", "demo_input"
 _EPILOG = (
     "People are drawn, so nothing is downloaded. By default the person boxes are the truth's: the accuracy is then "
     "that of the poses alone. DIR holds the input (demo_input/) and what a replay writes: open report.html. Exit "
-    "status: 0 done, 2 wrong arguments, 3 DIR cannot be used, 4 the model cannot be used."
+    "status: 0 done, 2 wrong arguments or a DIR that cannot be used, 4 the model cannot be used."
 )
 
 
@@ -63,27 +63,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Make the clip, replay it, print the accuracy and where the report lies; raises SdtcError."""
-    from sdtc_ros.replay import ReplayOptions, replay
-    from sdtc_ros.replay.outputs import Wanted, prepare_folder
+    from sdtc_ros.replay import ReplayOptions, check, replay
+    from sdtc_ros.replay.outputs import Wanted, prepare_folder, results_in
     from sdtc_ros.synthetic import SceneConfig, render_clip
 
     if args.frames < 1 or args.people < 1 or args.seed < 0:
         raise UsageError("--frames and --people must be 1 or more, --seed 0 or more")
     again = (args.out / _INPUT).is_dir()  # the folder of an earlier demo may be used again, no other
-    prepare_folder(args.out, overwrite=again)
-    clip = render_clip(SceneConfig(frames=args.frames, people=(args.people, args.people)), args.seed)
-    bag, truth = write_demo_input(args.out / _INPUT, clip)
-    print(f"input:      {bag} ({args.frames} frames, {args.people} synthetic people, seed {args.seed})")
+    if not again and results_in(args.out):
+        raise UsageError(f"{args.out} holds results that are no demo's; name another folder")
+    bag, truth = _input_paths(args.out / _INPUT)
     options = ReplayOptions(
-        source=bag, out=args.out, model=args.model, truth=truth, detector=args.boxes or args.detector,
+        source=bag, out=args.out, model=args.model, truth=truth, detector=args.detector,
         pipeline=pipeline_config(args), engine=engine_config(args),
         wanted=Wanted(video=not args.no_video), overwrite=again,
     )  # fmt: skip
+    check(options)
+    prepare_folder(args.out, overwrite=again)
+    clip = render_clip(SceneConfig(frames=args.frames, people=(args.people, args.people)), args.seed)
+    write_demo_input(args.out / _INPUT, clip)
+    print(f"input:      {bag} ({args.frames} frames, {args.people} synthetic people, seed {args.seed})")
     result = replay(options, progress=not args.quiet)
     print_result(result)
     if result.accuracy:
         print(f"AP {result.accuracy.result.ap['total']:.1f} with {result.boxes}; open {result.files['report']}")
     return exit_status(result)
+
+
+def _input_paths(folder: Path) -> tuple[Path, Path]:
+    return folder / NAME, folder / f"{NAME}.json"
 
 
 def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
@@ -93,7 +101,7 @@ def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     from sdtc_ros.replay.outputs import remove_results
     from sdtc_ros.synthetic import posetrack18_truth
 
-    bag, truth = folder / NAME, folder / f"{NAME}.json"
+    bag, truth = _input_paths(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if bag.exists():
         remove_results(bag)

@@ -18,7 +18,7 @@ from sdtc_ros.errors import PartialInputError, UsageError
 if TYPE_CHECKING:
     from sdtc_ros.engine.choose import EngineConfig
     from sdtc_ros.pipeline import PipelineConfig
-    from sdtc_ros.replay import ReplayResult
+    from sdtc_ros.replay import ReplayOptions, ReplayResult
 
 _EPILOG = """\
 examples:
@@ -27,7 +27,8 @@ examples:
 
 DIR then holds poses_bag/ (ros2 bag play), posetrack/NAME.json (PoseTrack18), annotated.mp4, report.html and, with
 --truth, evaluation.json. Exit status: 0 done, 2 wrong arguments, 3 the input cannot be used, 4 the model cannot be
-used, 5 the input was damaged or cut short and what could be read is written, 130 stopped and the same.
+used, 5 the input was damaged or cut short and what could be read is written, 130 (Ctrl-C) or 143 (SIGTERM) stopped
+and the same.
 """
 
 
@@ -82,12 +83,12 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
     )
     add(
         "--detector",
+        "--boxes",
         default="hog",
         metavar="WHICH",
         help="where person boxes come from: hog (OpenCV's, misses many), PATH.onnx (a detector of yours), FILE.json "
-        "(boxes found before) or truth (--truth's) (default %(default)s)",
+        "(boxes found before) or truth (--truth's) (default %(default)s); both names are one option",
     )
-    add("--boxes", metavar="FILE", help="the same as --detector FILE.json")
     add(
         "--lookahead", type=int, metavar="N",
         help="frames seen beyond the one that is answered, 0 to the model's delta (default: delta, as `info` says it)",
@@ -122,26 +123,28 @@ def _collecting(parser: argparse.ArgumentParser, actions: list[argparse.Action])
 
 def run(args: argparse.Namespace) -> int:
     """Replay and print what was written; raises SdtcError, a PartialInputError after everything is written."""
-    from sdtc_ros.replay import ReplayOptions, replay
+    from sdtc_ros.replay import replay
+
+    result = replay(replay_options(args, args.source, args.truth), progress=not args.quiet)
+    print_result(result)
+    return exit_status(result)
+
+
+def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -> ReplayOptions:
+    """What the arguments of `add_run_arguments` say of an input; raises UsageError for an excerpt that is none."""
+    from sdtc_ros.replay import ReplayOptions
     from sdtc_ros.replay.outputs import Wanted
     from sdtc_ros.sources import Excerpt
 
     if args.start < 0 or (args.frames is not None and args.frames < 1):
         raise UsageError("--start must be 0 or more, and --frames 1 or more")
-    if args.boxes and args.detector != "hog":
-        raise UsageError("--boxes and --detector both say where person boxes come from; give one of them")
-    if args.boxes and not args.boxes.lower().endswith(".json"):
-        raise UsageError(f"--boxes needs a .json file, not {args.boxes}")
-    options = ReplayOptions(
-        source=args.source, out=args.out, model=args.model, topic=args.topic, truth=args.truth,
-        detector=args.boxes or args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
+    return ReplayOptions(
+        source=source, out=args.out, model=args.model, topic=args.topic, truth=truth,
+        detector=args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
         pipeline=pipeline_config(args),
         engine=engine_config(args), overwrite=args.overwrite, rotate=args.rotate,
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
-    result = replay(options, progress=not args.quiet)
-    print_result(result)
-    return exit_status(result)
 
 
 def pipeline_config(args: argparse.Namespace) -> PipelineConfig:

@@ -7,6 +7,6 @@
 """Replay: a recorded input through the pipeline, and what it leaves behind."""
 
 from sdtc_ros.replay.result import ReplayResult
-from sdtc_ros.replay.run import ReplayOptions, replay
+from sdtc_ros.replay.run import ReplayOptions, check, replay
 
-__all__ = ["ReplayOptions", "ReplayResult", "replay"]
+__all__ = ["ReplayOptions", "ReplayResult", "check", "replay"]

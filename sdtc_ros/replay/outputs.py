@@ -106,9 +106,14 @@ class Outputs:
         self._stack.close()
 
 
+def results_in(out: Path) -> list[Path]:
+    """What a replay into this folder would replace."""
+    return [out / name for name in _OURS if (out / name).exists()]
+
+
 def prepare_folder(out: Path, overwrite: bool) -> None:
     """Make the folder for results; raises UsageError where it holds results already, or cannot be made."""
-    there = [out / name for name in _OURS if (out / name).exists()]
+    there = results_in(out)
     if there and not overwrite:
         raise UsageError(f"{out} already holds results ({there[0].name}); name another folder or add --overwrite")
     for path in there:

@@ -87,6 +87,17 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
     return result
 
 
+def check(options: ReplayOptions) -> None:
+    """Raise what `replay` would raise for these options whatever the input: before one is made, or many are begun.
+
+    The model is opened for it, so an engine that has to be built (TensorRT's) is in the cache afterwards.
+    """
+    with collected_warnings():  # the replays' reports tell them
+        _pipeline(options)
+    if options.detector != TRUTH or options.truth is None:
+        _boxes(options, None)
+
+
 def _run(
     result: ReplayResult,
     boxes: BoxTable | None,
