@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from sdtc_ros.annotations.posetrack import read_folder, read_sequence
+from sdtc_ros.annotations.json_input import load_json
+from sdtc_ros.annotations.posetrack import parse_sequence, read_folder, read_sequence
 from sdtc_ros.annotations.sequence import Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import Result, evaluate
@@ -94,12 +95,33 @@ def measure(truth: Truth, poses_file: Path, replayed: set[int]) -> Accuracy:
 def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton) -> Result:
     """Evaluate many replays at once: pairs of an annotation file and the JSON file of the poses.
 
-    As for one alone, the annotated frames that were replayed count. Raises InputError as `measure` does.
+    As for one alone, the annotated frames that were replayed count; a replay without such frames is left out with a
+    warning. Whether the replay had the annotations, and so their frames' names, does not matter. Raises InputError
+    where nothing is left.
     """
-    truths, answers = [], []
+    truths, answers, out = [], [], list[str]()
     for truth_file, poses_file in files:
-        truth, predictions = read_sequence(truth_file, skeleton), read_sequence(poses_file, skeleton)
-        replayed = {frame.name for frame in predictions.frames}
-        truths.append(replace(truth, frames=[frame for frame in truth.frames if frame.name in replayed]))
-        answers.append(replace(predictions, name=truth.name))
-    return evaluate(truths, answers)
+        truth, predictions = _paired(read_truth(truth_file, "", skeleton), poses_file)
+        if any(frame.people for frame in truth.frames):
+            truths.append(truth)
+            answers.append(predictions)
+        else:
+            out.append(f"{poses_file} has none of the annotated frames of {truth_file} and is left out")
+    if not truths:
+        raise InputError("; ".join(out))
+    result = evaluate(truths, answers)
+    return replace(result, warnings=[*out, *result.warnings])
+
+
+def _paired(truth: Truth, poses_file: Path) -> tuple[Sequence, Sequence]:
+    """The annotated frames that a replay answered, and its answers, under the annotations' names and ids."""
+    data = load_json(poses_file)
+    predictions = parse_sequence(data, poses_file, truth.sequence.skeleton)
+    answers = {}
+    for image, frame in zip(data["images"], predictions.frames, strict=True):
+        known = truth.frame(image.get("number", -1), frame.name)
+        if known:
+            answers[known.id] = replace(frame, name=known.name, id=known.id)
+    frames = [frame for frame in truth.sequence.frames if frame.id in answers]
+    name = truth.sequence.name
+    return replace(truth.sequence, frames=frames), replace(predictions, name=name, frames=list(answers.values()))

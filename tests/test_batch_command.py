@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Many replays at once: each equals the single one, failures stay their own, parts make a whole, Ctrl-C ends all."""
+"""Many replays at once: each equals the single one, failures stay their own, Ctrl-C ends all."""
 
 from __future__ import annotations
 
@@ -19,17 +19,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from batch_world import FRAMES, NAMES, batch, inputs, make_world
 from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
 from sdtc_ros.annotations.posetrack import read_folder, read_sequence
-from sdtc_ros.annotations.posetrack_write import write_sequence
-from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.commands import batch as command
 from sdtc_ros.evaluate import evaluate
+from sdtc_ros.replay.many import Outcome
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMES = ("east", "north", "west")
-FRAMES = 4
 
 
 @pytest.fixture(scope="module")
@@ -39,28 +38,7 @@ def model(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory) -> Path:
-    """Three folders of images under `in`, and their annotations under `truth`: one person in every frame."""
-    folder = tmp_path_factory.mktemp("world")
-    for place, name in enumerate(NAMES):
-        (folder / "in" / name).mkdir(parents=True)
-        frames = []
-        for number in range(FRAMES):
-            picture = np.full((64, 80, 3), 60 + 10 * number + 7 * place, np.uint8)
-            cv2.imwrite(str(folder / "in" / name / f"{number:06d}.png"), picture)
-            points = np.tile([20.0 + 4 * number, 26.0 + place, 1.0], (15, 1))
-            person = Person(points, 5, np.array([8.0, 6.0, 24.0, 40.0]), np.array([10.0, 8.0, 30.0, 30.0]))
-            frames.append(SequenceFrame(f"in/{name}/{number:06d}.png", 7000 + number, True, [person]))
-        write_sequence(Sequence(name, frames), folder / "truth" / f"{name}.json")
-    return folder
-
-
-def inputs(world: Path) -> list[Path]:
-    return [world / "in" / name for name in NAMES]
-
-
-def batch(sources: list[Path], out: Path, model: Path, *arguments: object) -> int:
-    words = ["batch", *sources, "--out", out, "--model", model, "--threads", 1, "--no-video", *arguments]
-    return main(list(map(str, words)))
+    return make_world(tmp_path_factory.mktemp("world"))
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -108,38 +86,23 @@ def test_a_failure_is_told_and_costs_the_others_nothing(world, tmp_path, model, 
     assert batch([broken], out, model) == 3
 
 
-def test_parts_share_no_input_and_together_are_all(world, tmp_path, model, capsys):
-    """Two hosts with one folder, then the table over both; what is complete is not done again."""
-    truth = ["--detector", "truth", "--truth", world / "truth"]
-    assert batch(inputs(world), tmp_path, model, "--part", "1/2", *truth) == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["batch-1-of-2.json", "east", "west"]
-    assert batch(inputs(world), tmp_path, model, "--part", "2/2", *truth) == 0
-    assert (tmp_path / "north" / "report.html").exists()
-    assert len(json.loads((tmp_path / "batch-2-of-2.json").read_text())["inputs"]) == 1
-    before = {name: (tmp_path / name / "replay.log").stat().st_mtime_ns for name in NAMES}
-    capsys.readouterr()
-    assert batch(inputs(world), tmp_path, model, "--resume", *truth) == 0
-    assert {name: (tmp_path / name / "replay.log").stat().st_mtime_ns for name in NAMES} == before
-    assert json.loads((tmp_path / "batch.json").read_text())["evaluation"]["counts"]["sequences"] == 3
-    assert "3 of 3 inputs" in capsys.readouterr().out
-    record = tmp_path / "north" / "batch.json"
-    record.write_text(json.dumps(json.loads(record.read_text()) | {"status": 3}))
-    assert batch(inputs(world), tmp_path, model, "--resume", "--overwrite", *truth) == 0
-    now = {name: (tmp_path / name / "replay.log").stat().st_mtime_ns for name in NAMES}
-    assert [name for name in NAMES if now[name] != before[name]] == ["north"]
-
-
 @pytest.mark.parametrize(
     ("change", "status", "sentence"),
     [
         (["--jobs", 0], 2, "--jobs must be at least 1, not 0"),
         (["--model", "nowhere"], 4, "model bundle 'nowhere' is not a folder"),
         (["--truth", "nowhere"], 3, "nowhere has no east.json, the annotations of the input east"),
+        (["nix.mp4", "--truth", "nowhere"], 3, "nix.mp4 does not exist"),
+        (["--start", -1], 2, "--start must be 0 or more"),
+        (["--lookahead", 9], 2, "lookahead must lie in 0 to 2"),
+        (["--detector", "nix.onnx"], 4, "detector 'nix.onnx' is not there"),
+        (["--detector", "truth"], 2, "name them with --truth"),
     ],
 )
 def test_bad_arguments_are_one_sentence_before_anything_runs(world, tmp_path, model, capsys, change, status, sentence):
     out = tmp_path / "out"
-    assert batch(inputs(world), out, model, *change) == status
+    sources = [Path("nix.mp4")] if "nix.mp4" in change else inputs(world)
+    assert batch(sources, out, model, *[word for word in change if word != "nix.mp4"]) == status
     error = capsys.readouterr().err
     assert sentence in error
     assert error.count("\n") == 1
@@ -184,8 +147,57 @@ def test_interrupted_all_stop_and_keep_what_they_did(tmp_path, model):
     assert process.returncode == 130, errors
     assert "Traceback" not in errors + printed
     assert "west: not begun" in printed
+    assert printed.count("status 130: stopped, and what was done until then is written") == 4  # as it ends, and at last
+    assert "0 of 3 inputs, 2 more in part" in printed
     assert not (out / "west").exists()
     for name in NAMES[:2]:
         frames = read_sequence(next((out / name / "posetrack").iterdir())).frames
         assert 0 < len(frames) < 900
         assert json.loads((out / name / "batch.json").read_text())["status"] == 130
+
+
+def test_a_part_without_inputs_says_so(world, tmp_path, model, capsys):
+    assert batch(inputs(world), tmp_path / "out", model, "--part", "4/4") == 0
+    assert capsys.readouterr().out == "part 4/4 of 3 inputs has none: nothing to do\n"
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_evaluation_that_fails_costs_no_table(world, tmp_path, model, capsys):
+    """Annotations of another input, or broken ones: inputs and their files are told all the same."""
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    (truth / "east.json").write_text("{}")
+    assert batch(inputs(world)[:1], tmp_path / "out", model) == 0
+    capsys.readouterr()
+    assert batch(inputs(world)[:1], tmp_path / "out", model, "--resume", "--truth", truth) == 3
+    captured = capsys.readouterr()
+    assert "1 of 1 inputs" in captured.out
+    assert "east.json is not a PoseTrack file" in captured.err
+    assert json.loads((tmp_path / "out" / "batch.json").read_text())["evaluation"] is None
+
+
+def test_cores_are_shared_by_what_runs(world, tmp_path, model, monkeypatch):
+    """Eight cores: two inputs to do get four each, however many are named."""
+    given = []
+
+    def run_tasks(tasks, jobs, stop, say):
+        given.append((jobs, [word for task in tasks for word in task.words if word.startswith("--threads")]))
+        return [Outcome(task.name, str(task.source), 3, problem="made up") for task in tasks]
+
+    monkeypatch.setattr(command, "_cores", lambda: 8)
+    monkeypatch.setattr(command, "run_tasks", run_tasks)
+    words = ["batch", *inputs(world), "--out", tmp_path, "--model", model]
+    for more in ([], ["--part", "1/2"], ["--jobs", 8], ["--threads", 3]):
+        assert main([str(word) for word in [*words, *more]]) == 3, "the status that all share"
+    assert given == [
+        (3, ["--threads=2"] * 3),
+        (2, ["--threads=4"] * 2),
+        (3, ["--threads=2"] * 3),
+        (3, ["--threads=3"] * 3),
+    ]
+    monkeypatch.setattr(
+        command, "run_tasks", lambda tasks, *_: [Outcome(t.name, "", i + 2) for i, t in enumerate(tasks)]
+    )
+    assert main(list(map(str, words))) == 3, "2, 3 and 4 have no status in common"
+    monkeypatch.setattr(command, "run_tasks", lambda tasks, *_: [Outcome(t.name, "", 4) for t in tasks])
+    assert main(list(map(str, words))) == 4

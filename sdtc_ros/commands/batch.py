@@ -15,24 +15,37 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from sdtc_ros.commands.replay import add_run_arguments
+from sdtc_ros.commands.replay import add_run_arguments, replay_options
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate import Result
-from sdtc_ros.replay.many import NOT_RUN, NOTHING, Outcome, Task, finished, outcome_line, run_tasks
-from sdtc_ros.replay.outputs import POSETRACK
+from sdtc_ros.replay.many import (
+    LOG,
+    NOT_RUN,
+    NOTHING,
+    STOPPED,
+    Outcome,
+    Task,
+    difference,
+    finished,
+    outcome_line,
+    run_tasks,
+)
+from sdtc_ros.replay.outputs import POSETRACK, results_in
 from sdtc_ros.skeleton import Skeleton
 
+_NOT_IN_RESULTS = ("overwrite", "quiet", "threads", "model")  # the model counts by its hash
 _EPILOG = """\
 All other options are replay's, for every input. --out's folder then holds NAME/ for every input, with what a replay
 writes and its replay.log, and batch.json (batch-I-of-N.json with --part). Several hosts: --part 1/3, 2/3, 3/3 with the
-same INPUTs and a DIR that all reach, then once more without --part and with --resume for the table and the accuracy
-over all. Exit status: 0 all done, 130 stopped, 5 some inputs failed or were damaged, else that of the failure that
-all inputs share, or 3.
+same INPUTs and options and a DIR that all reach, then once more without --part and with --resume for the table and the
+accuracy over all. Exit status: 0 all done, 130 (Ctrl-C) or 143 (SIGTERM) stopped, 5 some inputs failed or were damaged,
+else that of the failure that all inputs share, or 3.
 """
 
 
@@ -45,69 +58,104 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--truth", type=Path, metavar="DIR", help="annotations, NAME.json for every input")
     add("--jobs", type=int, metavar="N", help="processes at a time (default: one a core)")
     add("--part", type=_part, metavar="I/N", help="only every N-th input, from the I-th on (counted from 1)")
-    add("--resume", action="store_true", help="leave inputs alone whose results an earlier run has completed")
+    add("--resume", action="store_true", help="go on with an earlier run: leave alone what it completed, do the rest")
     parser.set_defaults(forwarded=add_run_arguments(parser))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay all and print the table; raises SdtcError, a PartialInputError after everything is written."""
+    """Replay all and print the table; raises SdtcError, after the table where the evaluation fails or inputs did."""
     from sdtc_ros.bundle import default_bundle, load_bundle
+    from sdtc_ros.replay import check
     from sdtc_ros.replay.guard import stop_requests
 
-    # a model that cannot be used is said once, before anything starts
-    skeleton = load_bundle(args.model or default_bundle()).skeleton
-    tasks = _tasks(args)
-    done = {task.name: outcome for task in tasks if args.resume and (outcome := finished(task))}
+    if args.jobs is not None and args.jobs < 1:
+        raise UsageError(f"--jobs must be at least 1, not {args.jobs}")
+    bundle = load_bundle(args.model or default_bundle())
+    tasks = _tasks(args, bundle.bundle_hash)
+    if not tasks:
+        print("part {}/{} of {} inputs has none: nothing to do".format(*args.part, len(args.sources)))
+        return 0
+    done = _done(args, tasks)
+    left = [task for task in tasks if task.name not in done]
+    if left:  # what is wrong with all is said once, before anything starts
+        check(replay_options(args, left[0].source, args.truth))
+    jobs = min(args.jobs or _cores(), max(1, len(left)))
     with stop_requests() as stop:
-        new = run_tasks([task for task in tasks if task.name not in done], _jobs(args), stop, _say)
+        new = run_tasks([_ready(args, task, jobs) for task in left], jobs, stop, _say)
     done |= {outcome.name: outcome for outcome in new}
     outcomes = [done[task.name] for task in tasks]
-    result = _evaluate(args, outcomes, skeleton)
-    _write(args, outcomes, result)
+    _write(args, outcomes, None)
     print(_summary(outcomes))
-    if result:
+    if stop.status:
+        return stop.status
+    if args.truth and any(one.written for one in outcomes):
+        result = _evaluate(args, outcomes, bundle.skeleton)
+        _write(args, outcomes, result)
+        for warning in result.warnings:
+            print(f"sdtc_ros: warning: {warning}", file=sys.stderr)
         print(result.table())
-    return stop.status or _status(outcomes)
+    return _status(outcomes)
 
 
 def _say(line: str) -> None:
     print(line, flush=True)
 
 
-def _tasks(args: argparse.Namespace) -> list[Task]:
-    """One a replay; raises UsageError and InputError for names that cannot be told apart or lack their truth."""
+def _tasks(args: argparse.Namespace, bundle_hash: str) -> list[Task]:
+    """One a replay; raises UsageError and InputError for inputs that are not there, or lack a name or truth."""
     named = [(_name(source), source) for source in args.sources]
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if twice:
         raise UsageError(f"several inputs are called {twice[0]}, and so would be their results; give them in two runs")
     if args.part:
         named = named[args.part[0] - 1 :: args.part[1]]
-    missing = [name for name, _ in named if args.truth and not (args.truth / f"{name}.json").is_file()]
-    if missing:
-        raise InputError(f"{args.truth} has no {missing[0]}.json, the annotations of the input {missing[0]}")
+    for name, source in named:
+        if not source.exists():
+            raise InputError(f"{source} does not exist; nothing was begun")
+        if args.truth and not _truth(args, name).is_file():
+            raise InputError(f"{args.truth} has no {name}.json, the annotations of the input {name}")
     words = _words(args)
+    settings = (f"model={bundle_hash[:16]}", *words, *([f"--truth={args.truth}"] if args.detector == "truth" else []))
     return [
-        Task(name, source, args.out / name, (*words, *(("--truth", str(_truth(args, name))) if args.truth else ())))
-        for name, source in named
+        Task(name, source, args.out / name, words, (f"INPUT={source.resolve()}", *settings)) for name, source in named
     ]
 
 
 def _words(args: argparse.Namespace) -> tuple[str, ...]:
-    """Replay's options as they were given, for a command line of its own."""
-    if not args.threads:
-        args.threads = max(1, _cores() // _jobs(args))  # else every process would take all cores
+    """Replay's options that results depend on, as they were given, for a command line of its own."""
     words = []
     for action in args.forwarded:
         value = getattr(args, action.dest)
-        if value != action.default:
-            words.append(action.option_strings[-1] + ("" if action.nargs == 0 else f"={value}"))
+        if value != action.default and action.dest not in _NOT_IN_RESULTS:
+            words.append(action.option_strings[0] + ("" if action.nargs == 0 else f"={value}"))
     return tuple(words)
 
 
-def _jobs(args: argparse.Namespace) -> int:
-    if args.jobs is not None and args.jobs < 1:
-        raise UsageError(f"--jobs must be at least 1, not {args.jobs}")
-    return args.jobs or min(_cores(), len(args.sources))
+def _done(args: argparse.Namespace, tasks: Sequence[Task]) -> dict[str, Outcome]:
+    """What --resume need not do again; raises UsageError where results would be lost that nobody gave up."""
+    done = {}
+    for task in tasks:
+        outcome = finished(task) if args.resume else None
+        change = difference(task, outcome) if outcome else ""
+        if outcome and not change:
+            done[task.name] = outcome
+        elif change and not args.overwrite:
+            raise UsageError(f"{task.out} holds results that were {change}; add --overwrite or name another folder")
+        elif change:
+            _say(f"{task.name}: done again, its results were {change}")
+        elif results_in(task.out) and not args.overwrite and not (args.resume and (task.out / LOG).exists()):
+            raise UsageError(f"{task.out} holds results; name another folder, or add --resume or --overwrite")
+    return done
+
+
+def _ready(args: argparse.Namespace, task: Task, jobs: int) -> Task:
+    """The task with what its results do not depend on; what may not be replaced is found out by now."""
+    words = [f"--threads={args.threads or max(1, _cores() // jobs)}"]  # else every process would take all cores
+    words += ["--overwrite"] if args.overwrite or args.resume else []
+    words += ["--quiet"] if args.quiet else []
+    words += [f"--model={args.model}"] if args.model else []
+    words += [f"--truth={_truth(args, task.name)}"] if args.truth else []
+    return replace(task, words=(*task.words, *words))
 
 
 def _cores() -> int:
@@ -130,16 +178,14 @@ def _part(text: str) -> tuple[int, int]:
     return int(which), int(of)
 
 
-def _evaluate(args: argparse.Namespace, outcomes: Sequence[Outcome], skeleton: Skeleton) -> Result | None:
-    """All sequences together: the frames that were replayed, of the inputs that were measured."""
+def _evaluate(args: argparse.Namespace, outcomes: Sequence[Outcome], skeleton: Skeleton) -> Result:
+    """All sequences together: the frames that were replayed, of the inputs that have results."""
     from sdtc_ros.truth import measure_together
 
-    measured = [one.name for one in outcomes if one.written and one.ap is not None]
-    if not measured:
-        return None
-    # a replay with annotations names its file after them
-    files = [(_truth(args, name), args.out / name / POSETRACK / f"{name}.json") for name in measured]
-    return measure_together(files, skeleton)
+    names = [one.name for one in outcomes if one.written]
+    return measure_together(
+        [(_truth(args, name), args.out / name / POSETRACK / f"{name}.json") for name in names], skeleton
+    )
 
 
 def _write(args: argparse.Namespace, outcomes: Sequence[Outcome], result: Result | None) -> None:
@@ -154,7 +200,9 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     lines = [outcome_line(one) for one in sorted(outcomes, key=lambda one: one.status != NOTHING)]
     written = sum(one.written for one in outcomes)
     frames, seconds = (sum(getattr(one, key) for one in outcomes) for key in ("frames", "seconds"))
-    return "\n".join(["", *lines, f"{written} of {len(outcomes)} inputs, {frames} frames; {seconds:.0f} s of replays"])
+    stopped = sum(one.status in STOPPED for one in outcomes)
+    whole = f"{written} of {len(outcomes)} inputs" + (f", {stopped} more in part" if stopped else "")
+    return "\n".join(["", *lines, f"{whole}; {frames} frames, {seconds:.0f} s of replays"])
 
 
 def _status(outcomes: Sequence[Outcome]) -> int:

@@ -27,10 +27,11 @@ from time import monotonic, sleep
 import sdtc_ros
 from sdtc_ros.errors import InputError
 from sdtc_ros.replay.guard import StopRequest
-from sdtc_ros.replay.outputs import EVALUATION
+from sdtc_ros.replay.outputs import EVALUATION, POSETRACK
 
 LOG, RECORD = "replay.log", "batch.json"
 NOTHING, NOT_RUN = 0, -1  # statuses: all went well; not begun
+STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _POLL = 0.05  # seconds between looks at the processes
 _TOLD_EVERY = 10.0  # seconds between lines on what is running
 _GRACE = 30.0  # seconds that a stopped replay has to write what it did
@@ -40,12 +41,16 @@ _ERROR = re.compile(r"^sdtc_ros: error: (.*)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Task:
-    """One input: `name` is its results' folder's too; words: the options of its replay."""
+    """One input: `name` is its results' folder's too; words: the options of its replay.
+
+    made: what its results depend on, in words: the input, the model's hash, the settings.
+    """
 
     name: str
     source: Path
     out: Path
     words: tuple[str, ...]
+    made: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ class Outcome:
     ap: float | None = None
     mota: float | None = None
     problem: str = ""
+    made: tuple[str, ...] = ()
 
     @property
     def written(self) -> bool:
@@ -103,12 +109,22 @@ def run_tasks(tasks: Sequence[Task], jobs: int, stop: StopRequest, say: Callable
 
 
 def finished(task: Task) -> Outcome | None:
-    """The outcome that an earlier run noted for a task whose results are whole, or None."""
+    """The outcome that an earlier run noted in the task's folder, if its results are whole and still there, or None."""
     try:
-        outcome = Outcome(**json.loads((task.out / RECORD).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        noted = json.loads((task.out / RECORD).read_text(encoding="utf-8"))
+        outcome = Outcome(**noted | {"made": tuple(noted.get("made", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
-    return outcome if outcome.written else None
+    return outcome if outcome.written and (task.out / POSETRACK / f"{task.name}.json").is_file() else None
+
+
+def difference(task: Task, outcome: Outcome) -> str:
+    """What the outcome's results were made with that the task's would not be, and the other way round, or ''."""
+    if outcome.made == task.made:
+        return ""
+    before = " ".join(word for word in outcome.made if word not in task.made)
+    now = " ".join(word for word in task.made if word not in outcome.made)
+    return f"made {f'with {before}' if before else 'otherwise'}, and not {f'with {now}' if now else 'without it'}"
 
 
 def outcome_line(outcome: Outcome) -> str:
@@ -120,6 +136,11 @@ def outcome_line(outcome: Outcome) -> str:
     return text if outcome.status == NOTHING else f"{text}; status {outcome.status}: {outcome.problem}"
 
 
+def command(task: Task) -> list[str]:
+    """The command line of a task's replay."""
+    return [sys.executable, "-m", "sdtc_ros", "replay", str(task.source), "--out", str(task.out), *task.words]
+
+
 def _start(task: Task) -> _Running:
     try:
         task.out.mkdir(parents=True, exist_ok=True)
@@ -127,12 +148,11 @@ def _start(task: Task) -> _Running:
         log = (task.out / LOG).open("wb")
     except OSError as error:
         raise InputError(f"results cannot be written to {task.out}: {error.strerror}") from error
-    words = [sys.executable, "-m", "sdtc_ros", "replay", str(task.source), "--out", str(task.out), *task.words]
     package = str(Path(sdtc_ros.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     with log:  # a session of its own: Ctrl-C reaches it once, from us, and not from the terminal as well
         process = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            command(task), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
         )  # fmt: skip
     return _Running(task, process, monotonic())
@@ -146,10 +166,12 @@ def _ended(one: _Running) -> Outcome:
     accuracy = task.out / EVALUATION
     figures = json.loads(accuracy.read_text(encoding="utf-8")) if status in (0, 5) and accuracy.exists() else {}
     why = errors[-1] if errors else f"ended by signal {-status}" if status < 0 else f"see {task.out / LOG}"
+    why = "stopped, and what was done until then is written" if status in STOPPED else why
     frames, poses = map(int, counts[-1]) if counts else (0, 0)
     outcome = Outcome(
         task.name, str(task.source), 128 - status if status < 0 else status, monotonic() - one.begun, frames, poses,
         figures.get("ap", {}).get("total"), (figures.get("mota") or {}).get("total"), why if status else "",
+        task.made,
     )  # fmt: skip
     (task.out / RECORD).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
     return outcome
