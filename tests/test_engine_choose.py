@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from sdtc_ros.bundle import Bundle, save_manifest
 from sdtc_ros.engine import choose, onnx_device
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.choose import EngineConfig, open_engine
-from sdtc_ros.engine.drift import measure_drift
+from sdtc_ros.engine.drift import GATE, Drift, measure_drift
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.errors import BundleError, UsageError
 
@@ -98,6 +100,72 @@ def test_a_precision_that_holds_is_used_and_judged_once(
         opened(with_precision(tmp_path / "other", "int8", 2e-4), "cpu", "int8")
 
 
+@pytest.mark.parametrize(
+    "other",
+    ["bundle", "provider", "precision", "sdtc_ros", "gate", "engine", "device", "package", "library", "nothing"],
+)
+def test_a_verdict_is_about_all_that_answers_depend_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """With anything else in its place it is not used, and neither is that news: another engine is judged anew."""
+    judged: list[Any] = []
+    said: list[str] = []
+    installed = {"onnxruntime-gpu": "1.22.0", "nvidia-cudnn-cu12": "9.1.0", "tensorrt-cu12": "10.3.0", "numpy": "2.0.0"}
+    libraries = {"libnvinfer.so.10.3.0": "7", "libcudnn.so.9": "1"}
+
+    def judge(engine: Any, *_: Any, **__: Any) -> Drift:
+        judged.append(engine)
+        return Drift(10, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
+
+    def distributions() -> list[Any]:
+        return [SimpleNamespace(metadata={"Name": name}, version=version) for name, version in installed.items()]
+
+    monkeypatch.setattr(choose, "measure_drift", judge)
+    monkeypatch.setattr(choose.metadata, "distributions", distributions)
+    monkeypatch.setattr(choose, "loaded_libraries", lambda names: dict(libraries) if "libnvinfer" in names else {})
+    Device(monkeypatch, {})
+    bundle = with_precision(tmp_path / "b", "fp16", 0.0)
+    provider, precision = "tensorrt", "fp32"
+
+    def opened() -> None:
+        config = EngineConfig(provider, precision)
+        open_engine(bundle, config, report=said.append, cache=Cache(tmp_path / "cache", said.append))
+
+    opened()
+    installed["numpy"] = "2.1.0"
+    if other == "bundle":
+        bundle = make_bundle(tmp_path / "other", delta=1)
+    elif other == "provider":
+        provider = "cuda"
+        monkeypatch.setattr(choose, "loaded_libraries", lambda _: dict(libraries))
+    elif other == "precision":
+        precision = "fp16"
+        monkeypatch.setattr(Bundle, "hash_of", lambda *_: bundle.bundle_hash)
+    elif other == "sdtc_ros":
+        monkeypatch.setattr(choose.sdtc_ros, "__version__", "0.2.0")
+    elif other == "gate":
+        monkeypatch.setattr(choose, "GATE", choose.GATE + 1)
+    elif other == "engine":
+        monkeypatch.setattr(OnnxEngine, "identity", "built anew", raising=False)
+    elif other == "device":
+        monkeypatch.setattr(choose, "gpus", lambda: ["another GPU"])
+    elif other == "package":
+        installed["nvidia-cudnn-cu12"] = "9.2.0"
+    elif other == "library":
+        libraries["libnvinfer.so.10.3.0"] = "8"
+    opened()
+    opened()
+    assert len(judged) == (1 if other == "nothing" else 2) and not said
+
+
+def test_what_a_verdict_is_made_of() -> None:
+    """Another field needs another GATE, or verdicts that were kept cannot be read."""
+    assert GATE == 2
+    assert [field.name for field in dataclasses.fields(Drift)] == [
+        "joints", "p50", "p99", "max", "over_pixel", "score", "undecided", "spread"
+    ]  # fmt: skip
+
+
 def test_a_precision_that_drifts_is_refused_and_the_safer_one_runs(tmp_path: Path, opened: Any) -> None:
     engine, said = opened(with_precision(tmp_path / "b", "int8", 0.05), "cpu", "int8")
     assert scale_of(engine) == pytest.approx(1.0)
@@ -132,7 +200,7 @@ class Device:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: dict[str, Exception]) -> None:
         self.opened: list[str] = []
 
-        def open_device(bundle: Bundle, provider: str, precision: str, cache: Cache) -> OnnxEngine:
+        def open_device(bundle: Bundle, provider: str, precision: str, cache: Cache, max_batch: int) -> OnnxEngine:
             self.opened.append(precision)
             if precision in failing:
                 raise failing[precision]

@@ -85,7 +85,11 @@ def _open(network: str, bundle: Bundle, row: str, args: argparse.Namespace) -> E
         torch.manual_seed(0)
         return TorchEngine(SDTC(network_config(network)), args.device, precision, compiled=backend == COMPILED)
     bundle = with_precision(bundle, precision)
-    return open_ungated(bundle, EngineConfig(backend, precision, args.threads), report=_say, cache=Cache(report=_say))
+    config, most = EngineConfig(backend, precision, args.threads), max(args.batches)
+    engine = open_ungated(bundle, config, report=_say, cache=Cache(report=_say), max_batch=most)
+    if isinstance(engine, CuttingEngine) and engine.max_batch < most:
+        _say(f"{network}, {row}: more than {engine.max_batch} people run in chunks, so much do their windows take")
+    return engine
 
 
 def _say(text: str) -> None:

@@ -20,14 +20,14 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 FORMAT = 1
 Report = Callable[[str], None]  # takes one line for the user
-_LEFT = re.compile(r"-[0-9a-f]{20}\.(bin|\d+\.part|lock)$")  # our files that no sidecar names
+_LEFT = re.compile(r"(.+-[0-9a-f]{20})\.(bin|\d+\.part|lock)$")  # our files that no sidecar names
 _log = logging.getLogger(__name__)
 
 
@@ -73,16 +73,20 @@ class Cache:
         self._report = report
         self._said: set[str] = set()
 
-    def obtain(self, key: Key, build: Callable[[], bytes]) -> bytes:
-        """The entry's content, built where none fits; of several processes that want it one builds, the others wait."""
+    def obtain(self, key: Key, build: Callable[[], bytes], *, tell: bool = True) -> bytes:
+        """The entry's content, built where none fits; of several processes that want it one builds, the others wait.
+
+        tell: say why what is kept does not fit; not for what is made in seconds, where that would be no news.
+        """
         content = self.read(key)
         if content is None:
-            self._tell_of_others(key)
+            if tell:
+                self._tell_of_others(key)
             with self.alone(key):
                 content = self.read(key)  # somebody may have built it meanwhile
                 if content is None:
                     content = build()
-                    self.write(key, content)
+                    self._write(key, content)
         return content
 
     def read(self, key: Key) -> bytes | None:
@@ -103,6 +107,10 @@ class Cache:
 
     def write(self, key: Key, content: bytes) -> None:
         """Keep the content; where that fails it is said once, and nothing is left behind."""
+        with self.alone(key):
+            self._write(key, content)
+
+    def _write(self, key: Key, content: bytes) -> None:
         sidecar = {
             "format": FORMAT, "what": key.what, "words": dict(key.words), "sha256": hashlib.sha256(content).hexdigest(),
         }  # fmt: skip
@@ -148,9 +156,8 @@ class Cache:
         for entry in entries:
             self._remove(entry.stem)
         for left in self.folder.glob("*"):  # of processes that were killed while they wrote
-            if _LEFT.search(left.name):
-                with suppress(OSError):
-                    left.unlink()
+            if ours := _LEFT.match(left.name):
+                _remove_idle(left, self.folder / f"{ours[1]}.lock")
         kept = {entry.stem for entry in self.entries()}
         return [entry for entry in entries if entry.stem not in kept]
 
@@ -163,15 +170,28 @@ class Cache:
     @contextmanager
     def alone(self, key: Key) -> Iterator[None]:
         """Alone, among all processes, with this key; others wait and say so. Where there can be no lock, without."""
-        import fcntl
-
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            stream = (self.folder / f"{key.stem}.lock").open("w")
-        except OSError:
+        path = self.folder / f"{key.stem}.lock"
+        stream = self._locked(key, path)
+        if stream is None:
             yield  # nothing can be kept here, so there is nobody to wait for
             return
         with stream:  # closing it ends the lock; so does the end of the process, however it comes
+            try:
+                yield
+            finally:
+                with suppress(OSError):
+                    path.unlink()  # while it is ours: who waits for it sees that it is gone, and makes another
+
+    def _locked(self, key: Key, path: Path) -> IO[str] | None:
+        """The lock file, locked and still in its place; None where there can be none."""
+        import fcntl
+
+        while True:
+            try:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                stream = path.open("w")
+            except OSError:
+                return None
             try:
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -179,7 +199,11 @@ class Cache:
                 fcntl.flock(stream, fcntl.LOCK_EX)
             except OSError as error:
                 _log.debug("no lock in '%s': %s", self.folder, error)  # some network file systems have none
-            yield
+                return stream
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(stream.fileno()), path.stat()):
+                    return stream
+            stream.close()
 
     def _tell_of_others(self, key: Key) -> None:
         """Say why what is kept does not fit, where something of that name is kept."""
@@ -221,6 +245,22 @@ def _sidecar(path: Path) -> dict[str, Any] | None:
         return None
     ours = isinstance(told, dict) and told.get("format") == FORMAT
     return told if ours and isinstance(told.get("words"), dict) and isinstance(told.get("what"), str) else None
+
+
+def _remove_idle(path: Path, lock: Path) -> None:
+    """Remove a file, unless a process holds the lock of its entry."""
+    import fcntl
+
+    with suppress(OSError), ExitStack() as held:
+        if lock.exists():
+            stream = held.enter_context(lock.open("rb"))
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                _log.debug("no lock in '%s': %s", lock.parent, error)
+        path.unlink()
 
 
 def _write_whole(path: Path, content: bytes) -> None:

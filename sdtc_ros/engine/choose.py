@@ -18,18 +18,23 @@ import logging
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 
+import sdtc_ros
 from sdtc_ros.bundle import Bundle
 from sdtc_ros.engine import Engine
 from sdtc_ros.engine.cache import Cache, Key, Report
-from sdtc_ros.engine.drift import Drift, measure_drift
+from sdtc_ros.engine.drift import GATE, Drift, measure_drift
 from sdtc_ros.engine.gpu import gpus
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.errors import BundleError, SdtcError, UsageError
-from sdtc_ros.machine import cpu_model
+from sdtc_ros.machine import cpu_hash, cpu_model, loaded_libraries
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "tensorrt-direct")
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "tensorrt")  # the packages that answers may depend on
+MAX_BATCH = 64  # people at once; more run in chunks
+# what an engine's answers may depend on: packages by how their names begin, libraries (a robot's come with its system)
+PACKAGES = {"cpu": ("onnxruntime",), "gpu": ("onnxruntime", "tensorrt", "nvidia-")}
+LIBRARIES = ("libcudart", "libcublas", "libcublasLt", "libcudnn")
+TENSORRT = ("libnvinfer",)
 _log = logging.getLogger("sdtc_ros")
 
 
@@ -108,42 +113,47 @@ def _precisions(bundle: Bundle, config: EngineConfig) -> list[str]:
     return list(dict.fromkeys((config.precision, "fp32")))
 
 
-def open_ungated(bundle: Bundle, config: EngineConfig, *, report: Report, cache: Cache) -> Engine:
+def open_ungated(
+    bundle: Bundle, config: EngineConfig, *, report: Report, cache: Cache, max_batch: int = MAX_BATCH
+) -> Engine:
     """The engine of exactly that provider and precision (not auto), warm but not compared with the reference.
 
-    For measuring it; raises as `open_engine`.
+    For measuring it; max_batch: larger batches run in chunks. Raises as `open_engine`.
     """
     precision = config.precision
     if config.provider == "cpu":
-        return OnnxEngine(bundle, precision=precision, threads=config.threads)
+        return OnnxEngine(bundle, precision=precision, threads=config.threads, max_batch=max_batch)
     if config.provider == "tensorrt-direct":
         from sdtc_ros.engine.tensorrt_device import open_tensorrt
 
-        return open_tensorrt(bundle, precision, report, cache)
+        return open_tensorrt(bundle, precision, report, cache, max_batch)
     from sdtc_ros.engine.onnx_device import open_onnx_device
 
-    return open_onnx_device(bundle, config.provider, precision, cache)
+    return open_onnx_device(bundle, config.provider, precision, cache, max_batch)
 
 
 def _drift(bundle: Bundle, engine: Engine, config: EngineConfig, precision: str, cache: Cache) -> Drift:
-    """How far the engine's keypoints lie from the reference's; measured once for a bundle, runtime and device."""
+    """How far the engine's keypoints lie from the reference's; measured once for what `_words` says."""
     if config.provider == "cpu" and precision == "fp32":
         return Drift.none()
-    words = {"bundle": bundle.hash_of(precision), "provider": config.provider, "precision": precision}
-    key = Key("drift", words | _surroundings(config.provider))
+    key = Key("drift", _words(bundle, engine, config.provider, precision))
 
     def measured() -> bytes:
         return json.dumps(asdict(measure_drift(engine, bundle, threads=config.threads))).encode()
 
-    return Drift(**json.loads(cache.obtain(key, measured)))
+    return Drift(**json.loads(cache.obtain(key, measured, tell=False)))
 
 
-def _surroundings(provider: str) -> dict[str, str]:
-    """What beside the bundle the answers may depend on: the device and the runtimes that are installed."""
-    versions = {}
-    for package in RUNTIMES:
-        try:
-            versions[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return {"device": cpu_model() if provider == "cpu" else str(gpus()[0]), **versions}
+def _words(bundle: Bundle, engine: Engine, provider: str, precision: str) -> dict[str, str]:
+    """Everything that a verdict is about: bundle, gate, engine, device, and the runtime with what it stands on."""
+    on_cpu = provider == "cpu"
+    begin = PACKAGES["cpu" if on_cpu else "gpu"]
+    packages = {(one.metadata["Name"] or "").lower(): one.version for one in metadata.distributions()}
+    libraries = () if on_cpu else LIBRARIES if provider == "cuda" else LIBRARIES + TENSORRT
+    return {
+        "bundle": bundle.hash_of(precision), "provider": provider, "precision": precision,
+        "sdtc_ros": sdtc_ros.__version__, "gate": str(GATE), "engine": getattr(engine, "identity", ""),
+        "device": f"{cpu_model()} ({cpu_hash()})" if on_cpu else str(gpus()[0]),
+        **{name: packages[name] for name in sorted(packages) if name.startswith(begin)},
+        **(loaded_libraries(libraries) if libraries else {}),
+    }  # fmt: skip

@@ -153,6 +153,7 @@ class DeviceEngine:
         self._runtime = runtime
         self.max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         self.providers, self.precision = list(runtime.providers), precision
+        self.identity = str(getattr(runtime, "identity", ""))  # of what a runtime has built, where it tells
         self._tokens = list(bundle.tokens)
         dtypes = {name: runtime.dtype(ENCODER, name) for name in self._tokens}
         self._pool = TokenPool(runtime, bundle.tokens, dtypes)
