@@ -6,19 +6,23 @@
 # governing permissions and limitations under the License.
 """Cost against people, cameras, span and model size, and what machines carry: `python benchmarks/scale.py`.
 
-- measured: processor time of a step (a frame of every camera, all people in one batch) on one thread, the shares of
-  encoder, temporal graph and host apart; a linear model is fitted to it (`--plot` draws both);
+- measured: processor time of a step (a frame of every camera, all people in one batch, tracking included) on one
+  thread, encoder and temporal graph apart, and of the host with an engine that does nothing; a linear model is fitted
+  to it (`--plot` draws both);
 - from the fit: how many people one core of this machine carries at 30 frames a second;
-- by arithmetic, from published peaks: what one H200 and the Orins would carry. Nothing of that is measured;
-- a simulated node under load (`--load-plot`), checked against the measured one of docs/live.md.
+- by arithmetic, from published peaks: what one H200 and the Orins would carry. Nothing of that is measured, and
+  `--quick`, which measures too little for it, leaves it out;
+- a simulated node under load (`--load-plot`), checked against the measured one of docs/live.md;
+- what images and poses weigh on a network.
 
-`ratio` of the JSON file is fitted by measured cost, the median over all loads; `error` and `worst` say how far off the
-model is. Needs the extra [export]: the networks have random weights.
+`ratio` of the JSON file is foretold by measured cost of the load that is farthest off when every load in turn is left
+out of the fit; `error` is the median distance. Needs the extra [export]: the networks have random weights.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -33,26 +37,20 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/scale.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measure import Recorder  # noqa: E402
-from benchmarks.models import TINY  # noqa: E402
+from benchmarks.measure import Recorder, carry_out  # noqa: E402
+from benchmarks.models import TINY, random_bundle  # noqa: E402
 from benchmarks.node import clip as node_clip  # noqa: E402
 from benchmarks.plots import check_plot  # noqa: E402
 from benchmarks.report import surroundings, table, write_json  # noqa: E402
 from benchmarks.scaling.figures import plot_costs, plot_load  # noqa: E402
 from benchmarks.scaling.fit import Costs, fit  # noqa: E402
+from benchmarks.scaling.host import HostSample, Nothing, host_loads, measure_host  # noqa: E402
+from benchmarks.scaling.links import measure_links, report_links  # noqa: E402
 from benchmarks.scaling.load import Outcome, Setting, simulate  # noqa: E402
-from benchmarks.scaling.machines import people_on_cpu, rows_on_gpu  # noqa: E402
-from benchmarks.scaling.samples import (  # noqa: E402
-    ENCODE,
-    ESTIMATE,
-    HOST,
-    Sample,
-    encodes_a_person,
-    grid,
-    measure_loads,
-)
+from benchmarks.scaling.machines import ENCODES, people_on_cpu, rows_on_gpu  # noqa: E402
+from benchmarks.scaling.samples import ENCODE, ESTIMATE, Sample, grid, measure_loads  # noqa: E402
 from sdtc_ros.bundle import default_bundle, load_bundle  # noqa: E402
-from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
 from sdtc_ros.poses import Boxes, Frame  # noqa: E402
 
@@ -62,16 +60,16 @@ SOAK = {"people": 2, "answered": 0.9469, "p50": 0.118, "p99": 0.171, "sticky": 0
 
 
 def report_samples(samples: Sequence[Sample], costs: Costs) -> str:
-    """Every load, measured and fitted."""
-    header = ["network, delta", "cameras x people", "encodes a person", "encode, ms", "estimate, ms", "host, ms",
-              "whole, ms", "fitted, ms", "off"]  # fmt: skip
+    """Every load, measured and foretold by a fit without it."""
+    header = ["network, delta", "cameras x people", "encodes a person", "encode, ms", "estimate, ms", "whole, ms",
+              "foretold, ms", "off"]  # fmt: skip
     cells = []
-    for s in samples:
-        parts = [f"{1e3 * s.seconds[part]:.2f}" for part in (ENCODE, ESTIMATE, HOST)]
+    for s, ratio in zip(samples, costs.ratios, strict=True):
+        parts = [f"{1e3 * s.seconds[part]:.2f}" for part in (ENCODE, ESTIMATE)]
+        told = ["-", "-"] if math.isnan(ratio) else [f"{1e3 * ratio * s.whole:.1f}", f"{100 * (ratio - 1):+.0f} %"]
         cells.append([
             f"{s.load.network}, {s.load.delta}", f"{s.load.cameras} x {s.load.people}",
-            f"{s.encodes / s.windows:.2f}", *parts, f"{1e3 * s.whole:.1f}", f"{1e3 * costs.of(s):.1f}",
-            f"{100 * (costs.of(s) / s.whole - 1):+.0f} %",
+            f"{s.encodes / s.windows:.2f}", *parts, f"{1e3 * s.whole:.1f}", *told,
         ])  # fmt: skip
     return table(header, cells)
 
@@ -89,7 +87,10 @@ def report_costs(costs: Costs, samples: Sequence[Sample]) -> str:
         call = 1e3 * costs.calls[network, part]
         what = f"{network}, {part} ({macs[network][part] / 1e9:.2f} GMAC)"
         rows.append([what, f"{rate / 1e9:.1f} GMAC a second, {call:.2f} ms a call"])
-    error = f"off by {100 * costs.error:.1f} % in the median, {100 * costs.worst:.0f} % at worst"
+    error = (
+        f"The host's fit is off by {100 * costs.host_error:.0f} % in the median. Loads left out of the fit are "
+        f"foretold to {100 * costs.error:.1f} % in the median, {100 * (costs.worst - 1):+.0f} % at worst."
+    )
     return table(["fitted", "value"], rows) + "\n\n" + error
 
 
@@ -139,7 +140,7 @@ def check_soak(costs: Costs, sample: Sample) -> tuple[str, dict[str, Any]]:
 def _soak_encodes(people: int) -> float:
     """Encodes a person and frame of the soak's own clip, by the boxes alone: no network runs."""
     bundle = load_bundle(default_bundle())
-    recorder = Recorder(_Nothing(len(bundle.skeleton)))
+    recorder = Recorder(Nothing(len(bundle.skeleton)))
     pipeline = Pipeline(bundle, recorder, PipelineConfig(sticky=SOAK["sticky"]))
     with tempfile.TemporaryDirectory(prefix="sdtc_ros-scale-") as folder:
         node_clip.render(Path(folder) / "clip", (640, 480), people, 30.0)
@@ -151,22 +152,6 @@ def _soak_encodes(people: int) -> float:
     return recorder.encoded / (people * 240)
 
 
-class _Nothing:
-    """An engine that finds everybody at the crop's corner."""
-
-    def __init__(self, joints: int) -> None:
-        self._joints = joints
-
-    def encode(self, crops: np.ndarray) -> list[Any]:
-        """Something a crop."""
-        return [None] * len(crops)
-
-    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
-        """Zeros."""
-        zeros = np.zeros((len(windows), self._joints, 3), np.float32)
-        return zeros, zeros
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables; with --json, --plot and --load-plot also write figures and curves."""
     parser = argparse.ArgumentParser(prog="python benchmarks/scale.py", description="Cost against load, and capacity.")
@@ -175,60 +160,74 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the costs and their fit (PNG)")
     parser.add_argument("--load-plot", type=Path, metavar="FILE", help="draw the simulated node (PNG)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
-    args = parser.parse_args(arguments)
-    try:
-        return _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(parser, arguments, _work)
 
 
-def _run(args: argparse.Namespace) -> int:
+def _work(args: argparse.Namespace) -> None:
     for path in (args.plot, args.load_plot):
         check_plot(path)
     if args.frames < 1:
         raise UsageError(f"--frames must be at least 1, not {args.frames}")
     args.threads, args.clock, args.model_name = 1, "cpu", "random weights"
     print(surroundings(args) + "\n", flush=True)
-    samples: list[Sample] = []
-    for (network, delta), loads in grid(args.quick).items():
-        samples += measure_loads(network, delta, loads, args.frames)
-    costs, encodes = fit(samples), encodes_a_person(samples)
+    samples, hosts = _measured(args.quick, args.frames)
+    costs = fit(samples, hosts)
     small = next(s for s in samples if s.load.network == TINY and s.load.delta == 2)
-    outcomes = simulated(costs, small, encodes)
+    outcomes = simulated(costs, small, ENCODES)
     check, checked = check_soak(costs, small)
-    macs = {s.load.network: s.macs for s in samples if s.load.delta == 2}
-    gpu = rows_on_gpu(costs, macs, CAMERAS, encodes)
-    columns = [
-        "machine (arithmetic, not measured)",
-        "network",
-        "peak, TFLOPS",
-        *(f"{n} camera{'s' * (n > 1)}" for n in CAMERAS),
+    links = measure_links(load_bundle(default_bundle()).skeleton)
+    condition = f"At {ENCODES:.2f} encodes a person-frame, people at 30 frames a second on one core:"
+    parts = [
+        report_samples(samples, costs),
+        report_costs(costs, samples),
+        condition,
+        report_cpu(costs, samples, ENCODES),
     ]
-    condition = f"at {encodes:.2f} encodes a person-frame, people at 30 frames a second on one core:"
-    print("\n\n".join([
-        report_samples(samples, costs), report_costs(costs, samples), condition, report_cpu(costs, samples, encodes),
-        table(columns, gpu), check,
-    ]))  # fmt: skip
+    gpu = [] if args.quick else _gpu(costs, samples)
+    if gpu:
+        parts.append(report_gpu(gpu))
+    print("\n\n".join([*parts, check, report_links(links)]))
     if args.plot:
         plot_costs(samples, costs, args.plot)
     if args.load_plot:
         plot_load(outcomes, args.load_plot)
     if args.json:
-        write_json(args.json, _content(samples, costs, encodes, outcomes) | {"gpu": gpu, "soak": checked})
-    return 0
+        more = {"gpu": gpu, "soak": checked, "links": [asdict(link) for link in links]}
+        write_json(args.json, _content(samples, hosts, costs, outcomes) | more)
+
+
+def _measured(quick: bool, frames: int) -> tuple[list[Sample], list[HostSample]]:
+    """All loads; the host's with the crop of every size that the networks have."""
+    samples: list[Sample] = []
+    wanted = grid(quick)
+    for (network, delta), loads in wanted.items():
+        samples += measure_loads(network, delta, loads, frames)
+    hosts: list[HostSample] = []
+    for network in {s.crop_pixels: s.load.network for s in reversed(samples)}.values():
+        hosts += measure_host(random_bundle(network), host_loads(quick), 3 * frames)
+    return samples, hosts
+
+
+def _gpu(costs: Costs, samples: Sequence[Sample]) -> list[list[str]]:
+    return rows_on_gpu(costs, {s.load.network: s.macs for s in samples if s.load.delta == 2}, CAMERAS, ENCODES)
+
+
+def report_gpu(rows: Sequence[Sequence[str]]) -> str:
+    """What other machines would carry."""
+    cameras = (f"{count} camera{'s' * (count > 1)}" for count in CAMERAS)
+    return table(["machine (arithmetic, not measured)", "network", "peak, TFLOPS", *cameras], rows)
 
 
 def _content(
-    samples: Sequence[Sample], costs: Costs, encodes: float, outcomes: dict[tuple[int, int], Outcome]
+    samples: Sequence[Sample], hosts: Sequence[HostSample], costs: Costs, outcomes: dict[tuple[int, int], Outcome]
 ) -> dict[str, Any]:
-    ratios = [costs.of(sample) / sample.whole for sample in samples]
     return {
-        "ratio": float(np.median(ratios)), "error": costs.error, "worst": costs.worst, "encodes": encodes,
+        "ratio": costs.worst, "error": costs.error, "ratios": costs.ratios, "encodes": ENCODES,
         "host_seconds": {name: getattr(costs, name) for name in ("batch", "camera", "person", "pixel")},
+        "host_error": costs.host_error,
         "rates": {f"{network} {part}": rate for (network, part), rate in costs.rates.items()},
         "calls": {f"{network} {part}": call for (network, part), call in costs.calls.items()},
-        "samples": [asdict(sample) for sample in samples],
+        "samples": [asdict(sample) for sample in samples], "hosts": [asdict(host) for host in hosts],
         "load": [{"cameras": c, "people": p, **asdict(found)} for (c, p), found in outcomes.items()],
     }  # fmt: skip
 

@@ -21,9 +21,10 @@ MARKS = {0: "v", 1: "s", 2: "o", 3: "^"}  # by span
 
 
 def plot_costs(samples: Sequence[Sample], costs: Costs, path: Path) -> None:
-    """What a step costs against its people, with the fit, and the fit's error, as a PNG."""
+    """What a step costs against its people, with the fit, and how far loads left out of it are off, as a PNG."""
     figure = new_figure(11, 4.4)
     left, right = figure.subplots(1, 2)
+    foretold = {s.load: ratio for s, ratio in zip(samples, costs.ratios, strict=True)}
     for network, colour in COLOURS.items():
         own = [s for s in samples if s.load.network == network]
         if not own:
@@ -35,7 +36,7 @@ def plot_costs(samples: Sequence[Sample], costs: Costs, path: Path) -> None:
         for s in own:
             mark = {"color": colour, "marker": MARKS[s.load.delta], "markersize": 4 + s.load.cameras, "alpha": 0.7}
             left.plot([s.windows], [1e3 * s.whole], **mark)
-            right.plot([1e3 * s.whole], [100 * (costs.of(s) / s.whole - 1)], **mark)
+            right.plot([1e3 * s.whole], [100 * (foretold[s.load] - 1)], **mark)
     for delta, marker in MARKS.items():
         left.plot([], [], marker, color="0.4", label=f"delta {delta}")
     left.axhline(1e3 / 30, color="0.7", linewidth=0.8)
@@ -43,7 +44,7 @@ def plot_costs(samples: Sequence[Sample], costs: Costs, path: Path) -> None:
              ylabel="a step, ms of processor time")  # fmt: skip
     left.legend(fontsize=8)
     right.axhline(0, color="0.7", linewidth=0.8)
-    right.set(xscale="log", xlabel="a step as measured, ms", ylabel="fitted against measured, %")
+    right.set(xscale="log", xlabel="a step as measured, ms", ylabel="foretold without it against measured, %")
     figure.savefig(path, dpi=100)
 
 

@@ -4,11 +4,13 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""A linear model of what a step costs, fitted to samples; what it misses by is part of it.
+"""A linear model of what a step costs, fitted to samples; what it misses by, when asked for others, is part of it.
 
 host = batch + camera * cameras + person * people + pixel * pixels of the crops that are cut
 encode = call + crops * multiply-adds / rate, estimate = call + windows * multiply-adds / rate, each with a call and
-rate of its own for each network: how near a processor comes to its peak depends on the sizes of the matrices.
+rate of its own for each network: how near a processor comes to its peak depends on the sizes of the matrices. The host
+is fitted to steps through an engine that does nothing, the engine's parts to their own time in whole steps; a whole
+step, which is measured for itself, is foretold by the sum, its own load left out of the fit.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.scaling.samples import ENCODE, ESTIMATE, HOST, Load, Sample
+from benchmarks.scaling.host import HostSample
+from benchmarks.scaling.samples import ENCODE, ESTIMATE, Load, Sample
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -28,8 +31,9 @@ FloatArray = npt.NDArray[np.float64]
 class Costs:
     """The model: seconds of the host a batch, a camera's frame, a person and a crop's pixel.
 
-    rates, calls: multiply-adds a second and seconds a call, by network and part (ENCODE, ESTIMATE). error: the median,
-    over the samples, of how far the model is off, as a part of what was measured; worst: the largest.
+    rates, calls: multiply-adds a second and seconds a call, by network and part (ENCODE, ESTIMATE). host_error: how far
+    the host's fit is off in the median, as a part of what was measured. ratios: for every sample, the step that a fit
+    without its load foretells by the one that was measured; NaN where its network has no other load.
     """
 
     batch: float
@@ -38,8 +42,18 @@ class Costs:
     pixel: float
     rates: dict[tuple[str, str], float]
     calls: dict[tuple[str, str], float]
-    error: float = float("nan")
-    worst: float = float("nan")
+    host_error: float = float("nan")
+    ratios: tuple[float, ...] = ()
+
+    @property
+    def error(self) -> float:
+        """How far loads that are left out are off, in the median."""
+        return float(np.nanmedian(np.abs(np.array(self.ratios) - 1)))
+
+    @property
+    def worst(self) -> float:
+        """The ratio that is farthest from 1."""
+        return float(self.ratios[int(np.nanargmax(np.abs(np.array(self.ratios) - 1)))])
 
     def host(self, cameras: int, people: float, pixels: float) -> float:
         """Seconds; people: of all cameras together, pixels: of all crops that are cut."""
@@ -58,12 +72,21 @@ class Costs:
         return self.step(load.network, sample.macs, sample.crop_pixels, load.cameras, sample.windows, sample.encodes)
 
 
-def fit(samples: Sequence[Sample]) -> Costs:
-    """Least squares of relative errors, no cost below 0."""
-    host = _solve(
-        np.array([[1, s.load.cameras, s.windows, s.encodes * s.crop_pixels] for s in samples], float),
-        np.array([s.seconds[HOST] for s in samples]), np.array([s.whole for s in samples]),
-    )  # fmt: skip
+def fit(samples: Sequence[Sample], hosts: Sequence[HostSample]) -> Costs:
+    """Least squares of relative errors, no cost below 0; each load is also foretold by a fit without it."""
+    columns = np.array([[1, one.cameras, one.people, one.pixels] for one in hosts], float)
+    spent = np.array([one.seconds for one in hosts])
+    host = _solve(columns, spent, spent)
+    off = float(np.median(np.abs(columns @ host / spent - 1)))
+    ratios = []
+    for left_out in samples:
+        rest = [one for one in samples if one is not left_out]
+        known = any(one.load.network == left_out.load.network for one in rest)
+        ratios.append(_fit(rest, host).of(left_out) / left_out.whole if known else float("nan"))
+    return replace(_fit(samples, host), host_error=off, ratios=tuple(ratios))
+
+
+def _fit(samples: Sequence[Sample], host: FloatArray) -> Costs:
     rates, calls = {}, {}
     for network in dict.fromkeys(s.load.network for s in samples):
         own = [s for s in samples if s.load.network == network]
@@ -73,9 +96,7 @@ def fit(samples: Sequence[Sample]) -> Costs:
             calls[network, part], each = _solve(columns, spent, spent).tolist()
             rates[network, part] = 1 / each if each else float("inf")
     batch, camera, person, pixel = host.tolist()
-    model = Costs(batch, camera, person, pixel, rates, calls)
-    off = np.array([abs(model.of(s) / s.whole - 1) for s in samples])
-    return replace(model, error=float(np.median(off)), worst=float(off.max()))
+    return Costs(batch, camera, person, pixel, rates, calls)
 
 
 def _work(sample: Sample, part: str) -> float:
@@ -85,7 +106,7 @@ def _work(sample: Sample, part: str) -> float:
 
 def _solve(columns: FloatArray, seconds: FloatArray, weights: FloatArray) -> FloatArray:
     """Factors >= 0 of the columns, errors measured against `weights`; what would fall below 0 is left out."""
-    scale = columns.max(axis=0)
+    scale = np.maximum(columns.max(axis=0), 1e-300)  # a column of zeros stays one
     kept = np.arange(columns.shape[1])
     while True:
         matrix = columns[:, kept] / scale[kept] / weights[:, None]

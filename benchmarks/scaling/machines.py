@@ -20,10 +20,13 @@ from dataclasses import dataclass
 
 from benchmarks.scaling.fit import Costs
 from benchmarks.scaling.samples import ENCODE, ESTIMATE
+from sdtc_ros.pipeline import PipelineConfig
 
 RATE = 30.0  # frames a second
 BUSY = 0.9  # of a machine's time that is spent: beyond it queues grow
 SHARES = (0.3, 0.5)  # of the peak that is reached: an assumption until it is measured
+MOST = PipelineConfig().max_people  # before one camera
+ENCODES = 1.85  # a person and frame at the default, a detector's boxes: benchmarks/sticky.py, docs/tradeoffs.md
 
 
 @dataclass(frozen=True)
@@ -46,10 +49,13 @@ MACHINES = (
 def people_on_gpu(
     costs: Costs, macs: dict[str, int], machine: Machine, share: float, cameras: int, encodes: float
 ) -> int:
-    """How many people, of all cameras together, one process carries at RATE; crops are cut on the device."""
+    """How many people, of all cameras together, one process carries at RATE, and no more than pipelines take.
+
+    Crops are cut on the device.
+    """
     budget = BUSY / RATE - machine.slower * costs.host(cameras, 0, 0)
     device = 2 * (encodes * macs[ENCODE] + macs[ESTIMATE]) / (machine.peak * share)
-    return max(0, int(budget / (device + machine.slower * costs.person)))
+    return max(0, min(MOST * cameras, int(budget / (device + machine.slower * costs.person))))
 
 
 def people_on_cpu(
@@ -72,5 +78,6 @@ def rows_on_gpu(
             found = [
                 [people_on_gpu(costs, own, machine, share, count, encodes) for share in SHARES] for count in cameras
             ]
-            rows.append([machine.name, network, f"{machine.peak / 1e12:.1f}", *(f"{a}-{b}" for a, b in found)])
+            cells = (f"{few}-{many}" if few < many else f"{many}" for few, many in found)
+            rows.append([machine.name, network, f"{machine.peak / 1e12:.1f}", *cells])
     return rows

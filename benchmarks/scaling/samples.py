@@ -4,26 +4,28 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What a step of the pipeline costs: a frame of every camera, all their people in one batch; host and engine apart."""
+"""What a step of the pipeline costs: a frame of every camera, all their people in one batch; the engine apart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import process_time
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from benchmarks.measure import Recorder, first_full
+from benchmarks.measure import first_full
 from benchmarks.models import network_config, random_bundle
+from benchmarks.scaling.host import SIZE, without_ids
 from benchmarks.scenes import walking_people
 from sdtc_ros.batch import CropBuffer
-from sdtc_ros.engine import Engine
+from sdtc_ros.engine import Engine, FloatArray, Handle
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together
 
-SIZE = (640, 480)
-ENCODE, ESTIMATE, HOST = "encode", "estimate", "host"
+ENCODE, ESTIMATE = "encode", "estimate"
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,16 @@ class Load:
 
 @dataclass(frozen=True)
 class Sample:
-    """A load's means a step: crops encoded, and seconds of processor time by part (ENCODE, ESTIMATE, HOST).
+    """A load's means a step: crops encoded, and processor time.
 
+    seconds: of the engine's parts (ENCODE, ESTIMATE); whole: of all, the host with it;
     macs: multiply-adds of one crop's encoding and of one window's estimate; crop_pixels: of one crop.
     """
 
     load: Load
     encodes: float
     seconds: dict[str, float]
+    whole: float
     macs: dict[str, int]
     crop_pixels: int
 
@@ -54,10 +58,32 @@ class Sample:
         """Windows estimated a step: one a person."""
         return self.load.cameras * self.load.people
 
-    @property
-    def whole(self) -> float:
-        """Seconds of a step."""
-        return sum(self.seconds.values())
+
+class Timed:
+    """An engine that adds up the processor time of its calls and the crops that it encoded."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.encoded, self.seconds = 0, {ENCODE: 0.0, ESTIMATE: 0.0}
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> list[Handle]:
+        """See Engine.encode."""
+        start = process_time()
+        found = self._engine.encode(crops)
+        self.seconds[ENCODE] += process_time() - start
+        self.encoded += len(crops)
+        return found
+
+    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[FloatArray, FloatArray]:
+        """See Engine.estimate."""
+        start = process_time()
+        found = self._engine.estimate(windows)
+        self.seconds[ESTIMATE] += process_time() - start
+        return found
 
 
 def network_macs(network: str, delta: int) -> dict[str, int]:
@@ -74,45 +100,29 @@ def network_macs(network: str, delta: int) -> dict[str, int]:
 def measure_loads(network: str, delta: int, loads: Sequence[Load], frames: int, threads: int = 1) -> list[Sample]:
     """Every load of one network and span, on one engine."""
     bundle = random_bundle(network, delta)
-    engine, macs = OnnxEngine(bundle, threads=threads), network_macs(network, delta)
+    engine, macs = Timed(OnnxEngine(bundle, threads=threads)), network_macs(network, delta)
     pixels = bundle.input_size[0] * bundle.input_size[1]
     found = []
     for load in loads:
-        recorder = Recorder(engine)
-        pipelines = [Pipeline(bundle, recorder, PipelineConfig()) for _ in range(load.cameras)]
-        encodes, seconds = _measure(recorder, pipelines, load, frames)
-        found.append(Sample(load, encodes, seconds, macs, pixels))
+        pipelines = [Pipeline(bundle, engine, PipelineConfig()) for _ in range(load.cameras)]
+        encodes, seconds, whole = _measure(engine, pipelines, load, frames)
+        found.append(Sample(load, encodes, seconds, whole, macs, pixels))
     return found
 
 
-def _measure(recorder: Recorder, pipelines: list[Pipeline], load: Load, frames: int) -> tuple[float, dict[str, float]]:
-    """Mean crops encoded a step, and mean seconds of its parts: each call made again, the rest is the host's."""
-    skipped = first_full(pipelines[0])
-    clips = [walking_people(load.people, SIZE, skipped + frames, seed) for seed in range(load.cameras)]
-    buffer, encoded = CropBuffer(), 0
-    seconds = dict.fromkeys((ENCODE, ESTIMATE, HOST), 0.0)
+def _measure(
+    engine: Timed, pipelines: list[Pipeline], load: Load, frames: int
+) -> tuple[float, dict[str, float], float]:
+    """Mean crops encoded a step, mean seconds of the engine's parts and of the whole step."""
+    skipped, buffer, whole = first_full(pipelines[0]), CropBuffer(), 0.0
+    clips = [without_ids(walking_people(load.people, SIZE, skipped + frames, seed)) for seed in range(load.cameras)]
     for number, inputs in enumerate(zip(*clips, strict=True)):
-        recorder.calls.clear()
+        if number == skipped:
+            engine.clear()
         start = process_time()
         process_together([(p, *given) for p, given in zip(pipelines, inputs, strict=True)], buffer)
-        whole = process_time() - start
-        if number < skipped:
-            continue
-        encoded += recorder.encoded
-        again = _again(recorder.engine, recorder.calls)
-        for part, spent in again.items():
-            seconds[part] += spent / frames
-        seconds[HOST] += max(0.0, whole - sum(again.values())) / frames
-    return encoded / frames, seconds
-
-
-def _again(engine: Engine, calls: Sequence[tuple[str, object]]) -> dict[str, float]:
-    spent = {ENCODE: 0.0, ESTIMATE: 0.0}
-    for call, batch in calls:
-        start = process_time()
-        getattr(engine, call)(batch)
-        spent[call] += process_time() - start
-    return spent
+        whole += process_time() - start if number >= skipped else 0.0
+    return engine.encoded / frames, {part: spent / frames for part, spent in engine.seconds.items()}, whole / frames
 
 
 def grid(quick: bool) -> dict[tuple[str, int], list[Load]]:
@@ -130,9 +140,3 @@ def grid(quick: bool) -> dict[tuple[str, int], list[Load]]:
     for network, delta, cameras, people in wanted:
         loads.setdefault((network, delta), []).append(Load(network, delta, cameras, people))
     return loads
-
-
-def encodes_a_person(samples: Sequence[Sample]) -> float:
-    """Crops encoded a person and frame, over all samples of the default span."""
-    own = [sample for sample in samples if sample.load.delta == 2]
-    return float(np.mean([sample.encodes / sample.windows for sample in own]))
