@@ -203,3 +203,31 @@ def test_the_providers_pool_too(bundle: Bundle, told: Any, monkeypatch: pytest.M
     monkeypatch.setattr(tensorrt_build, "ELEMENTS", 12 * 100 + 1)
     open_onnx_device(bundle, "tensorrt", "fp32", Cache(tmp_path / "cache"))
     assert dict(told[1])[TENSORRT]["trt_profile_max_shapes"] == "pool_tokens:100x4x3,index:64x5"
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "sentence"),
+    [
+        ("Error Code 1: Cuda Runtime (out of memory)", UsageError, "the GPU Fake GPU has too little memory left"),
+        (
+            "Error Code 1: Cuda Runtime (unspecified launch failure)",
+            UsageError,
+            "could not run in 'encoder': .* launch",
+        ),
+        ("Error Code 2: no implementation", BundleError, "its graphs do not run as described: TensorRT could not run"),
+    ],
+)
+def test_a_first_run_that_tensorrt_refuses(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str, kind: type[Exception], sentence: str
+) -> None:
+    """A full or lost GPU is no broken bundle, with which the next precision would be tried."""
+    fake_tensorrt_runtime.install(monkeypatch, fake_cuda.install(monkeypatch))
+
+    def refuse(context: Any, _: int) -> bool:
+        context._engine.logger.log(fake_tensorrt.Severity.ERROR, words)
+        return False
+
+    monkeypatch.setattr(fake_tensorrt_runtime.IExecutionContext, "execute_async_v3", refuse)
+    with pytest.raises(kind, match=sentence):
+        open_tensorrt(bundle, "fp32", lambda _: None, Cache(tmp_path / "cache"), 2)
+    cuda.open_gpu.cache_clear()
