@@ -27,7 +27,7 @@ from sdtc_ros.live.health import (
     node_health,
     to_diagnostics,
 )
-from sdtc_ros.live.statistics import WINDOW, Counts, Figures, Meter
+from sdtc_ros.live.statistics import WINDOW, Counts, Figures, Meter, Report
 from sdtc_ros.poses import Frame, FramePoses
 
 LIMITS = Limits(latency=0.5, drops=0.5, silence=5.0)
@@ -85,6 +85,20 @@ def test_drops_warn_above_their_part(replaced: int, limit: float, level: Level) 
 def test_drops_are_told_by_cause() -> None:
     figures = with_counts(received=50, replaced=20, too_old=10, answered=20)
     assert status(figures).message == "60% of the images are left out (20 for newer, 10 too old)"
+
+
+@pytest.mark.parametrize("years", [56, -56])
+def test_stamps_of_another_clock_tell_no_latency(years: int) -> None:
+    """A recording under its own stamps, a camera that counts from when it was switched on."""
+    latency = (years * 3.15e7,) * 5
+    health = status(replace(WELL, latency=latency))
+    assert health.level == Level.WARN
+    assert health.message == "the images' stamps are of another clock than the node's (a recording? see use_sim_time)"
+    assert health.values["latency p50 (ms)"] == health.values["latency p99 (ms)"] == "unknown"
+    assert status(replace(WELL, latency=latency), replace(LIMITS, latency=0)).message == "9.6 Hz, latency unknown"
+    line = Report(5.0, COUNTS, latency, (0.01,)).line()
+    assert "latency unknown, the stamps are of another clock, work p50 10.0 ms" in line
+    assert "latency p50 500 ms p99 900 ms" in Report(5.0, COUNTS, (0.5, 0.5, 0.9), (0.01,)).line()
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import SdtcError
-from sdtc_ros.live.statistics import WINDOW, Counts, Figures, quantile
+from sdtc_ros.live.statistics import OTHER_CLOCK, WINDOW, Counts, Figures, in_ms, quantile
 
 _NO_DROPS = ("received", "taken", "answered", "people", "restarts")  # every other count is a cause of frames left out
 
@@ -148,6 +148,8 @@ def _slowness(figures: Figures, limits: Limits) -> list[Finding]:
     median = quantile(figures.latency, 0.5) if figures.latency else 0.0
     if not 0 < limits.latency < abs(median):
         return []
+    if abs(median) >= OTHER_CLOCK:
+        return [(Level.WARN, "the images' stamps are of another clock than the node's (a recording? see use_sim_time)")]
     if median < 0:
         return [(Level.WARN, f"the images' stamps lie {-median:.3g} s ahead of the node's clock (use_sim_time?)")]
     over = f"more than warn_latency allows ({limits.latency:g} s)"
@@ -165,7 +167,8 @@ def _all_is_well(figures: Figures) -> str:
         return "waiting for the first image"
     if not figures.latency:
         return "waiting for the first answer" if not figures.total.answered else "no new images"
-    return f"{_rate(figures.counts.answered, figures):.1f} Hz, {1e3 * quantile(figures.latency, 0.5):.0f} ms"
+    latency = in_ms(quantile(figures.latency, 0.5), 0)
+    return f"{_rate(figures.counts.answered, figures):.1f} Hz, " + (f"{latency} ms" if latency else "latency unknown")
 
 
 def _values(figures: Figures, topic: str) -> dict[str, str]:
@@ -176,7 +179,8 @@ def _values(figures: Figures, topic: str) -> dict[str, str]:
         "rate out (Hz)": f"{_rate(counts.answered, figures):.1f}",
     }
     for name, part in (("p50", 0.5), ("p99", 0.99)):
-        values[f"latency {name} (ms)"] = f"{1e3 * quantile(figures.latency, part):.1f}" if figures.latency else "none"
+        latency = (in_ms(quantile(figures.latency, part), 1) or "unknown") if figures.latency else "none"
+        values[f"latency {name} (ms)"] = latency
     values |= {f"{stage} (ms)": f"{1e3 * seconds:.2f}" for stage, seconds in figures.stages.items()}
     values |= {"people a frame": f"{counts.people / max(counts.answered, 1):.1f}"}
     values |= {name: str(getattr(total, name)) for name in ("received", "taken", "answered", "waiting")}

@@ -18,6 +18,7 @@ from time import monotonic
 from sdtc_ros.poses import FramePoses
 
 WINDOW = 5.0  # seconds that the rates, latencies and drops of the diagnostics are taken over
+OTHER_CLOCK = 3600.0  # seconds between stamp and answer from which they are of two clocks, and tell no latency
 HELD_FIGURES = 10_000  # of latency and of work, until the next report
 
 
@@ -80,9 +81,12 @@ class Report:
             dropped += f", {counts.unmatched} without detections"
         if not self.latency or not self.busy:
             return f"{rates}, {dropped}"
+        p50, p99 = (in_ms(quantile(self.latency, part), 0) for part in (0.5, 0.99))
+        latency = (
+            f"latency p50 {p50} ms p99 {p99} ms" if p50 and p99 else "latency unknown, the stamps are of another clock"
+        )
         return (
-            f"{rates}, {dropped}, latency p50 {1e3 * quantile(self.latency, 0.5):.0f} ms "
-            f"p99 {1e3 * quantile(self.latency, 0.99):.0f} ms, work p50 {1e3 * quantile(self.busy, 0.5):.1f} ms, "
+            f"{rates}, {dropped}, {latency}, work p50 {1e3 * quantile(self.busy, 0.5):.1f} ms, "
             f"{counts.people / max(counts.answered, 1):.1f} people a frame"
         )
 
@@ -172,6 +176,11 @@ class Meter:
     def seconds_since_report(self) -> float:
         """How long ago the last report was made."""
         return self._clock() - self._reported_at
+
+
+def in_ms(latency: float, digits: int) -> str:
+    """Milliseconds of a latency in seconds; empty where the stamps are of another clock than the node's."""
+    return f"{1e3 * latency:.{digits}f}" if abs(latency) < OTHER_CLOCK else ""
 
 
 def quantile(values: Iterable[float], part: float) -> float:

@@ -32,7 +32,7 @@ def test_values_of_a_file_reach_the_frames_and_arguments_come_before_them(ros, m
     node.wait_for("[eyes]: waiting for images on /camera/image_raw, poses go to /people")
     numbers = answered(ros.peer("--frames", "8", "--patient", "1", "--poses", "/people"))
     assert numbers[-1] == 7, "the argument's lookahead: the newest frame is answered, in a minute without another"
-    node.wait_for("latency p50")  # the file's statistics_period
+    node.wait_for("latency ")  # the file's statistics_period
     assert "Double value is: 60.0" in ros.run("ros2", "param", "get", "/eyes", "max_gap").stdout
     node.interrupt()
     assert exit_status(node) == 0
