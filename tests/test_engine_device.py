@@ -153,6 +153,21 @@ def test_a_pool_in_pieces_gives_pieces(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, reference.estimate([expected[:5], expected[3:]])[0])
 
 
+def test_crops_cut_on_the_device_go_to_the_pieces_in_order(tmp_path: Path) -> None:
+    """Of crops that lie in device memory, each piece takes the next ones."""
+    bundle = make_bundle(tmp_path)
+    engine, reference = DeviceEngine(bundle, CountingRuntime(bundle)), OnnxEngine(bundle, threads=1)
+    random = np.random.default_rng(0)
+    kept = engine.encode(random.integers(0, 256, (SLOTS, 32, 24, 3), dtype=np.uint8))[::8]
+    image = random.integers(0, 256, (200, 300, 3), dtype=np.uint8)
+    boxes = np.array([[10 * i, 5 * i, 48, 64] for i in range(8)], np.float32)
+    handles = engine.encode_from([(image, boxes)])
+    assert len({handle.number for handle in (*kept, *handles)}) == 16
+    expected = reference.encode(crop_images(image, boxes, (24, 32)))
+    wanted, _ = reference.estimate([[handle] * 5 for handle in expected])
+    np.testing.assert_array_equal(engine.estimate([[handle] * 5 for handle in handles])[0], wanted)
+
+
 def test_a_failed_run_loses_no_slot(tmp_path: Path) -> None:
     """Slots are occupied when their tokens are there."""
     bundle = make_bundle(tmp_path)

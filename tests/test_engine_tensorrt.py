@@ -24,12 +24,12 @@ from fake_cuda import Device
 
 from sdtc_ros.bundle import Bundle, default_bundle, load_bundle
 from sdtc_ros.crops import crop_images
-from sdtc_ros.engine import choose, cuda
+from sdtc_ros.engine import batches_up_to, choose, cuda
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.device import DeviceEngine
 from sdtc_ros.engine.graphs import cut_grid
 from sdtc_ros.engine.onnx import OnnxEngine
-from sdtc_ros.engine.tensorrt_device import TensorRTRuntime, batches_up_to, open_tensorrt
+from sdtc_ros.engine.tensorrt_device import TensorRTRuntime, open_tensorrt
 from sdtc_ros.errors import UsageError
 
 Lines = list[str]
@@ -276,6 +276,8 @@ def test_what_does_not_fit_is_said_and_built_anew(
     assert len(said) == 3
     assert all(wanted in line for line in said)
     assert len(fake_tensorrt.BUILT) == 6
+    timings = [entry for entry in Cache(tmp_path).entries() if entry.what == "timing"]
+    assert len(timings) == (1 if change == "bundle" else 2)  # those of another GPU or TensorRT are not true here
     assert engine.estimate([engine.encode(crops_of(1, bundle.input_size)) * 5])[0].shape == (1, 15, 3)
 
 
@@ -283,9 +285,10 @@ def test_an_engine_that_tensorrt_refuses_is_built_anew(
     device: Device, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same version by name, another by nature: said, and never loaded."""
-    open_it(bundle, tmp_path)
+    first, same = (open_it(bundle, tmp_path)[0].identity for _ in range(2))
     monkeypatch.setattr(fake_tensorrt, "VERSION", ["10.3.0 of another CUDA"])
-    _, lines = open_it(bundle, tmp_path)
+    anew, lines = open_it(bundle, tmp_path)
+    assert first == same != anew.identity  # so that it is judged anew
     assert lines[0] == "TensorRT refuses the kept engine of 'cut' (built by 10.3.0); it is built anew"
     assert len(fake_tensorrt.BUILT) == 6
     fake_tensorrt.NEWS["load"] = "no such thing"
@@ -311,7 +314,7 @@ def test_a_full_gpu_is_one_sentence_and_costs_no_engine(device: Device, bundle: 
     fake_tensorrt.NEWS["fail"] = "There may not be enough free memory for allocation to succeed."
     with pytest.raises(UsageError, match="too little memory left"):
         open_it(bundle, tmp_path / "new")
-    assert [path.suffix for path in (tmp_path / "new").iterdir()] == [".lock"]
+    assert not [*(tmp_path / "new").iterdir()]
 
 
 def test_a_gpu_that_fails_is_one_sentence(device: Device, bundle: Bundle, tmp_path: Path) -> None:

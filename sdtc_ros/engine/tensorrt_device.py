@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS, largest_batch
+from sdtc_ros.engine import OUTPUTS, batches_up_to, largest_batch
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.cuda import Allocator, Stream, open_gpu, page_locked
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
@@ -77,11 +77,6 @@ def open_tensorrt(bundle: Bundle, precision: str, report: Report, cache: Cache, 
     return engine
 
 
-def batches_up_to(largest: int) -> list[int]:
-    """1, 2, 4 ... and `largest`."""
-    return [*(1 << i for i in range((largest - 1).bit_length())), largest]
-
-
 class TensorRTRuntime:
     """See device.Runtime. May be used from any thread, from one at a time."""
 
@@ -109,7 +104,7 @@ class TensorRTRuntime:
             "cuda": gpu.driver.split(".")[0], "builder": str(BUILDER),
         }  # fmt: skip
         self.providers = ["tensorrt-direct", f"TensorRT {version}", gpu.name]
-        self._logger = make_logger()
+        self._logger, self._hashes = make_logger(), dict[str, str]()
         self._pixels = np.empty(0, np.uint8)
         try:
             with self._gpu.current():
@@ -117,6 +112,12 @@ class TensorRTRuntime:
         except BaseException:
             self.close()
             raise
+
+    @property
+    def identity(self) -> str:
+        """SHA-256 of its engines: the same graphs built again may be other kernels."""
+        told = [f"{name} {self._hashes[name]}" for name in sorted(self._hashes)]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()
 
     def dtype(self, graph: str, name: str) -> np.dtype[Any]:
         """See Runtime.dtype."""
@@ -188,6 +189,7 @@ class TensorRTRuntime:
             content = self._cache.obtain(key, lambda: self._build(graph))
             engine: trt.ICudaEngine | None = loader.deserialize_cuda_engine(content)
             if engine is not None:
+                self._hashes[graph.name] = hashlib.sha256(content).hexdigest()
                 return engine
             reason = self._logger.errors[-1] if self._logger.errors else "it gives no reason"
             if (told := self._gpu.explain(reason)) != reason:
