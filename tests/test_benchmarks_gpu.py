@@ -8,9 +8,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +120,26 @@ def test_half_precision_is_the_networks_not_the_decodings() -> None:
     assert handle.dtype == torch.bfloat16
     keypoints, _ = engine.estimate([[handle] * 5])
     assert keypoints.dtype == np.float32
+
+
+def test_a_batch_is_run_whole(no_export: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Not in chunks of what people usually need; where memory forbids it, that is said."""
+    asked = []
+
+    def opened(bundle: Bundle, *_: object, max_batch: int, **__: object) -> DeviceEngine:
+        asked.append(max_batch)
+        return DeviceEngine(bundle, CountingRuntime(bundle), min(max_batch, most))
+
+    monkeypatch.setattr(rows, "open_ungated", opened)
+    monkeypatch.setattr(rows, "with_precision", lambda bundle, _: bundle)
+    args = argparse.Namespace(batches=[1, 70], threads=1)
+    most = 128
+    engine = rows._open("sdtc-tiny", no_export, "cuda-fp32", args)
+    assert isinstance(engine, DeviceEngine) and engine.max_batch == asked[0] == 70
+    assert not capsys.readouterr().err
+    most = 9
+    rows._open("sdtc-tiny", no_export, "cuda-fp32", args)
+    assert capsys.readouterr().err.startswith("sdtc-tiny, cuda-fp32: more than 9 people run in chunks")
 
 
 def test_headline() -> None:
