@@ -176,3 +176,12 @@ def test_answers_find_their_frames_without_the_annotations_names(world, tmp_path
     assert f"{other} has none of the annotated frames" in both.warnings[0]
     with pytest.raises(InputError, match="none of the annotated frames"):
         measure_together([(world / "truth" / "west.json", other)], POSETRACK)
+
+
+def test_boxes_of_other_annotations_are_other_boxes(world, tmp_path, model, capsys):
+    """Annotations that only measure may come later; those that give the boxes may not be exchanged."""
+    other = shutil.copytree(world / "truth", tmp_path / "other")
+    words = [inputs(world)[:1], tmp_path / "out", model, "--resume", "--detector", "truth", "--truth"]
+    assert batch(*words, world / "truth") == 0
+    assert batch(*words, other) == 2
+    assert f"made with --truth={world}/truth, and not with --truth={other};" in capsys.readouterr().err
