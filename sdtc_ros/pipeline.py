@@ -64,15 +64,25 @@ class Pipeline:
     """Poses of a stream of frames, one camera or video a pipeline; not to be shared by threads."""
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, config: PipelineConfig | None = None, detector: Detector | None = None
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        config: PipelineConfig | None = None,
+        detector: Detector | None = None,
+        *,
+        phase: int = 0,
     ) -> None:
-        """Put a pipeline together; without a detector it is HOG's, made when a frame first comes without boxes."""
+        """Put a pipeline together; without a detector it is HOG's, made when a frame first comes without boxes.
+
+        phase: by how many frames its second detection comes early, so that pipelines that run side by side do not all
+        ask the detector in the same frame.
+        """
         self.bundle, self.engine, self.config = bundle, engine, config or PipelineConfig()
         self.lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
         if not 0 <= self.lookahead <= bundle.delta:
             raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.lookahead}")
         self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
-        self._detector = detector
+        self._detector, self._phase = detector, phase
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
         self.ring = WindowRing(bundle.delta, width / height, self.config.sticky)
@@ -115,7 +125,7 @@ class Pipeline:
         What still waits is this one's to answer (`flush`), and after that it is not to be used. Raises UsageError where
         the model's delta is smaller than the lookahead asked for.
         """
-        heir = Pipeline(bundle, engine, self.config, self._detector)
+        heir = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase)
         heir._tracker, heir._since_detection = self._tracker, self._since_detection
         heir._stamp, heir._shape, heir._warned = self._stamp, self._shape, self._warned
         heir.dropped_boxes = self.dropped_boxes
@@ -168,18 +178,19 @@ class Pipeline:
 
     def _people(self, frame: Frame, boxes: Boxes | None, timings: Timings) -> Boxes:
         """The frame's people with track ids: from the boxes given, detected, or expected."""
-        config = self.config
+        config, carry = self.config, boxes is None and self.config.detect_every > 1
         if boxes is None and self._since_detection % config.detect_every:
             self._since_detection += 1
             with timed([timings], "track"):
                 return self._usable(self._tracker.predict(frame.stamp), frame, counted=False)
         if boxes is None:
-            self._since_detection = 1
+            self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
             self._detector = self._detector or HogDetector()
             with timed([timings], "detect"):
                 boxes = self._detector(frame.image)
         with timed([timings], "track"):
-            return self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp)
+            people = self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp, carry=carry)
+            return self._usable(people, frame, counted=False) if carry else people
 
     def _usable(self, boxes: Boxes, frame: Frame, counted: bool) -> Boxes:
         height, width = frame.image.shape[:2]

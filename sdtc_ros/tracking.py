@@ -8,7 +8,8 @@
 
 The library works in seconds when it is told the frames' stamps, so any frame rate will do. Two things are added:
 ids are never used twice (not after `restart` either), and with `confirm` = 1 a person has an id from the first frame
-on, where the library gives one from the second on. In frames without detection, boxes are carried on by the poses.
+on, where the library gives one from the second on. In frames without detection, boxes are carried on by the poses, and
+where that is asked for, over one detection that misses a person.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from sdtc_ros.motion import Motion
 from sdtc_ros.poses import Boxes, FramePoses
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -57,39 +59,66 @@ class Tracker:
         self._last = Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
         self._last_stamp = 0
         self._speed = np.zeros((0, 2), np.float32)  # of the centres of `_last`, in pixels a second
+        self._found_at = np.zeros(0, np.int64)  # the stamp at which each of `_last` was really found
+        self._times = np.zeros(0, np.int64)  # and how many times so far
         self._motion = Motion()
 
     def answered(self, result: FramePoses) -> None:
         """Take the poses of a keyframe, by which `predict` tells how its people move."""
         self._motion.answered(result)
 
-    def update(self, boxes: Boxes, stamp: int) -> Boxes:
+    def update(self, boxes: Boxes, stamp: int, *, carry: bool = False) -> Boxes:
         """The boxes that belong to a track, with ids; boxes that have ids keep them all.
 
-        boxes: as detected in the frame of `stamp` (nanoseconds, later than the last one's).
+        boxes: as detected in the frame of `stamp` (nanoseconds, later than the last one's); carry: who has a track, was
+        found last time and before, and is missed now, comes too, behind the others, where he should be.
         """
         tracked = self._associate(boxes, stamp) if boxes.ids is None else boxes
         assert tracked.ids is not None and self._last.ids is not None
-        speed = np.zeros((len(tracked), 2), np.float32)
+        speed, times = np.zeros((len(tracked), 2), np.float32), np.ones(len(tracked), np.int64)
         _, here, there = np.intersect1d(tracked.ids, self._last.ids, assume_unique=True, return_indices=True)
+        times[here] += self._times[there]
         seconds = (stamp - self._last_stamp) * 1e-9
         if seconds > 0:
             speed[here] = (_centres(tracked)[here] - _centres(self._last)[there]) / seconds
-        self._last, self._last_stamp, self._speed = tracked, stamp, speed
+        if carry and boxes.ids is None:
+            missed = self._missed(tracked, stamp)
+            tracked = _joined(tracked, _rows(self.predict(stamp), self._last.ids[missed]))
+        else:
+            missed = np.zeros(0, np.int64)
+        self._found_at = np.concatenate([np.full(len(times), stamp), self._found_at[missed]])
+        self._times = np.concatenate([times, self._times[missed]])
+        self._speed = np.concatenate([speed, self._speed[missed]])
+        self._last, self._last_stamp = tracked, stamp
         self._motion.detected(stamp)
         return tracked
+
+    def _missed(self, tracked: Boxes, stamp: int) -> IntArray:
+        """Which rows of `_last` are to be carried over a detection that found the `tracked`.
+
+        Not who was carried already, nor whose place a newcomer has: that is most likely himself under a new id.
+        """
+        assert tracked.ids is not None and self._last.ids is not None
+        held = np.array([track.tracker_id + self._first_id for track in self._tracker.tracks], np.int64)
+        lost = (self._found_at == self._last_stamp) & (self._times >= 2)
+        lost &= np.isin(self._last.ids, held) & ~np.isin(self._last.ids, tracked.ids)
+        expected = _rows(self.predict(stamp), self._last.ids[lost])
+        new = tracked.xywh[~np.isin(tracked.ids, self._last.ids)]
+        return np.flatnonzero(lost)[(_overlaps(expected.xywh, new) < self._config.min_iou).all(axis=1)]
 
     def predict(self, stamp: int) -> Boxes:
         """The people of the last update, where they should be at `stamp` (nanoseconds), their boxes' sizes kept.
 
-        Moved as their poses tell (see `motion`); where these cannot, at the constant speed of the last two updates.
+        Moved as their poses tell (see `motion`); where these cannot, at the constant speed of the last two updates. Who
+        was carried over the last update is among them only until `lost_seconds` after he was found.
         """
         assert self._last.ids is not None
         seconds = np.float32((stamp - self._last_stamp) * 1e-9)
         shift = self._motion.shifts(self._last.ids, stamp)
         xywh = self._last.xywh.copy()
         xywh[:, :2] += np.where(np.isnan(shift), self._speed * seconds, shift)
-        return Boxes(xywh, self._last.scores, self._last.ids)
+        here = (self._found_at == self._last_stamp) | (stamp - self._found_at <= self._config.lost_seconds * 1e9)
+        return Boxes(xywh[here], self._last.scores[here], self._last.ids[here])
 
     def _associate(self, boxes: Boxes, stamp: int) -> Boxes:
         import supervision as sv
@@ -134,6 +163,28 @@ class Tracker:
             minimum_consecutive_frames=config.confirm,
             minimum_iou_threshold=config.min_iou,
         )
+
+
+def _rows(boxes: Boxes, ids: IntArray) -> Boxes:
+    """Those of these ids."""
+    assert boxes.ids is not None
+    rows = np.isin(boxes.ids, ids)
+    return Boxes(boxes.xywh[rows], boxes.scores[rows], boxes.ids[rows])
+
+
+def _joined(one: Boxes, other: Boxes) -> Boxes:
+    assert one.ids is not None and other.ids is not None
+    xywh, scores = np.concatenate([one.xywh, other.xywh]), np.concatenate([one.scores, other.scores])
+    return Boxes(xywh, scores, np.concatenate([one.ids, other.ids]))
+
+
+def _overlaps(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Intersection over union of each of N boxes with each of M (xywh): N x M."""
+    near = np.maximum(one[:, None, :2], other[None, :, :2])
+    far = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
+    common = np.maximum(far - near, 0).prod(axis=2)
+    areas = one[:, 2:].prod(axis=1)[:, None] + other[:, 2:].prod(axis=1)[None]
+    return np.asarray(common / np.maximum(areas - common, 1e-9), np.float32)
 
 
 def _centres(boxes: Boxes) -> FloatArray:

@@ -116,6 +116,81 @@ def test_poses_tell_where_people_go_and_those_without_go_straight_on() -> None:
     np.testing.assert_allclose(tracker.predict(300_000_000).xywh, boxes)  # what was before the cut is forgotten
 
 
+def at(*places: float) -> Boxes:
+    """People 20 wide and 40 high, their left edges at these places."""
+    return Boxes(np.array([[x, 10, 20, 40] for x in places], np.float32).reshape(-1, 4), np.full(len(places), 0.9, "f"))
+
+
+def tracked(tracker: Tracker, boxes: Boxes, stamp: int, carry: bool = True) -> dict[int, float]:
+    """Left edges by id."""
+    found = tracker.update(boxes, stamp * 100_000_000, carry=carry)
+    return dict(zip(found.ids.tolist(), found.xywh[:, 0].tolist(), strict=True))
+
+
+def expected(tracker: Tracker, stamp: float) -> dict[int, float]:
+    found = tracker.predict(round(stamp * 100_000_000))
+    return dict(zip(found.ids.tolist(), found.xywh[:, 0].tolist(), strict=True))
+
+
+def test_who_is_missed_once_goes_on_where_he_went_and_is_found_again_as_himself() -> None:
+    tracker = Tracker()
+    for number in range(3):
+        tracked(tracker, at(10 + 4 * number, 200), number)
+    assert tracked(tracker, at(200), 3) == {2: 200, 1: 22}
+    assert expected(tracker, 3.5) == pytest.approx({2: 200, 1: 24})
+    assert tracked(tracker, at(26, 200), 4) == {1: 26, 2: 200}
+    assert tracked(tracker, at(200), 5) == {2: 200, 1: 30}, "missed in every other detection"
+    assert tracked(tracker, at(200), 6) == {2: 200}, "missed twice"
+    assert expected(tracker, 6.5) == {2: 200}
+
+
+def test_poses_carry_who_is_missed() -> None:
+    """Detected at a stand; the poses saw him set out."""
+    tracker = Tracker()
+    for number in range(3):
+        tracked(tracker, at(10), number)
+        tracker.answered(answer_of({1: 20}, number * 100_000_000))
+    tracker.answered(answer_of({1: 24}, 250_000_000))
+    (place,) = tracked(tracker, at(), 3).values()
+    assert place > 14
+
+
+def test_only_people_who_were_found_twice_and_have_a_track_are_carried() -> None:
+    tracker = Tracker()
+    assert tracked(tracker, at(10), 0) == {1: 10}
+    assert tracked(tracker, at(), 1) == {}, "found once only"
+    tracker = Tracker(TrackingConfig(lost_seconds=0.25))
+    for number in range(3):
+        tracked(tracker, at(10), number)
+    assert tracked(tracker, at(), 4) == {1: 10}
+    assert expected(tracker, 4.4) == {1: 10}
+    assert expected(tracker, 4.6) == {}, "longer ago than lost_seconds"
+    for number in range(5, 7):
+        tracked(tracker, at(10), number)
+    assert tracked(tracker, at(), 9) == {}, "the tracker has given him up"
+
+
+def test_a_newcomer_takes_the_place_of_who_is_missed_and_a_bystander_does_not() -> None:
+    """A tracker that asks for more overlap than there was has given him a new id."""
+    for jump, both in ((12, False), (60, True)):
+        tracker = Tracker(TrackingConfig(min_iou=0.2 if not both else 0.5))
+        for number in range(3):
+            tracked(tracker, at(50), number)
+        tracker._tracker.minimum_iou_threshold = 0.9
+        assert tracked(tracker, at(50 + jump), 3) == ({2: 62} if not both else {2: 110, 1: 50})
+
+
+def test_without_being_asked_nobody_is_carried() -> None:
+    tracker = Tracker()
+    for number in range(3):
+        tracked(tracker, at(10), number)
+    assert tracked(tracker, at(), 3, carry=False) == {}
+    given = Boxes(at(10).xywh, at(10).scores, np.array([7]))
+    assert tracked(tracker, given, 4) == tracked(tracker, given, 5) == {7: 10}
+    none = Boxes(at().xywh, at().scores, np.zeros(0, np.int64))
+    assert tracked(tracker, none, 6) == {}, "ids from outside are all there is"
+
+
 def answer_of(places: dict[int, float], stamp: int) -> FramePoses:
     """People with fifteen sure joints around (x, 30), by track id."""
     spread = np.linspace(-8, 8, 15)

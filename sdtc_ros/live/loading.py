@@ -46,11 +46,14 @@ class Loaded:
     detector: Detector | None  # None: boxes come with the frames
     config: PipelineConfig
 
-    def pipeline(self) -> Pipeline:
-        """A pipeline for one camera; raises UsageError for a lookahead that the model does not have."""
+    def pipeline(self, number: int = 0) -> Pipeline:
+        """A pipeline for a camera; raises UsageError for a lookahead that the model does not have.
+
+        number: of the camera; cameras that run in step ask the detector in frames of their own.
+        """
         from sdtc_ros.pipeline import Pipeline
 
-        return Pipeline(self.model.bundle, self.model.engine, self.config, self.detector)
+        return Pipeline(self.model.bundle, self.model.engine, self.config, self.detector, phase=number)
 
 
 def load(values: Mapping[str, Any]) -> Loaded:

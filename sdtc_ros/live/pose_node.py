@@ -89,7 +89,8 @@ class PoseNode(LifecycleNode):
             loaded = load(self.parameters.values())
             for name in self.parameters["cameras"] or [""]:
                 ports = Ports(self, self.parameters, name)
-                self.cameras.append(Camera(ports, loaded.pipeline(), self._shared, len(self.cameras)))
+                number = len(self.cameras)
+                self.cameras.append(Camera(ports, loaded.pipeline(number), self._shared, number))
         except Exception as error:  # rclpy would swallow it
             self._free()
             self.stage = "unconfigured"
