@@ -9,6 +9,9 @@
 A box of a walking person grows and shrinks with every step, and a detector's trembles: neither says well where the
 person goes. The joints do. Between two poses a person has moved by the median, over the joints that both are sure of,
 of how far each joint has moved; so a box is shifted, and keeps the size it was detected with.
+
+How long a pose may say so is told in seconds, not in frames: from a camera of five frames a second or fewer, with a
+lookahead of 2, the newest pose is too old by the time it comes, and says nothing.
 """
 
 from __future__ import annotations
