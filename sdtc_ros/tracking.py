@@ -59,7 +59,8 @@ class Tracker:
         self._last = Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
         self._last_stamp = 0
         self._speed = np.zeros((0, 2), np.float32)  # of the centres of `_last`, in pixels a second
-        self._found_at = np.zeros(0, np.int64)  # the stamp at which each of `_last` was really found
+        self._found = np.zeros(0, bool)  # whether each of `_last` was found then; the others were carried
+        self._found_at = np.zeros(0, np.int64)  # the stamp at which each was found
         self._times = np.zeros(0, np.int64)  # and how many times so far
         self._motion = Motion()
 
@@ -86,6 +87,7 @@ class Tracker:
             tracked = _joined(tracked, _rows(self.predict(stamp), self._last.ids[missed]))
         else:
             missed = np.zeros(0, np.int64)
+        self._found = np.arange(len(tracked)) < len(times)
         self._found_at = np.concatenate([np.full(len(times), stamp), self._found_at[missed]])
         self._times = np.concatenate([times, self._times[missed]])
         self._speed = np.concatenate([speed, self._speed[missed]])
@@ -100,7 +102,7 @@ class Tracker:
         """
         assert tracked.ids is not None and self._last.ids is not None
         held = np.array([track.tracker_id + self._first_id for track in self._tracker.tracks], np.int64)
-        lost = (self._found_at == self._last_stamp) & (self._times >= 2)
+        lost = self._found & (self._times >= 2)
         lost &= np.isin(self._last.ids, held) & ~np.isin(self._last.ids, tracked.ids)
         expected = _rows(self.predict(stamp), self._last.ids[lost])
         new = tracked.xywh[~np.isin(tracked.ids, self._last.ids)]
@@ -117,7 +119,7 @@ class Tracker:
         shift = self._motion.shifts(self._last.ids, stamp)
         xywh = self._last.xywh.copy()
         xywh[:, :2] += np.where(np.isnan(shift), self._speed * seconds, shift)
-        here = (self._found_at == self._last_stamp) | (stamp - self._found_at <= self._config.lost_seconds * 1e9)
+        here = self._found | (stamp - self._found_at <= self._config.lost_seconds * 1e9)
         return Boxes(xywh[here], self._last.scores[here], self._last.ids[here])
 
     def _associate(self, boxes: Boxes, stamp: int) -> Boxes:

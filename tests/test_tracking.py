@@ -144,6 +144,13 @@ def test_who_is_missed_once_goes_on_where_he_went_and_is_found_again_as_himself(
     assert expected(tracker, 6.5) == {2: 200}
 
 
+def test_where_stamps_stand_still_the_missed_go_all_the_same() -> None:
+    tracker = Tracker()
+    for _ in range(3):
+        tracked(tracker, at(10), 5)
+    assert [tracked(tracker, at(), 5) for _ in range(2)] == [{1: 10}, {}]
+
+
 def test_poses_carry_who_is_missed() -> None:
     """Detected at a stand; the poses saw him set out."""
     tracker = Tracker()
