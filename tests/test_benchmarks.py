@@ -19,7 +19,7 @@ from fake_bundle import make_bundle
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
-from benchmarks import cameras, models, pipeline, streaming  # noqa: E402
+from benchmarks import cameras, models, pipeline, streaming, threads  # noqa: E402
 from benchmarks.measure import clip_seconds  # noqa: E402
 from benchmarks.scenes import walking_people  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
@@ -97,6 +97,18 @@ def test_cameras_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureF
         assert one["together"] > 0
     assert figures["ratio"] == figures["results"][-1]["ratio"]
     assert "| 4 x 2 |" in capsys.readouterr().out
+
+
+def test_threads_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each state of the machine with each number of people; the ratio is that of the busy machine's last row."""
+    out = tmp_path / "figures.json"
+    assert threads.main(["--model", str(bundle.folder), "--threads", "2", "--frames", "2", "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    loads = [(one["people"], one["busy"]) for one in figures["results"]]
+    assert loads == [(1, False), (8, False), (1, True), (8, True)]
+    last = figures["results"][-1]["milliseconds"]
+    assert figures["ratio"] == last["asleep"] / last["spinning"] and min(last.values()) > 0
+    assert "| 8 people, beside a busy process |" in capsys.readouterr().out
 
 
 def test_lookahead_reaches_the_pipeline(bundle: Bundle) -> None:

@@ -91,6 +91,22 @@ def test_a_silent_fallback_is_noticed(tmp_path: Path, monkeypatch: pytest.Monkey
     assert open_session(bundle.encoder, "cuda", allow_cpu=True).get_providers() == both[1:]
 
 
+@pytest.mark.parametrize("spinning", [False, True])
+def test_threads_sleep_unless_they_are_to_spin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spinning: bool) -> None:
+    """ONNX Runtime's own default is to spin, which takes the cores from everybody else."""
+    import onnxruntime
+
+    real, seen = onnxruntime.InferenceSession, []
+
+    def noted(path: str, options: onnxruntime.SessionOptions, providers: list) -> object:
+        seen.append(options.get_session_config_entry("session.intra_op.allow_spinning"))
+        return real(path, options, providers=providers)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", noted)
+    OnnxEngine(make_bundle(tmp_path), threads=2, spinning=spinning)
+    assert seen == ["1" if spinning else "0"] * 2
+
+
 def test_broken_and_mismatched_graphs(tmp_path: Path) -> None:
     """What no hash can know: graphs that are none, that are another's, that give other shapes."""
     bundle = make_bundle(tmp_path / "a")

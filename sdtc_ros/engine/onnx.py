@@ -38,19 +38,23 @@ class OnnxEngine:
         threads: int = 0,
         allow_cpu: bool = False,
         max_batch: int = 64,
+        spinning: bool = False,
     ) -> None:
         """Open, check and warm up both graphs.
 
         precision: one that the bundle has graphs in; threads: 0 leaves the number to the runtime; max_batch: larger
-        batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES. Raises UsageError
-        (provider) and BundleError (a graph that is broken, is not there, or is not the one that model.json describes).
+        batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES; spinning: see
+        `open_session`. Raises UsageError (provider) and BundleError (a graph that is broken, is not there, or is not
+        the one that model.json describes).
         """
         self._names = list(bundle.tokens)
         self._frames = 2 * bundle.delta + 1
         self._max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         encoder, temporal = bundle.graphs(precision)
-        self._encoder = open_session(encoder, provider, threads=threads, allow_cpu=allow_cpu)
-        self._temporal = open_session(temporal, provider, threads=threads, allow_cpu=allow_cpu)
+        self._encoder, self._temporal = (
+            open_session(graph, provider, threads=threads, allow_cpu=allow_cpu, spinning=spinning)
+            for graph in (encoder, temporal)
+        )
         self.providers, self.precision = list(self._encoder.get_providers()), precision
         self._windows: dict[str, npt.NDArray[Any]] = {}
         check_names(encoder, self._encoder, ["crops"], self._names)

@@ -35,14 +35,16 @@ def open_session(
     threads: int = 0,
     allow_cpu: bool = False,
     name: str = "",
+    spinning: bool = False,
     provider_options: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Any:
     """An ONNX Runtime session on `provider` (cpu, cuda or tensorrt); threads 0 leaves the number to the runtime.
 
-    graph: a file, or a graph's bytes, which `name` then names in errors; provider_options: by provider (beside
-    tensorrt CUDA runs what TensorRT cannot), each one's own. Raises UsageError where the provider is unknown, is full
-    or fails, or is not what the session got and `allow_cpu` is not set (ONNX Runtime itself falls back to the CPU with
-    no more than a log line), BundleError where the graph is none.
+    graph: a file, or a graph's bytes, which `name` then names in errors; spinning: threads that have nothing to do wait
+    for work in a loop and not asleep, which a machine that is busy otherwise pays dearly for; provider_options: by
+    provider (beside tensorrt CUDA runs what TensorRT cannot), each one's own. Raises UsageError where the provider is
+    unknown, is full or fails, or is not what the session got and `allow_cpu` is not set (ONNX Runtime itself falls back
+    to the CPU with no more than a log line), BundleError where the graph is none.
     """
     import onnxruntime as ort
 
@@ -56,6 +58,7 @@ def open_session(
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     order = dict.fromkeys([provider, *(["cuda"] if provider == "tensorrt" else []), "cpu"])
     told = provider_options or {}
     wanted = [(PROVIDERS[one], dict(told.get(one, {}))) for one in order if PROVIDERS[one] in available]
