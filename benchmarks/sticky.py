@@ -143,17 +143,21 @@ def plot(rows: Sequence[Row], path: Path) -> None:
         ap = [row.figures.ap for row in own]
         for axes, x in ((left, [row.encodes for row in own]), (middle, [row.ratio for row in own])):
             axes.errorbar(x, ap, [row.error for row in own], marker="o", capsize=2, color=colour, label=f"{kind} boxes")
+            beside, side = ((4, 4), "left") if kind == JITTERED else ((-4, -9), "right")
+            style = {"textcoords": "offset points", "fontsize": 7, "color": colour, "ha": side}
             for at, row in zip(x, own, strict=True):
-                axes.annotate(_name(row.sticky), (at, row.figures.ap), (4, 4), textcoords="offset points", fontsize=7)
+                axes.annotate(_name(row.sticky), (at, row.figures.ap), beside, **style)
     left.set(xlabel="encodes a person-frame", ylabel="AP")
     middle.set(xlabel="person-frames a second, against sticky 0", ylabel="AP")
+    for axes in (left, middle):
+        axes.margins(x=0.1)
     left.legend(loc="lower right")
     own = [row for row in rows if row.boxes == ANNOTATED]
     for name in ("pckh", "wrists", "ankles", "hidden"):
         lost = [getattr(row.figures, name) - getattr(own[0].figures, name) for row in own]
         right.plot(range(len(own)), lost, "o-", label={"pckh": "all joints"}.get(name, name))
     right.axhline(0, color="0.7", linewidth=0.8)
-    right.set_xticks(range(len(own)), [_name(row.sticky) for row in own])
+    right.set_xticks(range(len(own)), [_name(row.sticky) for row in own], fontsize=8)
     right.set(xlabel="sticky (annotated boxes)", ylabel="PCKh against sticky 0, points")
     right.legend(loc="lower left")
     figure.savefig(path, dpi=100)

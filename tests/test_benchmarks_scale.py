@@ -32,6 +32,7 @@ from benchmarks.scaling.machines import ENCODES, MACHINES, Machine, people_on_cp
 from benchmarks.scaling.samples import ENCODE, ESTIMATE, Load, Sample, grid  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
 from sdtc_ros.engine import CuttingEngine  # noqa: E402
+from sdtc_ros.pipeline import PipelineConfig  # noqa: E402
 from sdtc_ros.skeleton import POSETRACK  # noqa: E402
 
 PIXELS = {"small": 12288, "large": 49152}
@@ -128,7 +129,8 @@ def test_the_host_is_measured_with_engines_that_do_nothing(bundle: Bundle, monke
 def test_encodes_are_those_that_the_page_of_trade_offs_measured() -> None:
     """A detector's boxes at the default, in bold there."""
     text = (ROOT / "docs" / "tradeoffs.md").read_text(encoding="utf-8")
-    row = re.search(r"^\| \*\*0\.1\*\* \|(.*)\|$", text, re.MULTILINE)
+    default = re.escape(f"**{PipelineConfig().sticky:g}**")
+    row = re.search(rf"^\| {default} \|(.*)\|$", text, re.MULTILINE)
     assert row is not None
     assert float(row[1].split("|")[4]) == ENCODES
 

@@ -26,7 +26,7 @@ RATE = 30.0  # frames a second
 BUSY = 0.9  # of a machine's time that is spent: beyond it queues grow
 SHARES = (0.3, 0.5)  # of the peak that is reached: an assumption until it is measured
 MOST = PipelineConfig().max_people  # before one camera
-ENCODES = 1.85  # a person and frame at the default, a detector's boxes: benchmarks/sticky.py, docs/tradeoffs.md
+ENCODES = 1.87  # a person and frame at the default, a detector's boxes: benchmarks/sticky.py, docs/tradeoffs.md
 
 
 @dataclass(frozen=True)
