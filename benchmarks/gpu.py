@@ -32,12 +32,12 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/gpu.py` finds the pa
 
 from benchmarks.accelerator.plot import draw  # noqa: E402
 from benchmarks.accelerator.rows import PARTS, Result, device_text, measure_row, report  # noqa: E402
-from benchmarks.measure import CLOCKS, check_options  # noqa: E402
+from benchmarks.measure import CLOCKS, carry_out, check_options  # noqa: E402
 from benchmarks.models import NETWORKS  # noqa: E402
 from benchmarks.plots import check_plot  # noqa: E402
 from benchmarks.report import surroundings, write_json  # noqa: E402
 from benchmarks.scenes import parse_size  # noqa: E402
-from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from sdtc_ros.errors import UsageError  # noqa: E402
 
 # engine-precision: torch's are benchmarks.accelerator's, the others those of sdtc_ros.engine
 ROWS = {
@@ -53,19 +53,18 @@ LEAST = 32  # the bar is about batches from here on
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables; with --json also write the figures, with --plot draw them."""
-    args = _parser().parse_args(arguments)
-    try:
-        check_options(args)
-        if args.clock == "cpu" and args.device != "cpu":
-            raise UsageError("--clock cpu counts this process's time, and a GPU's work is none of it")
-        for name, least in (("repeats", args.repeats), ("batches", min(args.batches or [1]))):
-            if least < 1:
-                raise UsageError(f"--{name} must be at least 1, not {least}")
-        check_plot(args.plot)
-        results, peak, missing = _run(args)
-    except SdtcError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_status
+    return carry_out(_parser(), arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    check_options(args)
+    if args.clock == "cpu" and args.device != "cpu":
+        raise UsageError("--clock cpu counts this process's time, and a GPU's work is none of it")
+    for name, least in (("repeats", args.repeats), ("batches", min(args.batches or [1]))):
+        if least < 1:
+            raise UsageError(f"--{name} must be at least 1, not {least}")
+    check_plot(args.plot)
+    results, peak, missing = _run(args)
     print(report(results))
     if args.plot:
         draw(results, args.plot, f"{device_text(args.device)}, peak {peak.text}")
@@ -74,7 +73,6 @@ def main(arguments: list[str] | None = None) -> int:
             **headline(results), "device": device_text(args.device), "peak": asdict(peak),
             "results": [asdict(result) for result in results], "not_measured": missing, "threads": args.threads,
         })  # fmt: skip
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
