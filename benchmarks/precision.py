@@ -24,7 +24,17 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/precision.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.measure import CLOCKS, Clip, Clock, begin, carry_out, clip_seconds, first_full, options, timed  # noqa: E402
+from benchmarks.measure import (  # noqa: E402
+    CLOCKS,
+    Clip,
+    Clock,
+    begin,
+    carry_out,
+    clip_seconds,
+    first_full,
+    options,
+    timed,
+)
 from benchmarks.models import with_precision  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402

@@ -108,7 +108,8 @@ def test_the_three_ways_carry_boxes_differently(scene: Scene, bundle: Bundle) ->
             pose.keypoints[:] = np.arange(15)[:, None] + [100 + 4 * number, 100, 1]
     found = {}
     for way in detection_rate.TRACKERS:
-        tracker = detection_rate._pipeline(bundle, scene, PipelineConfig(detect_every=5), way, None)._tracker  # type: ignore[arg-type]
+        config = PipelineConfig(detect_every=5)
+        tracker = detection_rate._pipeline(bundle, scene, config, way, None)._tracker  # type: ignore[arg-type]
         ids = np.array([answers[0].poses[0].track_id])
         for number in range(6):
             if number in (0, 3):

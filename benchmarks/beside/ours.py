@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent))  # worker.py runs as a script
+ROOT = Path(__file__).resolve().parent.parent.parent
+if str(ROOT) not in sys.path:  # worker.py runs as a script
+    sys.path.insert(0, str(ROOT))
 
-from benchmarks.beside.worker import JOINTS
-from sdtc_ros.bundle import load_bundle
-from sdtc_ros.engine.onnx import OnnxEngine
-from sdtc_ros.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.poses import Boxes, Frame, FramePoses
+from benchmarks.beside.worker import JOINTS  # noqa: E402
+from sdtc_ros.bundle import load_bundle  # noqa: E402
+from sdtc_ros.engine.onnx import OnnxEngine  # noqa: E402
+from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.poses import Boxes, Frame, FramePoses  # noqa: E402
 
 RATE = 30
 DETECT_EVERY = 5

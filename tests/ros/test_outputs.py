@@ -163,14 +163,14 @@ def test_markers_that_wait_for_camera_info_say_so(pose_node, view) -> None:
 
 
 def test_diagnostics_of_a_camera_go_from_good_to_bad(ros, pose_node, view) -> None:
-    """The scene's stamps lie years back: a latency to warn of, until the warning is turned off while it runs."""
+    """The scene's stamps lie years back: another clock's, to warn of until that is turned off while it runs."""
     node = pose_node("max_gap:=5.0", "max_silence:=3.0")
     recorded = view("--frames", "30", "--patient", "3", "--want", "diagnostics", "--until", SILENT)
     camera, own = levels(recorded, "sdtc_pose: camera"), levels(recorded, "sdtc_pose")
     assert {level for level, _ in own} == {OK}
     assert "active, on cpu" in {message for _, message in own}
     seen = [message for level, message in camera if level == WARN]
-    assert any(re.search("poses come .* s after their images, more than warn_latency allows", text) for text in seen)
+    assert any("the images' stamps are of another clock than the node's" in text for text in seen)
     newest = recorded["diagnostics"][-1]["sdtc_pose: camera"]
     values = newest["values"]
     assert int(values["received"]) == int(values["answered"]) + int(values["waiting"]) + sum(
@@ -188,7 +188,7 @@ def test_diagnostics_of_a_camera_go_from_good_to_bad(ros, pose_node, view) -> No
     again = view("--frames", "30", "--patient", "3", "--want", "diagnostics", "--until", SILENT)
     after = levels(again, "sdtc_pose: camera")
     assert any(level == OK and " Hz, " in message for level, message in after)
-    assert not any("warn_latency" in message for _, message in after)
+    assert not any("another clock" in message for _, message in after)
     assert after[-1][0] == ERROR
     assert re.match(r"no image on /camera/image_raw for \d+ s: ", after[-1][1])
     assert "no image came for 3 s" in node.log
