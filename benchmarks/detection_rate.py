@@ -46,7 +46,7 @@ from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, option
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.detection import HogDetector, Image  # noqa: E402
+from sdtc_ros.detection import HogDetector, Image, overlaps  # noqa: E402
 from sdtc_ros.engine import Engine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
@@ -164,16 +164,10 @@ def _overlap(run: Run, scenes: Sequence[Scene], every: int) -> float:
     for place, answers in enumerate(run.answers):
         scene = scenes[place % len(scenes)]
         for number, frame in enumerate(answers.frames):
-            if (number % every or every == 1) and len(scene.boxes[number]):
-                found += [_best_overlap(person.box, scene.boxes[number].xywh) for person in frame.people]
+            if (number % every or every == 1) and len(scene.boxes[number]) and frame.people:
+                answered = np.stack([np.asarray(person.box, np.float32) for person in frame.people])
+                found += overlaps(answered, scene.boxes[number].xywh).max(axis=1).tolist()
     return float(np.mean(found)) if found else float("nan")
-
-
-def _best_overlap(box: np.ndarray | None, boxes: np.ndarray) -> float:
-    assert box is not None
-    near, far = np.maximum(box[:2], boxes[:, :2]), np.minimum(box[:2] + box[2:], boxes[:, :2] + boxes[:, 2:])
-    common = np.prod(np.maximum(far - near, 0), axis=1)
-    return float((common / (box[2] * box[3] + boxes[:, 2] * boxes[:, 3] - common)).max())
 
 
 def hog_ms(scenes: Sequence[Scene], clock: Clock) -> float:

@@ -17,16 +17,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.machine import cpu_model
+from sdtc_ros.machine import cores, cpu_model
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu")
 
 
 def machine() -> dict[str, Any]:
     """CPU model, cores this process may use, and how busy the machine is besides."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None
-    return {"cpu": cpu_model(), "cores": cores, "system": platform.platform(), "load": load}
+    return {"cpu": cpu_model(), "cores": cores(), "system": platform.platform(), "load": load}
 
 
 def versions() -> dict[str, str]:

@@ -83,7 +83,6 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
     """Cut and encode all crops that the keyframes' windows lack."""
     if not pending:
         return
-    counts = [len(one.keyframe.missing) for one in pending]
     engine = pending[0].engine
     if isinstance(engine, CuttingEngine):
         cuts = [
@@ -92,7 +91,7 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
         with timed([one.timings for one in pending], "encode"):
             _store(pending, engine.encode_from(cuts))
         return
-    crops = buffer.take(sum(counts), pending[0].input_size)
+    crops = buffer.take(sum(len(one.keyframe.missing) for one in pending), pending[0].input_size)
     done = 0
     for one in pending:
         with timed([one.timings], "crop"):

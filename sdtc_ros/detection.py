@@ -68,6 +68,15 @@ def best_boxes(boxes: Boxes, most: int) -> Boxes:
     return Boxes(boxes.xywh[keep], boxes.scores[keep], None if boxes.ids is None else boxes.ids[keep])
 
 
+def overlaps(one: FloatArray, other: FloatArray) -> FloatArray:
+    """Intersection over union of N x 4 against M x 4 boxes (xywh): N x M."""
+    low = np.maximum(one[:, None, :2], other[:, :2])
+    high = np.minimum(one[:, None, :2] + one[:, None, 2:], other[:, :2] + other[:, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=-1)
+    union = np.prod(one[:, 2:], axis=-1)[:, None] + np.prod(other[:, 2:], axis=-1) - shared
+    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
+
+
 def suppress(xywh: FloatArray, scores: FloatArray, overlap: float, *, of_smaller: bool = False) -> IntArray:
     """Non-maximum suppression: indices of the boxes kept, best first; xywh N x 4, scores N.
 

@@ -9,14 +9,26 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import platform
 import re
+from importlib import metadata
 from pathlib import Path
 
 CPUINFO, MAPS = Path("/proc/cpuinfo"), Path("/proc/self/maps")
 # what kernels are chosen by: x86 and ARM; the model's name stays the same where a virtual machine hides some of it
 _ABLE = ("flags", "Features", "cpu family", "model", "stepping", "CPU implementer", "CPU architecture", "CPU variant",
          "CPU part")  # fmt: skip
+
+
+def cores() -> int:
+    """How many of the processor's cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def packages() -> dict[str, str]:
+    """Versions of the Python packages that are installed, by name in lower case."""
+    return {one.metadata["Name"].lower(): one.version for one in metadata.distributions() if one.metadata["Name"]}
 
 
 def cpu_model() -> str:

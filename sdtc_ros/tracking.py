@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.detection import overlaps
 from sdtc_ros.motion import Motion
 from sdtc_ros.poses import Boxes, FramePoses
 
@@ -106,7 +107,7 @@ class Tracker:
         lost &= np.isin(self._last.ids, held) & ~np.isin(self._last.ids, tracked.ids)
         expected = _rows(self.predict(stamp), self._last.ids[lost])
         new = tracked.xywh[~np.isin(tracked.ids, self._last.ids)]
-        return np.flatnonzero(lost)[(_overlaps(expected.xywh, new) < self._config.min_iou).all(axis=1)]
+        return np.flatnonzero(lost)[(overlaps(expected.xywh, new) < self._config.min_iou).all(axis=1)]
 
     def predict(self, stamp: int) -> Boxes:
         """The people of the last update, where they should be at `stamp` (nanoseconds), their boxes' sizes kept.
@@ -178,15 +179,6 @@ def _joined(one: Boxes, other: Boxes) -> Boxes:
     assert one.ids is not None and other.ids is not None
     xywh, scores = np.concatenate([one.xywh, other.xywh]), np.concatenate([one.scores, other.scores])
     return Boxes(xywh, scores, np.concatenate([one.ids, other.ids]))
-
-
-def _overlaps(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Intersection over union of each of N boxes with each of M (xywh): N x M."""
-    near = np.maximum(one[:, None, :2], other[None, :, :2])
-    far = np.minimum((one[:, :2] + one[:, 2:])[:, None], (other[:, :2] + other[:, 2:])[None])
-    common = np.maximum(far - near, 0).prod(axis=2)
-    areas = one[:, 2:].prod(axis=1)[:, None] + other[:, 2:].prod(axis=1)[None]
-    return np.asarray(common / np.maximum(areas - common, 1e-9), np.float32)
 
 
 def _centres(boxes: Boxes) -> FloatArray:

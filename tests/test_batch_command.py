@@ -184,7 +184,7 @@ def test_cores_are_shared_by_what_runs(world, tmp_path, model, monkeypatch):
         given.append((jobs, [word for task in tasks for word in task.words if word.startswith("--threads")]))
         return [Outcome(task.name, str(task.source), 3, problem="made up") for task in tasks]
 
-    monkeypatch.setattr(command, "_cores", lambda: 8)
+    monkeypatch.setattr(command, "cores", lambda: 8)
     monkeypatch.setattr(command, "run_tasks", run_tasks)
     words = ["batch", *inputs(world), "--out", tmp_path, "--model", model]
     for more in ([], ["--part", "1/2"], ["--jobs", 8], ["--threads", 3]):

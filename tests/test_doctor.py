@@ -136,7 +136,7 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         "numpy": "2.4.6",
         "opencv-python-headless": "4.10.0",
     }
-    monkeypatch.setattr(installed, "versions", lambda: present)
+    monkeypatch.setattr(installed, "packages", lambda: present)
     monkeypatch.setattr(installed, "imported", lambda program: (" rosbags" not in program, "9.9"))
     found = [one for one in installed.findings() if one.what not in ("cache", "video")]
     (both,) = [one for one in found if "overwritten" in one.text]

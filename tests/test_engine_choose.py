@@ -22,6 +22,7 @@ import pytest
 from fake_bundle import make_bundle
 from onnx import numpy_helper
 
+from sdtc_ros import machine
 from sdtc_ros.bundle import Bundle, save_manifest
 from sdtc_ros.engine import choose, onnx_device
 from sdtc_ros.engine.cache import Cache
@@ -121,7 +122,7 @@ def test_a_verdict_is_about_all_that_answers_depend_on(
         return [SimpleNamespace(metadata={"Name": name}, version=version) for name, version in installed.items()]
 
     monkeypatch.setattr(choose, "measure_drift", judge)
-    monkeypatch.setattr(choose.metadata, "distributions", distributions)
+    monkeypatch.setattr(machine.metadata, "distributions", distributions)
     monkeypatch.setattr(choose, "loaded_libraries", lambda names: dict(libraries) if "libnvinfer" in names else {})
     Device(monkeypatch, {})
     bundle = with_precision(tmp_path / "b", "fp16", 0.0)

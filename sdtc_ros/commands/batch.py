@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +23,7 @@ from pathlib import Path
 from sdtc_ros.commands.replay import add_run_arguments, replay_options
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate import Result
+from sdtc_ros.machine import cores
 from sdtc_ros.replay.many import (
     LOG,
     NOT_RUN,
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     left = [task for task in tasks if task.name not in done]
     if left:  # what is wrong with all is said once, before anything starts
         check(replay_options(args, left[0].source, args.truth))
-    jobs = min(args.jobs or _cores(), max(1, len(left)))
+    jobs = min(args.jobs or cores(), max(1, len(left)))
     with stop_requests() as stop:
         new = run_tasks([_ready(args, task, jobs) for task in left], jobs, stop, _say)
     done |= {outcome.name: outcome for outcome in new}
@@ -150,16 +150,12 @@ def _done(args: argparse.Namespace, tasks: Sequence[Task]) -> dict[str, Outcome]
 
 def _ready(args: argparse.Namespace, task: Task, jobs: int) -> Task:
     """The task with what its results do not depend on; what may not be replaced is found out by now."""
-    words = [f"--threads={args.threads or max(1, _cores() // jobs)}"]  # else every process would take all cores
+    words = [f"--threads={args.threads or max(1, cores() // jobs)}"]  # else every process would take all cores
     words += ["--overwrite"] if args.overwrite or args.resume else []
     words += ["--quiet"] if args.quiet else []
     words += [f"--model={args.model}"] if args.model else []
     words += [f"--truth={_truth(args, task.name)}"] if args.truth else []
     return replace(task, words=(*task.words, *words))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name(source: Path) -> str:

@@ -13,12 +13,11 @@ import platform
 import tempfile
 from collections.abc import Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import sdtc_ros
 from sdtc_ros.doctor.finding import BROKEN, MISSING, OK, Finding, checked, imported
-from sdtc_ros.machine import cpu_model
+from sdtc_ros.machine import cores, cpu_model, packages
 
 PART = "Installed"
 # package's name, the module to import, what needs it (None: everything)
@@ -48,17 +47,12 @@ def findings() -> list[Finding]:
         *checked(PART, "system", _system),
         *checked(PART, "processor", _processor),
     ]
-    present = versions()
+    present = packages()
     for package, module, needed_by in PACKAGES:
         found += checked(PART, package, partial(_package, package, module, needed_by, present))
     for module, rivals in RIVALS.items():
         found += checked(PART, module, partial(_rivals, module, rivals, present))
     return [*found, *checked(PART, "cache", _cache), *checked(PART, "video", _video)]
-
-
-def versions() -> dict[str, str]:
-    """Version by package name, in lower case."""
-    return {dist.metadata["Name"].lower(): dist.version for dist in metadata.distributions() if dist.metadata["Name"]}
 
 
 def _system() -> Iterator[Finding]:
@@ -71,9 +65,8 @@ def _system() -> Iterator[Finding]:
 
 
 def _processor() -> Iterator[Finding]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
-    yield Finding(PART, OK, "processor", f"{cpu_model()}, {cores} cores for this process{load}, {platform.machine()}")
+    yield Finding(PART, OK, "processor", f"{cpu_model()}, {cores()} cores for this process{load}, {platform.machine()}")
 
 
 def _package(package: str, module: str, needed_by: str | None, present: dict[str, str]) -> list[Finding]:

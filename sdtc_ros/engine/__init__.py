@@ -24,6 +24,7 @@ FloatArray = npt.NDArray[np.float32]
 Cut = tuple[npt.NDArray[np.uint8], FloatArray]  # an H x W x 3 BGR image and N x 4 crop boxes (xywh, image pixels)
 
 OUTPUTS = ["keypoints", "spread"]  # of the temporal graph
+MAX_BATCH = 64  # people at once; more run in chunks
 WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps (TDMI) are 27 times SDTC's tokens
 
 

@@ -16,21 +16,19 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
 
 import sdtc_ros
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import Engine
+from sdtc_ros.engine import MAX_BATCH, Engine
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.drift import GATE, Drift, measure_drift
 from sdtc_ros.engine.gpu import gpus
 from sdtc_ros.engine.onnx import OnnxEngine
 from sdtc_ros.errors import BundleError, SdtcError, UsageError
-from sdtc_ros.machine import cpu_hash, cpu_model, loaded_libraries
+from sdtc_ros.machine import cpu_hash, cpu_model, loaded_libraries, packages
 
 PROVIDERS = ("cpu", "cuda", "tensorrt", "tensorrt-direct")
 PRECISIONS = ("auto", "fp32", "fp16", "int8")
-MAX_BATCH = 64  # people at once; more run in chunks
 # what an engine's answers may depend on: packages by how their names begin, libraries (a robot's come with its system)
 PACKAGES = {"cpu": ("onnxruntime",), "gpu": ("onnxruntime", "tensorrt", "nvidia-")}
 LIBRARIES = ("libcudart", "libcublas", "libcublasLt", "libcudnn")
@@ -107,8 +105,7 @@ def _first_that_holds(
 def _precisions(bundle: Bundle, config: EngineConfig) -> list[str]:
     """From the one wanted to the safest; raises BundleError where the bundle has no graphs of the one asked for."""
     if config.precision == "auto":
-        held = [name for name in ("fp16",) if name in bundle.precisions and config.provider != "cpu"]
-        return [*held, "fp32"]
+        return ["fp16", "fp32"] if config.provider != "cpu" and "fp16" in bundle.precisions else ["fp32"]
     bundle.graphs(config.precision)
     return list(dict.fromkeys((config.precision, "fp32")))
 
@@ -148,12 +145,12 @@ def _words(bundle: Bundle, engine: Engine, provider: str, precision: str) -> dic
     """Everything that a verdict is about: bundle, gate, engine, device, and the runtime with what it stands on."""
     on_cpu = provider == "cpu"
     begin = PACKAGES["cpu" if on_cpu else "gpu"]
-    packages = {(one.metadata["Name"] or "").lower(): one.version for one in metadata.distributions()}
+    installed = packages()
     libraries = () if on_cpu else LIBRARIES if provider == "cuda" else LIBRARIES + TENSORRT
     return {
         "bundle": bundle.hash_of(precision), "provider": provider, "precision": precision,
         "sdtc_ros": sdtc_ros.__version__, "gate": str(GATE), "engine": getattr(engine, "identity", ""),
         "device": f"{cpu_model()} ({cpu_hash()})" if on_cpu else str(gpus()[0]),
-        **{name: packages[name] for name in sorted(packages) if name.startswith(begin)},
+        **{name: installed[name] for name in sorted(installed) if name.startswith(begin)},
         **(loaded_libraries(libraries) if libraries else {}),
     }  # fmt: skip

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS, Cut, FloatArray, largest_batch
+from sdtc_ros.engine import MAX_BATCH, OUTPUTS, Cut, FloatArray, largest_batch
 from sdtc_ros.engine.graphs import INDEX, cut_grid, pool_name
 
 Array = npt.NDArray[Any]
@@ -145,7 +145,7 @@ class Slot:
 class DeviceEngine:
     """Engine over a runtime; see `Engine` and `CuttingEngine` for what its methods promise."""
 
-    def __init__(self, bundle: Bundle, runtime: Runtime, max_batch: int = 64, precision: str = "fp32") -> None:
+    def __init__(self, bundle: Bundle, runtime: Runtime, max_batch: int = MAX_BATCH, precision: str = "fp32") -> None:
         """max_batch: larger batches run in chunks, and so do those whose windows would take more than WINDOW_BYTES.
 
         precision: of the runtime's graphs, to be told.

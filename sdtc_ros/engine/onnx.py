@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS, FloatArray, largest_batch
+from sdtc_ros.engine import MAX_BATCH, OUTPUTS, FloatArray, largest_batch
 from sdtc_ros.engine.session import check_names, open_session, run_session, warm_up
 from sdtc_ros.errors import BundleError
 
@@ -37,7 +37,7 @@ class OnnxEngine:
         precision: str = "fp32",
         threads: int = 0,
         allow_cpu: bool = False,
-        max_batch: int = 64,
+        max_batch: int = MAX_BATCH,
         spinning: bool = False,
     ) -> None:
         """Open, check and warm up both graphs.

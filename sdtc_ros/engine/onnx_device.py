@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import largest_batch
+from sdtc_ros.engine import MAX_BATCH, largest_batch
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
 from sdtc_ros.engine.failures import translated
@@ -34,7 +34,9 @@ CUDA_OPTIONS = {
 TYPES = {"float": np.float32, "float16": np.float16, "uint8": np.uint8, "int64": np.int64}  # ONNX's words for them
 
 
-def open_onnx_device(bundle: Bundle, provider: str, precision: str, cache: Cache, max_batch: int = 64) -> DeviceEngine:
+def open_onnx_device(
+    bundle: Bundle, provider: str, precision: str, cache: Cache, max_batch: int = MAX_BATCH
+) -> DeviceEngine:
     """A warm engine of the bundle's graphs on provider cuda or tensorrt.
 
     Raises UsageError where the provider cannot be had, BundleError where the graphs cannot be used.

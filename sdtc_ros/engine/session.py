@@ -93,8 +93,12 @@ def run_session(session: Any, outputs: list[str] | None, feeds: Mapping[str, Any
 
 def provider_of(session: Any) -> str:
     """The name, in our words, of the provider that a session runs on."""
-    first = session.get_providers()[0]
-    return next((name for name, full in PROVIDERS.items() if full == first), first)
+    return short_name(session.get_providers()[0])
+
+
+def short_name(provider: str) -> str:
+    """Our name of a provider that ONNX Runtime names; any other name as it is."""
+    return next((name for name, full in PROVIDERS.items() if full == provider), provider)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS, batches_up_to, largest_batch
+from sdtc_ros.engine import MAX_BATCH, OUTPUTS, batches_up_to, largest_batch
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.cuda import Allocator, Stream, open_gpu, page_locked
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
@@ -54,7 +54,9 @@ Array = npt.NDArray[Any]
 _log = logging.getLogger(__name__)
 
 
-def open_tensorrt(bundle: Bundle, precision: str, report: Report, cache: Cache, max_batch: int = 64) -> DeviceEngine:
+def open_tensorrt(
+    bundle: Bundle, precision: str, report: Report, cache: Cache, max_batch: int = MAX_BATCH
+) -> DeviceEngine:
     """A warm engine of the bundle's graphs, which are built where the cache has none that fits; that takes minutes.
 
     Raises UsageError where TensorRT, pycuda or the GPU cannot be used, BundleError where the graphs cannot.

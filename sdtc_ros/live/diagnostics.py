@@ -14,7 +14,7 @@ from functools import lru_cache
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 
-from sdtc_ros.engine.session import PROVIDERS
+from sdtc_ros.engine.session import short_name
 from sdtc_ros.live.camera import Camera
 from sdtc_ros.live.health import (
     Health,
@@ -32,7 +32,6 @@ from sdtc_ros.live.silence import why_silent
 from sdtc_ros.messages import message_types, ros_message, to_header
 
 DIAGNOSTICS = "/diagnostics"
-_SHORT_NAMES = {runtime: name for name, runtime in PROVIDERS.items()}
 
 
 class Diagnostics:
@@ -80,5 +79,5 @@ class Diagnostics:
             "precision": getattr(pipeline.engine, "precision", "fp32"),
             "engine": ", ".join(providers) or type(pipeline.engine).__name__,
         }
-        device = _SHORT_NAMES.get(providers[0], providers[0]) if providers else asked
+        device = short_name(providers[0]) if providers else asked
         return node_health(self._name, stage, values=values, asked=asked, device=device, error=why)

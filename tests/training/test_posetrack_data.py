@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 from lightning.pytorch.callbacks import Callback
 
+from sdtc_ros.detection import overlaps
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.images import picture_to_bgr
 from sdtc_ros.synthetic import SceneConfig
@@ -31,7 +32,7 @@ from training.checkpoint import KEY, read_checkpoint
 from training.data import clips
 from training.data.__main__ import main
 from training.data.clips import ClipDataset
-from training.data.detections import match_detections, overlaps
+from training.data.detections import match_detections
 from training.data.index import build_index
 from training.data.layout import find_layout
 from training.data.loader import NearbyOrder, SeededOrder

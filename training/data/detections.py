@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.boxes_input import iterate_boxes
+from sdtc_ros.detection import overlaps
 from sdtc_ros.errors import InputError
 from training.data.index import Index, IntArray, People, Video
 
@@ -121,12 +122,3 @@ def _assign(people: People, rows: list[int], boxes: list[list[float]]) -> list[t
         pairs.append((rows[int(row)], int(box)))
         overlap[row], overlap[:, box] = -1, -1
     return pairs
-
-
-def overlaps(one: FloatArray, other: FloatArray) -> FloatArray:
-    """Intersection over union of N x 4 against M x 4 boxes (xywh): N x M."""
-    low = np.maximum(one[:, None, :2], other[:, :2])
-    high = np.minimum(one[:, None, :2] + one[:, None, 2:], other[:, :2] + other[:, 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=-1)
-    union = np.prod(one[:, 2:], axis=-1)[:, None] + np.prod(other[:, 2:], axis=-1) - shared
-    return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
