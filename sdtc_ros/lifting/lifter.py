@@ -1,0 +1,234 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""From poses in the image and a registered depth image to joints in metres, one camera a lifter.
+
+For every joint: the surfaces under its covariance ellipse (`surfaces`), each moved along the ray by the joint's depth
+under the skin (`body`); one surface a joint, so that together they make a body (`choice`); where none fits, the depth
+of an earlier frame on this frame's ray, for at most `max_carry` seconds and with growing covariance (`memory`);
+otherwise unknown. NumPy and OpenCV only; knows no ROS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.lifting.body import body_of
+from sdtc_ros.lifting.choice import Expected, choose_surfaces
+from sdtc_ros.lifting.memory import TrackMemory
+from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN, FramePoses3D, Pose3D
+from sdtc_ros.lifting.surfaces import CANDIDATES, depths_near, known_median, surfaces_under
+from sdtc_ros.live.camera_model import CameraModel
+from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.skeleton import Skeleton
+
+Float64Array = npt.NDArray[np.float64]
+FloatArray = npt.NDArray[np.float32]
+
+WIDEST = 1.5  # the sampled ellipse's long half axis, in limb radii: farther out lies no limb
+INSIDE = 0.02  # metres: deviation of a joint's place under the skin
+CLOSE = 0.35  # metres: pixels of one body
+NOISE = 0.004  # metres a metre squared: deviation of a depth camera's value, growing with the distance squared
+
+
+@dataclass(frozen=True)
+class LiftingConfig:
+    """Settings of a lifter.
+
+    min_score: a joint scored lower in the image is unknown; max_carry: seconds for which an unseen joint's depth is
+    propagated; max_range: metres beyond which a depth is not believed.
+    """
+
+    min_score: float = 0.05
+    max_carry: float = 0.5
+    max_range: float = 12.0
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value without sense."""
+        for name in ("min_score", "max_carry"):
+            if not getattr(self, name) >= 0:
+                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
+        if not self.max_range > 0:
+            raise UsageError(f"max_range must be above 0 metres, not {self.max_range}")
+
+
+class Lifter:
+    """Joints in metres for one stream of frames; remembers each track's last depths."""
+
+    def __init__(self, skeleton: Skeleton, config: LiftingConfig | None = None) -> None:
+        """A lifter for poses of that skeleton."""
+        self.config = config or LiftingConfig()
+        self._body, self._count = body_of(skeleton), len(skeleton)
+        self._tracks: dict[int, TrackMemory] = {}
+
+    def reset(self) -> None:
+        """Forget all tracks."""
+        self._tracks.clear()
+
+    def lift(self, result: FramePoses, depth: FloatArray | None, camera: CameraModel) -> FramePoses3D:
+        """The people of a keyframe in space.
+
+        depth: H x W float32 metres, of the keyframe's own size and view (0 or not finite: unknown), or None where there
+        is none for this frame: joints are then propagated only. Raises InputError where its size is not the frame's.
+        """
+        stamp, size = result.frame.stamp, result.frame.image.shape[:2]
+        if depth is not None and depth.shape != size:
+            raise InputError(
+                f"the depth image is {depth.shape[1]} x {depth.shape[0]} but the colour image {size[1]} x {size[0]}: "
+                "use the depth that is registered (aligned) to colour"
+            )
+        self._forget(stamp)
+        if not result.poses:
+            return FramePoses3D(result, [])
+        seen = _Seen(
+            np.stack([pose.keypoints for pose in result.poses]).astype(np.float64),
+            np.stack([pose.spread for pose in result.poses]).astype(np.float64),
+            camera,
+        )
+        tracks = [self._track(pose.track_id) for pose in result.poses]
+        found = self._observe(depth, seen, tracks, stamp)
+        people = [
+            self._person(pose, seen, found, index, tracks[index], stamp) for index, pose in enumerate(result.poses)
+        ]
+        return FramePoses3D(result, people)
+
+    def _track(self, track_id: int) -> TrackMemory:
+        if track_id not in self._tracks:
+            self._tracks[track_id] = TrackMemory.empty(self._count, self._body)
+        return self._tracks[track_id]
+
+    def _forget(self, stamp: int) -> None:
+        """Drop tracks that nothing can be propagated from any more, and those of a time that lies ahead."""
+        limit = max(self.config.max_carry, 5.0) * 1e9
+        self._tracks = {key: one for key, one in self._tracks.items() if 0 <= stamp - one.seen <= limit}
+
+    def _observe(self, depth: FloatArray | None, seen: _Seen, tracks: list[TrackMemory], stamp: int) -> _Found:
+        """What this frame's depth says of the joints of P people."""
+        shape = seen.keypoints.shape[:2]
+        if depth is None:
+            return _Found(np.full(shape, np.nan), np.full(shape, np.nan), np.full(len(tracks), np.nan))
+        rough = self._rough_depth(depth, seen.keypoints, tracks)
+        limbs = seen.focal * self._body.radii / rough[:, None]  # P x K pixels
+        pixels, ellipses = seen.keypoints[..., :2].reshape(-1, 2), _clipped(seen.spread, limbs)
+        surfaces = surfaces_under(depth, pixels, ellipses, self.config.max_range)
+        candidates = (*shape, CANDIDATES)
+        z = surfaces.depths.reshape(candidates) + (self._body.offsets / seen.stretch)[..., None]
+        sure = seen.keypoints[..., 2:] >= self.config.min_score
+        weights = np.where(sure, surfaces.weights.reshape(candidates), 0.0)
+        past = [track.expected(stamp, place) for track, place in zip(tracks, rough, strict=True)]
+        depths, deviations = np.stack([one[0] for one in past]), np.stack([one[1] for one in past])
+        unseen = np.where(np.isfinite(depths), depths, rough[:, None])[..., None] * seen.rays
+        chosen = choose_surfaces(
+            z[..., None] * seen.rays[:, :, None],
+            weights,
+            Expected(depths, deviations, unseen),
+            np.stack([track.longest(self._body) for track in tracks]),
+            self._body,
+        )
+        taken = _taken(z, chosen)
+        roughness = _taken(surfaces.deviations.reshape(candidates), chosen)
+        noise = NOISE * taken**2
+        return _Found(
+            taken, np.sqrt(roughness**2 + INSIDE**2 + noise**2), _row_median(taken[:, self._body.torso], taken)
+        )
+
+    def _rough_depth(self, depth: FloatArray, keypoints: Float64Array, tracks: list[TrackMemory]) -> Float64Array:
+        """How far each of P people is, in metres: the depth that most joints' pixels agree on; 3 where none has one.
+
+        A torso joint counts twice, and so does being near the torso's last depth. Of equals the farther is taken,
+        since an occluder is nearer.
+        """
+        near = depths_near(depth, keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(keypoints.shape[:2])
+        earlier = np.array([track.torso for track in tracks])
+        near = np.concatenate([near, earlier[:, None]], axis=1)
+        votes = np.ones(near.shape[1])
+        votes[self._body.torso], votes[-1] = 2, 4
+        agree = np.abs(near[:, :, None] - near[:, None]) < CLOSE  # NaN agrees with nothing
+        count = np.where(np.isfinite(near), (agree * votes).sum(axis=2), -1)
+        count = np.where(count > 0, count + 1e-3 * near, count)
+        rough = np.take_along_axis(near, count.argmax(axis=1)[:, None], axis=1)[:, 0]
+        return np.where(np.isfinite(rough), rough, 3.0)
+
+    def _person(self, pose: Pose, seen: _Seen, found: _Found, index: int, track: TrackMemory, stamp: int) -> Pose3D:
+        """One person, put together from what was observed and what is propagated."""
+        torso = found.torso[index] if np.isfinite(found.torso[index]) else track.torso
+        earlier, loose, age = track.expected(stamp, torso)
+        z, deviations = found.depths[index].copy(), found.deviations[index].copy()
+        observed = np.isfinite(z)
+        sure = pose.keypoints[:, 2] >= self.config.min_score
+        carried = ~observed & sure & (age <= self.config.max_carry) & (np.nan_to_num(earlier) > 0)
+        z[carried], deviations[carried] = earlier[carried], loose[carried]
+        joints = z[:, None] * seen.rays[index]
+        if observed.any():
+            track.remember(stamp, float(torso), np.where(observed[:, None], joints, np.nan), deviations, self._body)
+        states = np.where(observed, OBSERVED, np.where(carried, PROPAGATED, UNKNOWN)).astype(np.uint8)
+        scores = np.where(states == UNKNOWN, 0, pose.keypoints[:, 2]).astype(np.float32)
+        covariances = _covariances(z, deviations, seen, index)
+        return Pose3D(pose, joints.astype(np.float32), covariances.astype(np.float32), scores, states)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a frame's depth gave: P x K depths and deviations (metres, NaN where nothing), P torso depths."""
+
+    depths: Float64Array
+    deviations: Float64Array
+    torso: Float64Array
+
+
+class _Seen:
+    """The joints of P people in the image, and the rays through them.
+
+    keypoints: P x K x 3; spread: P x K x 3 (xx, xy, yy; pixels squared); rays: P x K x 3 (x, y, 1); stretch: P x K,
+    the rays' lengths; slopes: P x K x 3 x 2, how a ray moves with the pixel; focal: pixels.
+    """
+
+    def __init__(self, keypoints: Float64Array, spread: Float64Array, camera: CameraModel) -> None:
+        self.keypoints, self.spread = keypoints, spread
+        pixels = keypoints[..., :2].reshape(-1, 2)
+        rays = camera.rays(np.concatenate([pixels, pixels + [1, 0], pixels + [0, 1]])).reshape(3, *keypoints.shape)
+        self.rays = rays[0]
+        self.slopes = np.stack([rays[1] - rays[0], rays[2] - rays[0]], axis=-1)
+        self.stretch = np.linalg.norm(self.rays, axis=-1)
+        self.focal = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
+
+
+def _clipped(spread: Float64Array, limbs: Float64Array) -> Float64Array:
+    """The ellipses to sample (P*K x 3): the joints' covariances, no wider than a limb allows, no smaller than a pixel.
+
+    limbs: P x K radii in pixels.
+    """
+    size = np.sqrt(np.maximum(spread[..., 0] + spread[..., 2], 1e-6) / 2)
+    factor = np.minimum(1.0, WIDEST * limbs / size) ** 2
+    ellipses = spread * factor[..., None]
+    ellipses[..., 0] += 0.5
+    ellipses[..., 2] += 0.5
+    return ellipses.reshape(-1, 3)
+
+
+def _taken(values: Float64Array, chosen: npt.NDArray[np.int64]) -> Float64Array:
+    """P x K of the P x K x C values those chosen, NaN for -1."""
+    taken = np.take_along_axis(values, np.maximum(chosen, 0)[..., None], axis=2)[..., 0]
+    return np.where(chosen >= 0, taken, np.nan)
+
+
+def _row_median(first: Float64Array, otherwise: Float64Array) -> Float64Array:
+    """Median of the known values of each row of `first`, of `otherwise` where it has none, NaN where neither has."""
+    medians = known_median(first)
+    return np.where(np.isnan(medians), known_median(otherwise), medians)
+
+
+def _covariances(z: Float64Array, deviations: Float64Array, seen: _Seen, index: int) -> Float64Array:
+    """K x 3 x 3 metres squared: the image's covariance at that depth, and the depth's along the ray."""
+    xx, xy, yy = seen.spread[index].T
+    image = np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
+    across = seen.slopes[index] @ image @ seen.slopes[index].transpose(0, 2, 1)
+    along = seen.rays[index][:, :, None] * seen.rays[index][:, None, :]
+    return z[:, None, None] ** 2 * across + deviations[:, None, None] ** 2 * along

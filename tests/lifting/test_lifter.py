@@ -1,0 +1,150 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+import numpy as np
+import pytest
+
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.lifting.body import body_of
+from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
+from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN
+from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK
+from tests.lifting.bodies import CAMERA, depth_image, person, poses
+
+HIP = POSETRACK.index("left_hip")
+SECOND = 1_000_000_000
+
+
+def lift(people, depth, **settings):
+    return Lifter(POSETRACK, LiftingConfig(**settings)).lift(poses(people), depth, CAMERA).people
+
+
+def errors(truth, found):
+    return np.linalg.norm(found.joints - truth, axis=1)
+
+
+@pytest.mark.parametrize("distance", [2.0, 3.0, 4.0])
+def test_a_person_alone_is_found_within_millimetres(distance):
+    truth = person(0.1, distance)
+    (found,) = lift([truth], depth_image([truth]))
+    assert (found.states == OBSERVED).all()
+    assert errors(truth, found).mean() < 0.01
+    assert errors(truth, found).max() < 0.05
+    np.testing.assert_array_equal(found.scores, found.pose.keypoints[:, 2])
+
+
+def test_noise_and_holes_cost_a_centimetre():
+    truth, rng = person(0, 3), np.random.default_rng(0)
+    depth = depth_image([truth])
+    depth += rng.normal(0, 0.004 * depth**2).astype(np.float32)
+    depth[rng.random(depth.shape) < 0.3] = 0
+    (found,) = lift([truth], depth)
+    seen = found.states == OBSERVED
+    assert seen.sum() >= 14
+    assert errors(truth, found)[seen].mean() < 0.03
+
+
+def test_a_limb_before_an_occluder_and_one_behind_it_are_told_apart():
+    front, behind = person(0, 2), person(0.5, 3)
+    first, second = lift([front, behind], depth_image([front, behind]))
+    assert errors(front, first).max() < 0.05
+    assert np.nanmax(errors(behind, second)) < 0.05  # no joint of the rear person lies on the front one
+    assert (second.states == UNKNOWN).sum() == 2
+
+
+def test_legs_behind_a_board_are_unknown_and_not_on_the_board():
+    truth = person(0, 3)
+    depth = depth_image([truth])
+    depth[300:] = 1.5
+    (found,) = lift([truth], depth)
+    pixels = found.pose.keypoints[:, 1]
+    assert (found.states[pixels > 310] == UNKNOWN).all()
+    assert np.isnan(found.joints[pixels > 310]).all()
+    assert (found.scores[pixels > 310] == 0).all()
+    assert (found.states[pixels < 290] == OBSERVED).all()
+
+
+def test_what_is_occluded_for_a_moment_is_propagated_then_unknown():
+    truth, lifter = person(0, 3), Lifter(POSETRACK, LiftingConfig(max_carry=0.25))
+    clear = depth_image([truth])
+    board = clear.copy()
+    board[300:] = 1.5
+    before = lifter.lift(poses([truth], SECOND), clear, CAMERA).people[0]
+    during = lifter.lift(poses([truth], SECOND + SECOND // 5), board, CAMERA).people[0]
+    after = lifter.lift(poses([truth], SECOND + SECOND // 2), board, CAMERA).people[0]
+    below = during.pose.keypoints[:, 1] > 310
+    assert (during.states[below] == PROPAGATED).all()
+    assert errors(truth, during)[below].max() < 0.03
+    assert (during.covariances[below, 2, 2] > 10 * before.covariances[below, 2, 2]).all()
+    assert (after.states[below] == UNKNOWN).all()
+
+
+def test_without_depth_joints_are_propagated_only():
+    truth, lifter = person(0, 3), Lifter(POSETRACK)
+    assert (lifter.lift(poses([truth], SECOND), None, CAMERA).people[0].states == UNKNOWN).all()
+    lifter.lift(poses([truth], SECOND), depth_image([truth]), CAMERA)
+    later = lifter.lift(poses([truth], SECOND + SECOND // 10), None, CAMERA).people[0]
+    assert (later.states == PROPAGATED).all()
+    lifter.reset()
+    assert (lifter.lift(poses([truth], SECOND), None, CAMERA).people[0].states == UNKNOWN).all()
+
+
+@pytest.mark.parametrize("value", [0, np.nan, np.inf, 60.0])
+def test_depth_that_says_nothing_gives_nothing(value):
+    (found,) = lift([person(0, 3)], np.full((480, 640), value, np.float32))
+    assert (found.states == UNKNOWN).all()
+    assert np.isnan(found.joints).all()
+    assert np.isnan(found.covariances).all()
+
+
+def test_covariance_is_the_pixels_across_and_the_depths_along_the_ray():
+    truth = person(0, 3)
+    (found,) = lift([truth], depth_image([truth]))
+    matrix = found.covariances[HIP]
+    assert (np.linalg.eigvalsh(found.covariances) > 0).all()
+    assert np.sqrt(matrix[0, 0]) == pytest.approx(3.0 * truth[HIP, 2] / 525, rel=0.05)  # 3 pixels at 3 metres
+    assert 0.02 < np.sqrt(matrix[2, 2]) < 0.06
+
+
+def test_a_joint_scored_too_low_is_unknown():
+    truth, result = person(0, 3), poses([person(0, 3)])
+    result.poses[0].keypoints[HIP, 2] = 0.01
+    (found,) = Lifter(POSETRACK).lift(result, depth_image([truth]), CAMERA).people
+    assert found.states[HIP] == UNKNOWN
+
+
+def test_joints_outside_the_image_or_not_finite_are_unknown():
+    truth, result = person(0, 3), poses([person(0, 3)])
+    result.poses[0].keypoints[HIP, :2] = -50, 1e12
+    result.poses[0].keypoints[0, :2] = np.nan
+    (found,) = Lifter(POSETRACK).lift(result, depth_image([truth]), CAMERA).people
+    assert found.states[HIP] == found.states[0] == UNKNOWN
+
+
+def test_nobody_is_nobody_and_another_size_is_refused():
+    lifter = Lifter(POSETRACK)
+    assert lifter.lift(poses([]), depth_image([]), CAMERA).people == []
+    with pytest.raises(InputError, match="320 x 240 but the colour image 640 x 480"):
+        lifter.lift(poses([person(0, 3)]), np.ones((240, 320), np.float32), CAMERA)
+
+
+def test_settings_without_sense_are_refused():
+    with pytest.raises(UsageError, match="max_carry"):
+        LiftingConfig(max_carry=-1)
+    with pytest.raises(UsageError, match="max_range"):
+        LiftingConfig(max_range=0)
+
+
+@pytest.mark.parametrize("skeleton", [POSETRACK, COCO, HIEVE])
+def test_every_joint_of_every_skeleton_is_in_one_tree(skeleton):
+    body = body_of(skeleton)
+    children = [child for _, child in body.edges]
+    assert sorted([*children, *body.roots]) == list(range(len(skeleton)))
+    known = set(body.roots)
+    for parent, child in body.edges:
+        assert parent in known  # parents come before their children
+        known.add(child)
+    assert len(body.roots) == 1
