@@ -148,12 +148,12 @@ class Lifter:
         near = depths_near(depth, keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(keypoints.shape[:2])
         earlier = np.array([track.torso for track in tracks])
         near = np.concatenate([near, earlier[:, None]], axis=1)
-        votes = np.ones(near.shape[1])
+        votes = np.ones(keypoints.shape[1] + 1)
         votes[self._body.torso], votes[-1] = 2, 4
-        agree = np.abs(near[:, :, None] - near[:, None]) < CLOSE  # NaN agrees with nothing
+        agree = np.abs(near[:, :, None] - near[:, None, :]) < CLOSE  # NaN agrees with nothing
         count = np.where(np.isfinite(near), (agree * votes).sum(axis=2), -1)
         count = np.where(count > 0, count + 1e-3 * near, count)
-        rough = np.take_along_axis(near, count.argmax(axis=1)[:, None], axis=1)[:, 0]
+        rough = near[np.arange(len(near)), count.argmax(axis=1)]
         return np.where(np.isfinite(rough), rough, 3.0)
 
     def _person(self, pose: Pose, seen: _Seen, found: _Found, index: int, track: TrackMemory, stamp: int) -> Pose3D:
