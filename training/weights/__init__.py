@@ -6,6 +6,6 @@
 # governing permissions and limitations under the License.
 """Published weights of others: what a file holds, its tensors under our names, and where to get one.
 
-files: torch and safetensors files, read as weights only. vitpose, hrnet: the published formats. networks: what they
-become here. show, download: the command `python -m training.weights`.
+files: torch and safetensors files, read as weights only; tfjs: TensorFlow.js models. vitpose, hrnet, movenet: the
+published formats. networks: what they become here. show, download: the command `python -m training.weights`.
 """
