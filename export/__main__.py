@@ -4,7 +4,10 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""`python -m export CHECKPOINT --out FOLDER` writes a model bundle, `python -m export add BUNDLE` precisions to one."""
+"""Model bundles: `python -m export CHECKPOINT --out FOLDER` writes one, `python -m export add BUNDLE` precisions to it.
+
+`python -m export detector PACKAGE --out FOLDER` writes the person detector (export.detector).
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ that is already in the folder stays as it is. Then the same graphs are made in F
 neither, and kept in the bundle where their keypoints lie close enough to those of FP32.
 
 `python -m export add BUNDLE` does the last step alone, for a bundle that exists; it needs no checkpoint and no torch.
+`python -m export detector PACKAGE` writes the person detector from NanoDet's published weights.
 """
 EPILOG = """\
 example:
@@ -47,6 +51,10 @@ ADD_EPILOG = """\
 exit status: 0 added, 2 wrong arguments or a folder that cannot be written, 4 a bundle that cannot be used or a
 precision that moves keypoints too far (the others are added)
 """
+DETECTOR_EPILOG = """\
+exit status: 0 written, 2 wrong arguments or a folder that cannot be written, 4 a package without the model, with a
+damaged one or with another
+"""
 ADD_NEEDS = ("onnx", "onnxruntime")
 NEEDS = ("torch", "onnxscript", *ADD_NEEDS)
 EXTRA = ("fp16", "int8")
@@ -56,10 +64,13 @@ DEFAULT = ("fp16",)
 def main(arguments: list[str] | None = None) -> int:
     """Export or add; exit status as in sdtc_ros.errors."""
     words = sys.argv[1:] if arguments is None else arguments
-    adding = words[:1] == ["add"]
-    args = _add_parser().parse_args(words[1:]) if adding else _parser().parse_args(words)
+    command = words[0] if words[:1] in (["add"], ["detector"]) else ""
+    parser, run = {"": (_parser, _export), "add": (_add_parser, _add), "detector": (_detector_parser, _detector)}[
+        command
+    ]
+    args = parser().parse_args(words[1:] if command else words)
     try:
-        return _add(args) if adding else _export(args)
+        return run(args)
     except SdtcError as error:
         print(f"export: error: {error}", file=sys.stderr)
         return error.exit_status
@@ -77,6 +88,17 @@ def _add_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--precisions", nargs="+", choices=EXTRA, default=DEFAULT, help="which to add or make again (default: fp16)"
     )
+    return parser
+
+
+def _detector_parser() -> argparse.ArgumentParser:
+    from export import detector
+
+    parser = argparse.ArgumentParser(
+        prog="python -m export detector", description=detector.__doc__, epilog=DETECTOR_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    detector.add_arguments(parser)
     return parser
 
 
@@ -108,6 +130,12 @@ def _parser() -> argparse.ArgumentParser:
 def _add(args: argparse.Namespace) -> int:
     _check_needs(ADD_NEEDS)
     return _add_precisions(args.bundle, args.precisions)
+
+
+def _detector(args: argparse.Namespace) -> int:
+    from export import detector
+
+    return detector.run(args)
 
 
 def _add_precisions(folder: Path, wanted: Sequence[str]) -> int:
