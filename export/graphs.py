@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from sdtc_ros.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
 from training.models.decode import Decode
+from training.models.movenet_pose import MoveNetPose
 from training.models.tdmi import TDMI
 
 OPSET = 20  # LayerNormalization and Gelu as single operators
@@ -54,6 +55,8 @@ class TemporalGraph(nn.Module):
 
     def forward(self, *tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Window, heatmaps, decoding."""
+        if isinstance(self.network, MoveNetPose):
+            return self.network.poses(*tokens)
         if isinstance(self.network, TDMI):
             heatmaps = self.network.estimate(dict(zip(self.network.token_names, tokens, strict=True)))
         else:

@@ -18,22 +18,27 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from sdtc_ros.errors import BundleError
+from sdtc_ros.errors import BundleError, UsageError
 from training.models.baselines import SingleFrame, SingleFrameConfig
+from training.models.movenet_pose import MoveNetPose, MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.tdmi import TDMI, TDMIConfig
+from training.weights.movenet import read_movenet
 from training.weights.networks import published_backbone, vitpose_network
+from training.weights.tfjs import is_graph_file
 from training.weights.vitpose import find_vitpose
 
 KEY = "sdtc_ros"  # our entry in a Lightning checkpoint
 FORMAT = 1
 
-Network = SDTC | TDMI | SingleFrame
-Config = SDTCConfig | TDMIConfig | SingleFrameConfig
+Trainable = SDTC | TDMI | SingleFrame
+Network = Trainable | MoveNetPose
+Config = SDTCConfig | TDMIConfig | SingleFrameConfig | MoveNetPoseConfig
 NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
     "sdtc": (SDTC, SDTCConfig),
     "tdmi": (TDMI, TDMIConfig),
     "single-frame": (SingleFrame, SingleFrameConfig),
+    "movenet": (MoveNetPose, MoveNetPoseConfig),
 }
 
 T = TypeVar("T")
@@ -141,12 +146,17 @@ def load_backbone(network: nn.Module, path: Path | str) -> None:
     _fill(backbone, weights, f"the backbone in {path} does not fit this config")
 
 
-def open_network(path: Path | str) -> tuple[Network, dict[str, Any]]:
-    """The network of a checkpoint, or the single-frame one of published ViTPose weights, in eval mode; and the content.
+def open_network(path: Path | str, skeleton: str | None = None) -> tuple[Network, dict[str, Any]]:
+    """The network of a checkpoint, or the single-frame one of published weights, in eval mode; and the content.
 
-    For published weights the content is only our entry, which says what they are under "published". BundleError where
-    the file is neither.
+    Published are ViTPose's and MoveNet's; the content is then only our entry, which says what they are under
+    "published". skeleton: of MoveNet's joints, COCO's where it is None; other networks have theirs. BundleError where
+    the file is none of these.
     """
+    if is_graph_file(path):
+        return published_movenet(path, skeleton or "coco")
+    if skeleton is not None:
+        raise UsageError(f"{path} has joints of its own: a skeleton can be chosen for MoveNet's files alone")
     try:
         content = read_checkpoint(path)
     except BundleError as refusal:
@@ -156,6 +166,14 @@ def open_network(path: Path | str) -> tuple[Network, dict[str, Any]]:
         said = {"file": vitpose.path.name, "format": vitpose.format, "size": vitpose.size}
         return vitpose_network(vitpose), {KEY: {"published": said}}
     return _network_of(content, path), content
+
+
+def published_movenet(path: Path | str, skeleton: str) -> tuple[MoveNetPose, dict[str, Any]]:
+    """MoveNet whole, from a TensorFlow.js file; and the content as `open_network` gives it."""
+    weights = read_movenet(path)
+    network = MoveNetPose(MoveNetPoseConfig(weights.config, skeleton))
+    network.backbone.load_state_dict(weights.state)
+    return network.eval(), {KEY: {"published": weights.provenance()}}
 
 
 def _neither(refusal: BundleError, path: Path | str) -> BundleError:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from sdtc_ros.errors import UsageError
-from training.checkpoint import KEY, Network, describe, load_backbone, load_weights
+from training.checkpoint import KEY, Trainable, describe, load_backbone, load_weights
 from training.losses import Losses, sdtc_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
@@ -57,7 +57,7 @@ class OptimiserConfig:
 class PoseTraining(lightning.LightningModule):
     """What all networks share; subclasses build `self.network`. Logs losses, PCKh and AP by joint group."""
 
-    network: Network
+    network: Trainable
 
     def __init__(self, optimiser: OptimiserConfig, lam: float) -> None:
         super().__init__()

@@ -17,6 +17,8 @@ from training.checkpoint import KEY, NETWORKS, config_from_dict, describe, load_
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.hrnet import HRNetConfig
 from training.models.mlsme import MLSMEConfig
+from training.models.movenet import MoveNetConfig
+from training.models.movenet_pose import MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMIConfig
@@ -28,6 +30,7 @@ CONFIGS = {
         backbone=VIT, delta=1, channels=8, head_width=4, location_sigma=1.0, mlsme=MLSMEConfig(heads=2, mask_ratio=0.25)
     ),
     "single-frame": SingleFrameConfig(backbone=VIT, skeleton="coco", head_width=4),
+    "movenet": MoveNetPoseConfig(backbone=MoveNetConfig(width=0.25, image_size=(64, 32)), skeleton="posetrack"),
     "tdmi": TDMIConfig(
         backbone=HRNetConfig(width=4, modules=(1, 1, 1), blocks=1, image_size=(64, 32), stem=8),
         delta=1,

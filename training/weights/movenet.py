@@ -24,14 +24,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sdtc_ros.bundle_files import file_hash
 from sdtc_ros.errors import BundleError
 from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetConfig
-from training.weights.tfjs import Graph, Node, graph_file, is_graph_file, read_graph
+from training.weights.tfjs import Graph, Node, graph_file, is_graph_file, read_graph, read_json
 
 CONVOLUTIONS = ("Conv2D", "_FusedConv2D")
 DEPTHWISE = ("DepthwiseConv2dNative", "FusedDepthwiseConv2dNative")
@@ -58,6 +60,19 @@ class MoveNetWeights:
     side: int
     state: dict[str, Tensor]
     source: str
+
+    def provenance(self) -> dict[str, Any]:
+        """Where the weights are from, on what terms, and the files' SHA-256: plain data for model.json."""
+        folder = next((folder for folder in self.path.parents[:2] if (folder / "package.json").is_file()), None)
+        package: dict[str, Any] = {} if folder is None else read_json(folder / "package.json")
+        files = self.path, self.path.with_suffix(".bin")
+        return {
+            "weights": f"MoveNet {self.name.capitalize()}, {self.source}",
+            "licence": "Apache-2.0",
+            "package": f"{package.get('name', 'unknown')} {package.get('version', '')}".strip(),
+            "package_licence": str(package.get("license", "unknown")),
+            "sha256": {file.name: file_hash(file) for file in files},
+        }
 
 
 def read_movenet(path: Path | str, name: str = "lightning") -> MoveNetWeights:

@@ -16,13 +16,17 @@ from sdtc_ros.errors import BundleError
 from sdtc_ros.skeleton import COCO
 from training.checkpoint import KEY, load_network, read_checkpoint
 from training.weights.hrnet import HRNetWeights, find_hrnet
+from training.weights.movenet import MoveNetWeights, read_movenet
+from training.weights.tfjs import is_graph_file, read_graph
 from training.weights.vitpose import ViTPoseWeights, find_vitpose
 
 FORMATS = {"official": "the authors' format", "huggingface": "Hugging Face's format", "mmpose": "mmpose 1.x's format"}
 
 
 def describe_file(path: Path) -> str:
-    """Lines about a ViTPose or HRNet file, or a checkpoint of ours; BundleError for anything else."""
+    """Lines about a ViTPose, HRNet or MoveNet file, or a checkpoint of ours; BundleError for anything else."""
+    if is_graph_file(path):
+        return _graph(path)
     try:
         content = read_checkpoint(path)
     except BundleError as refusal:
@@ -72,6 +76,25 @@ def _hrnet(weights: HRNetWeights) -> str:
         f"  backbone  width {weights.width}, {weights.modules} modules in stages 2, 3 and 4, {weights.blocks} blocks, "
         f"{_millions(weights.backbone)}\n"
         f"  head      {joints}; only the backbone is used, by TDMI"
+    )
+
+
+def _graph(path: Path) -> str:
+    """A TensorFlow.js model: MoveNet, NanoDet for `export detector`, or one that nothing here reads."""
+    graph = read_graph(path)
+    if "nanodet" in graph.made_by.lower():
+        package = path.resolve().parents[1] if path.resolve().parent.name == "models" else path.parent
+        return f"{path}: NanoDet\n  export    python -m export detector {package} --out FOLDER"
+    return _movenet(read_movenet(path))
+
+
+def _movenet(weights: MoveNetWeights) -> str:
+    return (
+        f"{weights.path}: MoveNet {weights.name.capitalize()}, made from {weights.source}\n"
+        f"  backbone  MobileNetV2 x{weights.config.width:g} and a pyramid to stride 4, {_millions(weights.state)}\n"
+        f"  image     squares of {weights.side}; fully convolutional, so any multiples of 32\n"
+        f"  head      heatmaps, centre, regression and offsets, {weights.config.joints} joints\n"
+        f"  export    python -m export {weights.path} --out BUNDLE"
     )
 
 

@@ -76,7 +76,7 @@ def read_graph(path: Path | str) -> Graph:
     is shorter or longer than the weights that the `.json` lists.
     """
     path = Path(path)
-    content = _read_json(path)
+    content = read_json(path)
     try:
         nodes = tuple(_node(entry) for entry in content["modelTopology"]["node"])
         groups = [(group["paths"], group["weights"]) for group in content["weightsManifest"]]
@@ -89,7 +89,8 @@ def read_graph(path: Path | str) -> Graph:
     return Graph(path, nodes, weights, str(content.get("generatedBy", "")))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; BundleError where there is none."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
