@@ -19,15 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measure import Clock, Recorder
-from sdtc_ros.annotations.posetrack import parse_sequence
-from sdtc_ros.annotations.sequence import Person, SequenceFrame
-from sdtc_ros.annotations.sequence import Sequence as Annotations
-from sdtc_ros.boxes_input import truth_boxes
 from sdtc_ros.evaluate import Result, evaluate
-from sdtc_ros.pipeline import Pipeline
-from sdtc_ros.poses import Boxes, Frame, FramePoses
+from sdtc_ros.ground_truth.posetrack import parse_sequence
+from sdtc_ros.ground_truth.sequence import Person, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Sequence as Annotations
+from sdtc_ros.ground_truth.truth import Truth
+from sdtc_ros.io.boxes_file import truth_boxes
+from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.synthetic import SceneConfig, posetrack18_truth, render_clip
-from sdtc_ros.truth import Truth
+from sdtc_ros.types import Boxes, Frame, FramePoses
 
 FIRST_SEED = 2_000_001_000
 RATE = 30.0  # frames a second

@@ -31,9 +31,9 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/cameras.py` finds th
 from benchmarks.measure import CLOCKS, Clip, Clock, begin, carry_out, clip_seconds, first_full, options  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.batch import CropBuffer  # noqa: E402
-from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together  # noqa: E402
+from sdtc_ros.engine.base import Engine  # noqa: E402
+from sdtc_ros.pipeline.inference import CropBuffer  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together  # noqa: E402
 
 CAMERAS = PEOPLE = (1, 2, 4)
 
@@ -103,7 +103,7 @@ def _work(args: argparse.Namespace) -> None:
 
 
 def _measured(args: argparse.Namespace) -> list[Result]:
-    from sdtc_ros.engine.onnx import OnnxEngine
+    from sdtc_ros.engine.ort.host import OnnxEngine
 
     bundle = begin(args)
     shared, *own = (OnnxEngine(bundle, threads=args.threads) for _ in range(1 + max(CAMERAS)))

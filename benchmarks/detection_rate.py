@@ -45,13 +45,13 @@ from benchmarks.accuracy import (  # noqa: E402
 from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, options  # noqa: E402
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
-from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.detection import HogDetector, Image, overlaps  # noqa: E402
-from sdtc_ros.engine import Engine  # noqa: E402
+from sdtc_ros.detection.boxes import HogDetector, Image, overlaps  # noqa: E402
+from sdtc_ros.engine.base import Engine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
-from sdtc_ros.poses import Boxes, FramePoses  # noqa: E402
-from sdtc_ros.tracking import Tracker  # noqa: E402
+from sdtc_ros.models.bundle import Bundle  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.tracking.tracker import Tracker  # noqa: E402
+from sdtc_ros.types import Boxes, FramePoses  # noqa: E402
 
 EVERY = (1, 2, 3, 5, 8, 12)
 POSES, SPEED, HELD = "poses", "constant speed", "not carried"
@@ -247,7 +247,7 @@ def _work(args: argparse.Namespace) -> None:
 
 
 def _measured(args: argparse.Namespace) -> tuple[list[Row], float]:
-    from sdtc_ros.engine.onnx import OnnxEngine
+    from sdtc_ros.engine.ort.host import OnnxEngine
 
     check_plot(args.plot)
     for name in ("clips", "draws"):

@@ -39,7 +39,7 @@ from benchmarks.report import surroundings, write_json  # noqa: E402
 from benchmarks.scenes import parse_size  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 
-# engine-precision: torch's are benchmarks.accelerator's, the others those of sdtc_ros.engine
+# engine-precision: torch's are benchmarks.accelerator's, the others those of sdtc_ros.engine.base
 ROWS = {
     "cuda": (
         "torch-fp32", "torch-fp16", "torch-bf16", "compiled-fp16", "compiled-bf16", "cuda-fp32", "cuda-fp16",

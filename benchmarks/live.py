@@ -39,7 +39,7 @@ from benchmarks.node.rig import Setting  # noqa: E402
 from benchmarks.report import surroundings, write_json  # noqa: E402
 from benchmarks.scenes import parse_size  # noqa: E402
 from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
-from sdtc_ros.live.parameters import HOG, TOPIC  # noqa: E402
+from sdtc_ros.node.parameters import HOG, TOPIC  # noqa: E402
 
 
 def run_soak(lab: Lab, args: argparse.Namespace) -> tuple[str, dict[str, Any], list[str]]:

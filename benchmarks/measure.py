@@ -24,11 +24,11 @@ import numpy.typing as npt
 
 from benchmarks.models import add_options, chosen_bundle
 from benchmarks.report import surroundings
-from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import Engine, FloatArray, Handle
+from sdtc_ros.engine.base import Engine, FloatArray, Handle
 from sdtc_ros.errors import SdtcError, UsageError
-from sdtc_ros.pipeline import Pipeline
-from sdtc_ros.poses import Boxes, Frame
+from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.types import Boxes, Frame
 
 Clip = list[tuple[Frame, Boxes]]
 Seconds = npt.NDArray[np.float64]

@@ -25,9 +25,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest, write_manifest
-from sdtc_ros.bundle_files import MANIFEST, graph_names
 from sdtc_ros.errors import UsageError
+from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest, write_manifest
+from sdtc_ros.models.bundle_files import MANIFEST, graph_names
 
 if TYPE_CHECKING:
     from training.models.sdtc import SDTCConfig

@@ -42,7 +42,7 @@ from benchmarks.measure import (  # noqa: E402
 )
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 SCENES = ((8, (640, 480)), (30, (1920, 1080)))
 STAGES = ("track", "crop", "encode", "estimate", "decode")
@@ -124,7 +124,7 @@ def _work(args: argparse.Namespace) -> None:
 
 
 def _measured(args: argparse.Namespace) -> list[Result]:
-    from sdtc_ros.engine.onnx import OnnxEngine
+    from sdtc_ros.engine.ort.host import OnnxEngine
 
     bundle = begin(args)
     engine = OnnxEngine(bundle, threads=args.threads)

@@ -8,7 +8,7 @@
 
 The same walking people go through a pipeline a precision, frame by frame in turn. `ratio` is the throughput in INT8
 divided by that in FP32, in the same run. Beside it stands how far the keypoints of synthetic people move (the gate's
-own figures, sdtc_ros.engine.drift). On a CPU, FP16 is there to be checked: ONNX Runtime computes it in FP32.
+own figures, sdtc_ros.engine.accuracy_check). On a CPU, FP16 is there to be checked: ONNX Runtime computes it in FP32.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from benchmarks.measure import (  # noqa: E402
 from benchmarks.models import with_precision  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.bundle_files import PRECISIONS  # noqa: E402
-from sdtc_ros.engine.drift import Drift, measure_drift  # noqa: E402
-from sdtc_ros.engine.onnx import OnnxEngine  # noqa: E402
+from sdtc_ros.engine.accuracy_check import Drift, measure_drift  # noqa: E402
+from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.models.bundle import Bundle  # noqa: E402
+from sdtc_ros.models.bundle_files import PRECISIONS  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 FULL = PRECISIONS[0]
 

@@ -17,7 +17,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.machine import cores, cpu_model
+from sdtc_ros.host import cores, cpu_model
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "onnxruntime-gpu")
 

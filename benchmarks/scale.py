@@ -49,10 +49,10 @@ from benchmarks.scaling.links import measure_links, report_links  # noqa: E402
 from benchmarks.scaling.load import Outcome, Setting, simulate  # noqa: E402
 from benchmarks.scaling.machines import ENCODES, people_on_cpu, rows_on_gpu  # noqa: E402
 from benchmarks.scaling.samples import ENCODE, ESTIMATE, Sample, grid, measure_loads  # noqa: E402
-from sdtc_ros.bundle import default_bundle, load_bundle  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
-from sdtc_ros.poses import Boxes, Frame  # noqa: E402
+from sdtc_ros.models.bundle import default_bundle, load_bundle  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.types import Boxes, Frame  # noqa: E402
 
 CAMERAS, PEOPLE = (1, 2, 4), (1, 2, 3, 4, 6, 8)
 # docs/live.md: soak, 2 people (answered, p50, p99); cost: the stages without inference, and the way there and back

@@ -16,7 +16,7 @@ import argparse
 
 import numpy as np
 
-from sdtc_ros.poses import Boxes, Frame
+from sdtc_ros.types import Boxes, Frame
 
 RATE = 30  # frames a second
 IMAGES = 8  # different frames in memory, so that none stays in the processor's caches

@@ -46,11 +46,11 @@ from benchmarks.accuracy import (  # noqa: E402
 from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, options  # noqa: E402
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
-from sdtc_ros.annotations.sequence import Sequence as Annotations  # noqa: E402
-from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.engine import Engine  # noqa: E402
+from sdtc_ros.engine.base import Engine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.ground_truth.sequence import Sequence as Annotations  # noqa: E402
+from sdtc_ros.models.bundle import Bundle  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 THRESHOLDS = (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, math.inf)
 ANNOTATED, JITTERED = "annotated", "jittered"
@@ -192,7 +192,7 @@ def _content(rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _measured(args: argparse.Namespace) -> list[Row]:
-    from sdtc_ros.engine.onnx import OnnxEngine
+    from sdtc_ros.engine.ort.host import OnnxEngine
 
     check_plot(args.plot)
     if args.clips < 1:

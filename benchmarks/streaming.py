@@ -43,9 +43,9 @@ from benchmarks.measure import (  # noqa: E402
 from benchmarks.models import network_config  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.engine.base import Engine  # noqa: E402
+from sdtc_ros.models.bundle import Bundle  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 HELD, DEFAULT, FULL = "crops held", "default", "full windows"
 STICKY = {HELD: 1e9, DEFAULT: PipelineConfig().sticky, FULL: 0.0}
@@ -124,7 +124,7 @@ def _work(args: argparse.Namespace) -> None:
 
 
 def _measured(args: argparse.Namespace) -> list[Result]:
-    from sdtc_ros.engine.onnx import OnnxEngine
+    from sdtc_ros.engine.ort.host import OnnxEngine
 
     bundle = begin(args)
     clip = walking_people(args.people, args.size, 2 * bundle.delta + 1 + args.frames)

@@ -32,9 +32,9 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/threads.py` finds th
 
 from benchmarks.measure import begin, carry_out, options  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
-from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.engine import Engine  # noqa: E402
-from sdtc_ros.engine.onnx import OnnxEngine  # noqa: E402
+from sdtc_ros.engine.base import Engine  # noqa: E402
+from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
+from sdtc_ros.models.bundle import Bundle  # noqa: E402
 
 PEOPLE = (1, 8)
 PAUSE = 0.02  # seconds before every frame

@@ -18,7 +18,7 @@ import torch
 from export.folder import check_folder, new_bundle
 from export.graphs import token_shapes, write_graphs
 from export.parity import Parity, measure, sample_windows
-from sdtc_ros.bundle import Bundle, load_bundle, write_manifest
+from sdtc_ros.models.bundle import Bundle, load_bundle, write_manifest
 from training.checkpoint import KEY, Network, describe, open_network
 from training.models.sdtc import MEAN, STD
 

@@ -24,10 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from export.detector_graph import BINS, MEAN, STD, STRIDES, person_graph
-from sdtc_ros.bundle_files import MANIFEST, file_hash
 from sdtc_ros.engine.failures import GraphError
-from sdtc_ros.engine.session import open_session, run_session
+from sdtc_ros.engine.ort.session import open_session, run_session
 from sdtc_ros.errors import BundleError, UsageError
+from sdtc_ros.models.bundle_files import MANIFEST, file_hash
 from training.weights.tfjs import Graph, graph_file, read_graph
 
 MODEL, GRAPH = "nanodet", "detector.onnx"

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sdtc_ros.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
 from sdtc_ros.errors import UsageError
+from sdtc_ros.models.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
 
 GRAPHS = [name for precision in PRECISIONS for name in graph_names(precision)]
 BUNDLE_FILES = (*(name + end for name in GRAPHS for end in ("", DATA)), MANIFEST)  # in the order of their moving

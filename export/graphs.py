@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from sdtc_ros.bundle_files import ENCODER, TEMPORAL
+from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
 from training.models.decode import Decode
 from training.models.movenet_pose import MoveNetPose

@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from sdtc_ros.bundle_files import ENCODER, TEMPORAL
-from sdtc_ros.crops import crop_images
-from sdtc_ros.engine.drift import clips
+from sdtc_ros.engine.accuracy_check import clips
 from sdtc_ros.errors import BundleError
+from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
+from sdtc_ros.pipeline.crops import crop_images
 from training.checkpoint import Network
 
 PIXELS = 0.05  # largest keypoint difference allowed, crop pixels
@@ -130,7 +130,7 @@ def _exact_products() -> Iterator[None]:
 
 def _run_onnx(path: Path, feeds: dict[str, npt.NDArray[Any]]) -> dict[str, FloatArray]:
     """All outputs of a graph on the CPU, of the first sample alone and then of all others: the batch is dynamic."""
-    from sdtc_ros.engine.session import open_session
+    from sdtc_ros.engine.ort.session import open_session
 
     session = open_session(path)
     outputs = [node.name for node in session.get_outputs()]

@@ -7,8 +7,8 @@
 """A bundle's graphs in other precisions: made from those in FP32, and kept where their keypoints hold.
 
 Needs no torch and no checkpoint: any bundle can be given them later. Each pair is run on the CPU against FP32 first
-(sdtc_ros.engine.drift), FP16 with all its roundings (export.rounded); the figures go to model.json. A GPU is judged
-again, by its own answers, when its engine is opened.
+(sdtc_ros.engine.accuracy_check), FP16 with all its roundings (export.rounded); the figures go to model.json. A GPU is
+judged again, by its own answers, when its engine is opened.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from export.half import to_half
 from export.int8 import write_int8
 from export.ranges import hot_values, lies_beside, save_graph
 from export.rounded import rounded
-from sdtc_ros.bundle import Bundle, load_bundle, read_manifest, save_manifest
-from sdtc_ros.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
-from sdtc_ros.engine.drift import WINDOWS, Drift, measure_drift
-from sdtc_ros.engine.onnx import OnnxEngine
+from sdtc_ros.engine.accuracy_check import WINDOWS, Drift, measure_drift
+from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
+from sdtc_ros.models.bundle import Bundle, load_bundle, read_manifest, save_manifest
+from sdtc_ros.models.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
 
 EXTRA = PRECISIONS[1:]
 

@@ -31,7 +31,7 @@ from launch_ros.actions import Node, SetParameter
 
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live.params_file import node_name, parameters_in
+from sdtc_ros.node.params_file import node_name, parameters_in
 
 _NAME = "sdtc_evaluation"
 _POSE = Path(__file__).resolve().with_name("pose.launch.py")
@@ -125,7 +125,7 @@ def _executable(words: list[str]) -> dict[str, object]:
     try:
         get_package_prefix("sdtc_ros")
     except PackageNotFoundError:
-        return {"executable": "python3", "arguments": ["-m", "sdtc_ros.live.evaluation", *words]}
+        return {"executable": "python3", "arguments": ["-m", "sdtc_ros.tools.evaluate_live", *words]}
     return {"package": "sdtc_ros", "executable": "evaluate_live", "arguments": words}
 
 

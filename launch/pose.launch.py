@@ -25,8 +25,8 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live.parameters import PARAMETERS, Parameter
-from sdtc_ros.live.params_file import node_name, parameters_in
+from sdtc_ros.node.parameters import PARAMETERS, Parameter
+from sdtc_ros.node.params_file import node_name, parameters_in
 
 _CAMERAS = next(parameter for parameter in PARAMETERS if parameter.name == "cameras")
 _PARAMS_FILE = Path(__file__).resolve().parent.parent / "config" / "pose.yaml"

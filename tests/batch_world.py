@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from sdtc_ros.__main__ import main
-from sdtc_ros.annotations.posetrack_write import write_sequence
-from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.posetrack_write import write_sequence
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 
 NAMES = ("east", "north", "west")
 FRAMES = 4

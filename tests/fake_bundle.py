@@ -19,7 +19,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sdtc_ros.bundle import Bundle, write_manifest
+from sdtc_ros.models.bundle import Bundle, write_manifest
 from sdtc_ros.skeleton import POSETRACK
 
 SPREAD = (4.0, 1.0, 9.0)

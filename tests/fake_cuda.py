@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sdtc_ros.engine import cuda
 from sdtc_ros.engine.gpu import GpuInfo
+from sdtc_ros.engine.trt import cuda
 
 GIB = 1 << 30
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
 # a standing person, one unit tall: x, y of each of the 15 joints

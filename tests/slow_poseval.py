@@ -12,7 +12,7 @@ import math
 
 from scipy.optimize import linear_sum_assignment
 
-from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 
 Point = tuple[float, float]
 

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Trainable, describe, load_backbone, load_weights
-from training.losses import Losses, sdtc_loss
+from training.losses.sdtc import Losses, sdtc_loss
+from training.losses.tdmi import TDMILosses, tdmi_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
 from training.models.tdmi import TDMI, TDMIConfig, TDMIOutput
-from training.tdmi_loss import TDMILosses, tdmi_loss
 from training.validation import Validation
 
 

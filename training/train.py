@@ -32,11 +32,11 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa:
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 
 from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
+from training.callbacks.curves import Curves, keep_earlier_log  # noqa: E402
+from training.callbacks.resume import LastCheckpoint  # noqa: E402
+from training.callbacks.waiting import Waiting  # noqa: E402
 from training.checkpoint import load_weights  # noqa: E402
-from training.curves import Curves, keep_earlier_log  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
-from training.resume import LastCheckpoint  # noqa: E402
-from training.waiting import Waiting  # noqa: E402
 
 DEFAULT_RUNS = ("backbone-tiny.yaml", "sdtc-tiny.yaml")
 LIGHTNINGS_OWN = ("last", "best", "hpc")  # checkpoints that are found by Lightning

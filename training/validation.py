@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor, distributed
 
-from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.decode import decode_heatmaps
 from sdtc_ros.evaluate import evaluate
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import Skeleton
 from training.data.windows import Window
+from training.decode import decode_heatmaps
 
 PCKH = 0.5  # a joint is right within half of poseval's head size
 SHOWN = 24

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from sdtc_ros.engine import FloatArray
+from sdtc_ros.engine.base import FloatArray
 from training.models.decode import Decode
 from training.models.sdtc import SDTC, normalise
 
@@ -52,7 +52,7 @@ class Temporal(nn.Module):
 
 
 class TorchEngine:
-    """See sdtc_ros.engine.Engine; `network` is changed to the type and moved to the device.
+    """See sdtc_ros.engine.base.Engine; `network` is changed to the type and moved to the device.
 
     A compiled network sees batches of powers of two only, padded where needed: another size would be compiled anew.
     """

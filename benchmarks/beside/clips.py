@@ -20,15 +20,15 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.beside.worker import JOINTS
-from sdtc_ros.annotations.posetrack import read_sequence
-from sdtc_ros.boxes_input import person_box
-from sdtc_ros.crops import crop_boxes
-from sdtc_ros.detection import HogDetector
+from sdtc_ros.detection.boxes import HogDetector
 from sdtc_ros.errors import InputError
+from sdtc_ros.ground_truth.posetrack import read_sequence
+from sdtc_ros.io.boxes_file import person_box
+from sdtc_ros.io.sources import open_source
+from sdtc_ros.pipeline.crops import crop_boxes
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.sources import open_source
 from sdtc_ros.synthetic import SceneConfig, render_clip
-from sdtc_ros.tracking import Tracker
+from sdtc_ros.tracking.tracker import Tracker
 
 Array = npt.NDArray[np.float64]
 ASPECT = 0.75  # width to height of a crop

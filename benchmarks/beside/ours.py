@@ -20,10 +20,10 @@ if str(ROOT) not in sys.path:  # worker.py runs as a script
     sys.path.insert(0, str(ROOT))
 
 from benchmarks.beside.worker import JOINTS  # noqa: E402
-from sdtc_ros.bundle import load_bundle  # noqa: E402
-from sdtc_ros.engine.onnx import OnnxEngine  # noqa: E402
-from sdtc_ros.pipeline import Pipeline, PipelineConfig  # noqa: E402
-from sdtc_ros.poses import Boxes, Frame, FramePoses  # noqa: E402
+from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
+from sdtc_ros.models.bundle import load_bundle  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
 RATE = 30
 DETECT_EVERY = 5

@@ -20,8 +20,8 @@ from benchmarks.node.lab import Lab
 from benchmarks.node.light_bundle import write_light_bundle
 from benchmarks.node.rig import Rig, Setting, between
 from benchmarks.report import table
-from sdtc_ros.bundle import Bundle
-from sdtc_ros.live.statistics import WINDOW
+from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.node.health.statistics import WINDOW
 
 SCENES = (((640, 480), 30.0), ((1920, 1080), 10.0))  # the larger one slower: images alone are 62 MB a second
 PLAIN, RAW, JPEG = "nobody", "somebody, raw", "somebody, JPEG"

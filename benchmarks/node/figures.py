@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.node.records import Rows
-from sdtc_ros.live.statistics import Counts
+from sdtc_ros.node.health.statistics import Counts
 
 Latencies = npt.NDArray[np.float64]
 CAUSES = {"replaced": "for newer", "too_old": "too old", "unmatched": "without detections", "damaged": "damaged"}

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from sdtc_ros.bundle import Bundle, write_manifest
 from sdtc_ros.errors import UsageError
+from sdtc_ros.models.bundle import Bundle, write_manifest
 from sdtc_ros.skeleton import POSETRACK
 
 SIZE, DELTA, OPSET, IR = (192, 256), 2, 18, 9

@@ -36,8 +36,8 @@ from vision_msgs.msg import Detection2DArray
 
 from benchmarks.node.clip import PlayedClip, load
 from benchmarks.node.records import HEARD, SENT, Notebook, number_of, stamp_for, truth_distance
-from sdtc_ros.image_messages import fill_image_message
-from sdtc_ros.messages import message_types, poses_from_message, ros_message, stamp_of, to_header
+from sdtc_ros.messages.images import fill_image_message
+from sdtc_ros.messages.poses import message_types, poses_from_message, ros_message, stamp_of, to_header
 
 TYPES = message_types(ros_message)
 FRAME_ID = "camera_optical_frame"

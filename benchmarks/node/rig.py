@@ -30,8 +30,8 @@ from benchmarks.node.figures import (
 from benchmarks.node.lab import Lab, NodePart, Part
 from benchmarks.node.records import HEARD, SENT, Rows, read_rows
 from sdtc_ros.errors import InputError
-from sdtc_ros.live.parameters import TOPIC
-from sdtc_ros.live.statistics import Counts
+from sdtc_ros.node.health.statistics import Counts
+from sdtc_ros.node.parameters import TOPIC
 
 FLUSH_SECONDS = 20.0  # for the frames that wait at the end, which the node answers when no more come
 

@@ -22,11 +22,11 @@ import numpy.typing as npt
 
 from benchmarks.measure import Clip, Recorder, clip_seconds, first_full
 from benchmarks.scenes import walking_people
-from sdtc_ros.batch import CropBuffer
-from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import Engine
-from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together
-from sdtc_ros.poses import Boxes
+from sdtc_ros.engine.base import Engine
+from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.pipeline.inference import CropBuffer
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together
+from sdtc_ros.types import Boxes
 
 SIZE = (640, 480)
 

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 
 from benchmarks.report import table
-from sdtc_ros.bag import bag_message_types
-from sdtc_ros.messages import POSES_TYPE, to_detections
-from sdtc_ros.poses import Frame, FramePoses, Pose
+from sdtc_ros.io.bag import bag_message_types
+from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.poses import POSES_TYPE, to_detections
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.synthetic import SceneConfig, iterate_clip
-from sdtc_ros.typestore import typestore
+from sdtc_ros.types import Frame, FramePoses, Pose
 
 RATE = 30.0
 SIZES = ((640, 480), (1920, 1080))

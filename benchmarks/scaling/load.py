@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """A loaded node, simulated: cameras that fire at their own times, one worker, and the newest frame wins.
 
-The worker takes the newest frame of every camera that has one and answers them in one batch, as `sdtc_ros.live.worker`
+The worker takes the newest frame of every camera that has one and answers them in one batch, as `sdtc_ros.node.worker`
 does; a frame that is overtaken before it is taken is dropped. A step's time is the fitted cost. People's crops move at
 random, each with the probability that gives the mean number of encodes, and a crop that moved is encoded for its whole
 window: that is why steps differ.

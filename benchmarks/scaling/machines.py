@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from benchmarks.scaling.fit import Costs
 from benchmarks.scaling.samples import ENCODE, ESTIMATE
-from sdtc_ros.pipeline import PipelineConfig
+from sdtc_ros.pipeline.pipeline import PipelineConfig
 
 RATE = 30.0  # frames a second
 BUSY = 0.9  # of a machine's time that is spent: beyond it queues grow

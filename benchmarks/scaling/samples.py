@@ -20,10 +20,10 @@ from benchmarks.measure import first_full
 from benchmarks.models import network_config, random_bundle
 from benchmarks.scaling.host import SIZE, without_ids
 from benchmarks.scenes import walking_people
-from sdtc_ros.batch import CropBuffer
-from sdtc_ros.engine import Engine, FloatArray, Handle
-from sdtc_ros.engine.onnx import OnnxEngine
-from sdtc_ros.pipeline import Pipeline, PipelineConfig, process_together
+from sdtc_ros.engine.base import Engine, FloatArray, Handle
+from sdtc_ros.engine.ort.host import OnnxEngine
+from sdtc_ros.pipeline.inference import CropBuffer
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together
 
 ENCODE, ESTIMATE = "encode", "estimate"
 

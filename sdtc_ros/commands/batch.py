@@ -23,7 +23,7 @@ from pathlib import Path
 from sdtc_ros.commands.replay import add_run_arguments, replay_options
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate import Result
-from sdtc_ros.machine import cores
+from sdtc_ros.host import cores
 from sdtc_ros.replay.many import (
     LOG,
     NOT_RUN,
@@ -64,7 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Replay all and print the table; raises SdtcError, after the table where the evaluation fails or inputs did."""
-    from sdtc_ros.bundle import default_bundle, load_bundle
+    from sdtc_ros.models.bundle import default_bundle, load_bundle
     from sdtc_ros.replay import check
     from sdtc_ros.replay.guard import stop_requests
 
@@ -176,7 +176,7 @@ def _part(text: str) -> tuple[int, int]:
 
 def _evaluate(args: argparse.Namespace, outcomes: Sequence[Outcome], skeleton: Skeleton) -> Result:
     """All sequences together: the frames that were replayed, of the inputs that have results."""
-    from sdtc_ros.truth import measure_together
+    from sdtc_ros.ground_truth.truth import measure_together
 
     names = [one.name for one in outcomes if one.written]
     return measure_together(

@@ -96,10 +96,10 @@ def _input_paths(folder: Path) -> tuple[Path, Path]:
 
 def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     """Write a clip to `folder` as a bag of JPEG images and a PoseTrack18 annotation file; returns both paths."""
-    from sdtc_ros.bag import BagWriter
-    from sdtc_ros.poses import Frame
+    from sdtc_ros.io.bag import BagWriter
     from sdtc_ros.replay.outputs import remove_results
     from sdtc_ros.synthetic import posetrack18_truth
+    from sdtc_ros.types import Frame
 
     bag, truth = _input_paths(folder)
     folder.mkdir(parents=True, exist_ok=True)

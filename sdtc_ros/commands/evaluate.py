@@ -14,11 +14,11 @@ import os
 import sys
 from pathlib import Path
 
-from sdtc_ros.annotations.hieve import read_hieve_folder
-from sdtc_ros.annotations.posetrack import read_folder
-from sdtc_ros.annotations.sequence import Sequence
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import PROTOCOLS, Protocol, Result, evaluate, protocol_by_name
+from sdtc_ros.ground_truth.hieve import read_hieve_folder
+from sdtc_ros.ground_truth.posetrack import read_folder
+from sdtc_ros.ground_truth.sequence import Sequence
 
 HELP = "compare predicted poses with annotated ones: AP, precision, recall, MOTA"
 _EPILOG = (

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.bundle import default_bundle, load_bundle
+from sdtc_ros.models.bundle import default_bundle, load_bundle
 
 _EPILOG = (
     "Prints skeleton, size of the crops, frames of a window (2 * delta + 1), files with sizes and hashes, and what "

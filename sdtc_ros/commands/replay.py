@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 from sdtc_ros.errors import PartialInputError, UsageError
 
 if TYPE_CHECKING:
-    from sdtc_ros.engine.choose import EngineConfig
-    from sdtc_ros.pipeline import PipelineConfig
+    from sdtc_ros.engine.select import EngineConfig
+    from sdtc_ros.pipeline.pipeline import PipelineConfig
     from sdtc_ros.replay import ReplayOptions, ReplayResult
 
 _EPILOG = """\
@@ -132,9 +132,9 @@ def run(args: argparse.Namespace) -> int:
 
 def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -> ReplayOptions:
     """What the arguments of `add_run_arguments` say of an input; raises UsageError for an excerpt that is none."""
+    from sdtc_ros.io.sources import Excerpt
     from sdtc_ros.replay import ReplayOptions
     from sdtc_ros.replay.outputs import Wanted
-    from sdtc_ros.sources import Excerpt
 
     if args.start < 0 or (args.frames is not None and args.frames < 1):
         raise UsageError("--start must be 0 or more, and --frames 1 or more")
@@ -149,7 +149,7 @@ def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -
 
 def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
     """The pipeline's settings, its own defaults where an argument was not given."""
-    from sdtc_ros.pipeline import PipelineConfig
+    from sdtc_ros.pipeline.pipeline import PipelineConfig
 
     given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
     return PipelineConfig(**{name: value for name, value in given.items() if value is not None})
@@ -157,7 +157,7 @@ def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
 
 def engine_config(args: argparse.Namespace) -> EngineConfig:
     """What the model runs on."""
-    from sdtc_ros.engine.choose import EngineConfig
+    from sdtc_ros.engine.select import EngineConfig
 
     return EngineConfig(args.provider, args.precision, args.threads, args.allow_cpu)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import sdtc_ros
 from sdtc_ros.doctor.finding import BROKEN, MISSING, OK, Finding, checked, imported
-from sdtc_ros.machine import cores, cpu_model, packages
+from sdtc_ros.host import cores, cpu_model, packages
 
 PART = "Installed"
 # package's name, the module to import, what needs it (None: everything)

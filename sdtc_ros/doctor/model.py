@@ -19,9 +19,9 @@ from sdtc_ros.doctor.finding import BROKEN, MISSING, OK, Finding, checked
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
-    from sdtc_ros.bundle import Bundle
-    from sdtc_ros.engine import Engine
-    from sdtc_ros.engine.choose import EngineConfig
+    from sdtc_ros.engine.base import Engine
+    from sdtc_ros.engine.select import EngineConfig
+    from sdtc_ros.models.bundle import Bundle
 
 PART = "Model and engines"
 DEFAULT = "cpu fp32"  # what runs where nobody asks for anything else
@@ -35,7 +35,7 @@ def findings(folder: Path | None) -> list[Finding]:
 
 
 def _findings(folder: Path | None) -> list[Finding]:
-    from sdtc_ros.bundle import default_bundle, load_bundle
+    from sdtc_ros.models.bundle import default_bundle, load_bundle
 
     bundle = load_bundle(folder or default_bundle())
     found = [Finding(PART, OK, "bundle", f"{bundle.name}, hashes agree, {bundle.bundle_hash[:16]} ({bundle.folder})")]
@@ -52,7 +52,7 @@ def works(found: list[Finding]) -> bool:
 
 def _wanted(bundle: Bundle) -> list[EngineConfig]:
     """Every provider with every precision that it could run."""
-    from sdtc_ros.engine.choose import PROVIDERS, EngineConfig
+    from sdtc_ros.engine.select import PROVIDERS, EngineConfig
 
     held = ["fp32", *bundle.precisions]
     return [
@@ -65,8 +65,8 @@ def _wanted(bundle: Bundle) -> list[EngineConfig]:
 
 def _engine(bundle: Bundle, config: EngineConfig, what: str) -> Iterator[Finding]:
     """Open it with its gate, and look at what it gives."""
-    from sdtc_ros.engine.choose import open_engine
-    from sdtc_ros.engine.drift import measure_drift
+    from sdtc_ros.engine.accuracy_check import measure_drift
+    from sdtc_ros.engine.select import open_engine
 
     said: list[str] = []
 
@@ -117,10 +117,10 @@ def drawn_people(bundle: Bundle, engine: Engine) -> tuple[int, int]:
     """
     import numpy as np
 
-    from sdtc_ros.pipeline import Pipeline, PipelineConfig
-    from sdtc_ros.poses import Boxes, Frame
+    from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
     from sdtc_ros.skeleton import POSETRACK
     from sdtc_ros.synthetic import SceneConfig, render_clip
+    from sdtc_ros.types import Boxes, Frame
 
     clip = render_clip(SceneConfig(frames=2 * bundle.delta + 1, people=(2, 2), things=(0, 0)), SEED)
     pipeline = Pipeline(bundle, engine, PipelineConfig())

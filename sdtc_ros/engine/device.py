@@ -21,9 +21,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import MAX_BATCH, OUTPUTS, Cut, FloatArray, largest_batch
+from sdtc_ros.engine.base import MAX_BATCH, OUTPUTS, Cut, FloatArray, largest_batch
 from sdtc_ros.engine.graphs import INDEX, cut_grid, pool_name
+from sdtc_ros.models.bundle import Bundle
 
 Array = npt.NDArray[Any]
 SLOTS = 64  # of a new pool; it doubles when it is full

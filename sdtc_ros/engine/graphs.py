@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.bundle import Bundle
-from sdtc_ros.engine import OUTPUTS
+from sdtc_ros.engine.base import OUTPUTS
 from sdtc_ros.engine.failures import first_line
-from sdtc_ros.engine.session import compare_names
+from sdtc_ros.engine.ort.session import compare_names
 from sdtc_ros.errors import BundleError, UsageError
+from sdtc_ros.models.bundle import Bundle
 
 if TYPE_CHECKING:
     import onnx

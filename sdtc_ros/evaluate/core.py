@@ -12,7 +12,6 @@ from typing import Literal
 
 import numpy as np
 
-from sdtc_ros.annotations.sequence import Sequence
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.matching import Matches, match_sequence
 from sdtc_ros.evaluate.poses import pose_precision
@@ -20,6 +19,7 @@ from sdtc_ros.evaluate.precision import Ties, joint_precision
 from sdtc_ros.evaluate.protocols import Protocol, protocol_by_name
 from sdtc_ros.evaluate.result import Result, Subset, by_joint, mean
 from sdtc_ros.evaluate.tracking import track_counts
+from sdtc_ros.ground_truth.sequence import Sequence
 
 
 def evaluate(

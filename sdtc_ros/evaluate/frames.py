@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.annotations.sequence import Array, Mask, Person, Sequence, SequenceFrame
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import Protocol
+from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
 
 MISSING_SCORE = -9999.0  # poseval's score of a joint that has none
 # COCO's falloff a joint (pycocotools); HiEve's chest, which COCO lacks, takes the shoulder's

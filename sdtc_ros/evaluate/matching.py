@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.annotations.sequence import Mask, Sequence
 from sdtc_ros.evaluate.frames import People, apply_ignore_regions, pair_frames, stack_predictions, stack_truth
 from sdtc_ros.evaluate.protocols import Protocol
+from sdtc_ros.ground_truth.sequence import Mask, Sequence
 
 THRESHOLD = 0.5
 _BLOCK = 64  # frames at once: bounds the memory of long crowded sequences

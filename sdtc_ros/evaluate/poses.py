@@ -21,10 +21,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from sdtc_ros.annotations.sequence import Array
 from sdtc_ros.evaluate.matching import Matches
 from sdtc_ros.evaluate.precision import curve_summary
 from sdtc_ros.evaluate.result import mean
+from sdtc_ros.ground_truth.sequence import Array
 
 LEVELS = (0.5, 0.75, 0.9)
 

@@ -19,8 +19,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.annotations.sequence import Array
 from sdtc_ros.evaluate.matching import Matches
+from sdtc_ros.ground_truth.sequence import Array
 
 Ties = Literal["stable", "poseval", "best", "worst"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from sdtc_ros.annotations.sequence import Array
 from sdtc_ros.evaluate.protocols import Protocol
+from sdtc_ros.ground_truth.sequence import Array
 
 ByJoint = dict[str, float]
 

@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.annotations.sequence import Array
 from sdtc_ros.evaluate.matching import Matches
+from sdtc_ros.ground_truth.sequence import Array
 
 Pair = tuple[int, int, float]  # truth person, predicted person, distance in units
 

@@ -25,9 +25,9 @@ from sdtc_ros.lifting.choice import Expected, choose_surfaces
 from sdtc_ros.lifting.memory import TrackMemory
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN, FramePoses3D, Pose3D
 from sdtc_ros.lifting.surfaces import CANDIDATES, depths_near, known_median, surfaces_under
-from sdtc_ros.live.camera_model import CameraModel
-from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.messages.camera_model import CameraModel
 from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.types import FramePoses, Pose
 
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]

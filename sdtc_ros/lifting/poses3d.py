@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.types import FramePoses, Pose
 
 OBSERVED, PROPAGATED, UNKNOWN = 1, 2, 0  # a joint's `state`
 

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import sdtc_ros
 from sdtc_ros.replay.report_page import page, section, table, tile
 from sdtc_ros.replay.report_plots import area_chart, bars, range_bars, spans
 from sdtc_ros.replay.statistics import STAGES, RunStatistics
+from sdtc_ros.version import __version__
 
 if TYPE_CHECKING:
     from sdtc_ros.replay.result import ReplayResult
@@ -200,6 +200,6 @@ def _provenance(result: ReplayResult) -> str:
          f"{2 * bundle.delta + 1} frames, lookahead {result.pipeline.lookahead}"],
         ["sticky crops", f"{config.sticky:g}" if config.sticky else "0, every crop moves: the papers' protocol"],
         *([str(key), str(value)] for key, value in bundle.training.items() if isinstance(value, (str, int, float))),
-        ["sdtc_ros", f"{sdtc_ros.__version__}, Python {platform.python_version()}, {platform.machine()}"],
+        ["sdtc_ros", f"{__version__}, Python {platform.python_version()}, {platform.machine()}"],
     ]  # fmt: skip
     return section("Made with", table(["", ""], rows, last_is_text=True))

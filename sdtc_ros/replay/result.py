@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sdtc_ros.pipeline import Pipeline
+from sdtc_ros.ground_truth.truth import Accuracy
+from sdtc_ros.io.sources import Source
+from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.replay.statistics import RunStatistics
-from sdtc_ros.sources import Source
-from sdtc_ros.truth import Accuracy
 
 
 @dataclass

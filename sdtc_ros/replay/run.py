@@ -16,20 +16,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
 
-from sdtc_ros.boxes_input import BoxTable, read_boxes, truth_boxes
-from sdtc_ros.bundle import default_bundle
-from sdtc_ros.detection import Detector
-from sdtc_ros.engine.choose import EngineConfig
+from sdtc_ros.detection.boxes import Detector
+from sdtc_ros.engine.select import EngineConfig
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.ground_truth.truth import Truth, measure, read_truth
+from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
+from sdtc_ros.io.sources import Excerpt, open_source
+from sdtc_ros.models.bundle import default_bundle
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.pipeline.rotation import Rotation
 from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
 from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, Wanted, prepare_folder
 from sdtc_ros.replay.progress import Progress
 from sdtc_ros.replay.result import ReplayResult
 from sdtc_ros.replay.statistics import RunStatistics
-from sdtc_ros.rotation import Rotation
-from sdtc_ros.sources import Excerpt, open_source
-from sdtc_ros.truth import Truth, measure, read_truth
 
 HOG, TRUTH = "hog", "truth"
 
@@ -137,7 +137,7 @@ def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
 def _pipeline(options: ReplayOptions) -> Pipeline:
     detector: Detector | None = None
     if options.detector.lower().endswith(".onnx"):
-        from sdtc_ros.onnx_detector import OnnxDetector
+        from sdtc_ros.detection.onnx import OnnxDetector
 
         engine = options.engine
         detector = OnnxDetector(

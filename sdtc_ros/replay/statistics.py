@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.poses import FramePoses
 from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.types import FramePoses
 
 STAGES = ("read", "detect", "track", "crop", "encode", "estimate", "decode", "write")
 PIPELINE_STAGES = STAGES[1:-1]

@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.annotations.posetrack import POSETRACK_SLOTS
 from sdtc_ros.errors import InputError
-from sdtc_ros.poses import FramePoses, Pose
+from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS
 from sdtc_ros.skeleton import POSETRACK, Skeleton
+from sdtc_ros.types import FramePoses, Pose
 
 
 class PoseTrackStream:

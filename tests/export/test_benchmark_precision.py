@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import precision  # noqa: E402
 from export import precisions  # noqa: E402
-from sdtc_ros.bundle import Bundle  # noqa: E402
-from sdtc_ros.engine.drift import Drift  # noqa: E402
+from sdtc_ros.engine.accuracy_check import Drift  # noqa: E402
+from sdtc_ros.models.bundle import Bundle  # noqa: E402
 
 QUICK = ["--frames", "3", "--rounds", "2", "--threads", "1", "--size", "160x120", "--people", "2", "--windows", "2"]
 

@@ -23,9 +23,9 @@ from torch import nn
 from export.__main__ import main
 from export.bundle import export_bundle
 from export.graphs import EncoderGraph, TemporalGraph, example_inputs, save_graphs, trace, trace_graphs
-from sdtc_ros.bundle import load_bundle
-from sdtc_ros.engine.onnx import OnnxEngine
+from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
+from sdtc_ros.models.bundle import load_bundle
 from training.checkpoint import KEY, describe, load_network
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.masking import tube_mask

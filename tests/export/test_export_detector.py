@@ -17,7 +17,7 @@ import pytest
 from export.__main__ import main
 from export.detector import GRAPH, compare_with_oracle, compare_with_original
 from export.detector_graph import STRIDES, person_graph
-from sdtc_ros.engine.session import open_session
+from sdtc_ros.engine.ort.session import open_session
 from tests.export.tiny_nanodet import SIZE, numbers, text, tiny_package
 from training.weights.tfjs import read_graph
 

@@ -18,10 +18,10 @@ import torch
 from graph_rules import check_bundle
 
 from export.__main__ import main
-from sdtc_ros.bundle import load_bundle
-from sdtc_ros.crops import crop_boxes, crop_images, to_image
-from sdtc_ros.pipeline import Pipeline
-from sdtc_ros.poses import Boxes, Frame
+from sdtc_ros.models.bundle import load_bundle
+from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image
+from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.types import Boxes, Frame
 
 transformers = pytest.importorskip("transformers", reason="Hugging Face's transformers is the oracle here")
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from export.folder import check_folder, new_bundle
-from sdtc_ros.bundle import load_bundle, write_manifest
 from sdtc_ros.errors import BundleError, UsageError
+from sdtc_ros.models.bundle import load_bundle, write_manifest
 
 
 def make(out, text, data=False, refused=False):

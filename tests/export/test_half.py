@@ -17,8 +17,8 @@ from onnx import TensorProto, numpy_helper, parser
 
 from export.half import element_types, half, to_half
 from export.zones import decoding, pixels, reading_places
-from sdtc_ros.bundle import default_bundle, load_bundle
 from sdtc_ros.errors import BundleError
+from sdtc_ros.models.bundle import default_bundle, load_bundle
 
 HEAD = '<ir_version: 8, opset_import: ["": 20]> g '
 

@@ -26,11 +26,11 @@ from onnx import TensorProto, numpy_helper
 import export.precisions as module
 from export.__main__ import main
 from export.precisions import add_precisions, write_precision
-from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
 from sdtc_ros.commands import info
-from sdtc_ros.engine.drift import BOUNDS, Drift
-from sdtc_ros.engine.onnx import OnnxEngine
+from sdtc_ros.engine.accuracy_check import BOUNDS, Drift
+from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
+from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
 
 FULL = ["encoder.onnx", "model.json", "temporal.onnx"]
 HALVES = ["encoder.fp16.onnx", "temporal.fp16.onnx"]

@@ -24,7 +24,7 @@ from export.precisions import add_precisions
 from export.ranges import hot_values
 from export.rounded import rounded
 from export.zones import around
-from sdtc_ros.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
+from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
 
 HEAD = '<ir_version: 8, opset_import: ["": 20]> g '
 ATTENTION = """(float[n, 4, 4] tokens) => (float[n, 4, 4] out) {

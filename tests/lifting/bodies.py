@@ -11,9 +11,9 @@ from __future__ import annotations
 import numpy as np
 
 from sdtc_ros.lifting.body import body_of
-from sdtc_ros.live.camera_model import CameraModel
-from sdtc_ros.poses import Frame, FramePoses, Pose
+from sdtc_ros.messages.camera_model import CameraModel
 from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.types import Frame, FramePoses, Pose
 
 SIZE = 640, 480
 CAMERA = CameraModel(np.array([[525.0, 0, 319.5], [0, 525.0, 239.5], [0, 0, 1]]), np.zeros(5), "")

@@ -24,8 +24,8 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
 
-from sdtc_ros.messages import message_types, ros_message, stamp_of, to_header
-from sdtc_ros.rotation import turn_boxes
+from sdtc_ros.messages.poses import message_types, ros_message, stamp_of, to_header
+from sdtc_ros.pipeline.rotation import turn_boxes
 
 TYPES = message_types(ros_message)
 CHAIR = np.array([4, 50, 30, 40], np.float32)

@@ -8,12 +8,12 @@
 
 FAILING_PIPELINE = """
 import sys
-import sdtc_ros.node, sdtc_ros.pipeline
-take, calls = sdtc_ros.pipeline.Pipeline.take, []
+import sdtc_ros.node.__main__, sdtc_ros.pipeline.pipeline
+take, calls = sdtc_ros.pipeline.pipeline.Pipeline.take, []
 def failing(*given):
     calls.append(0)
     if len(calls) > 3:
         raise RuntimeError("the engine is on fire")
     return take(*given)
-sdtc_ros.pipeline.Pipeline.take = failing
+sdtc_ros.pipeline.pipeline.Pipeline.take = failing
 """

@@ -212,7 +212,7 @@ def _image(number: int, stamp: int, size: tuple[int, int] | None = None) -> Any:
 
 
 def _record(message: Any) -> dict[str, Any]:
-    from sdtc_ros.messages import poses_from_message
+    from sdtc_ros.messages.poses import poses_from_message
 
     poses = poses_from_message(message)
     return {"stamp": poses.stamp, "ids": poses.track_ids.tolist(), "keypoints": poses.keypoints.tolist()}

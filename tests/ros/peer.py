@@ -28,7 +28,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
-from sdtc_ros.messages import poses_from_message, stamp_of
+from sdtc_ros.messages.poses import poses_from_message, stamp_of
 
 FRAME_ID = "camera_optical_frame"
 

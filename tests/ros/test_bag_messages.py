@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtc_ros.bag import BagReader, BagWriter
-from sdtc_ros.messages import POSES_TOPIC
-from sdtc_ros.poses import Frame, FramePoses, Pose
+from sdtc_ros.io.bag import BagReader, BagWriter
+from sdtc_ros.messages.poses import POSES_TOPIC
 from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.types import Frame, FramePoses, Pose
 
 READ_WITH_ROS = """
 import json, sys
@@ -26,8 +26,8 @@ from pathlib import Path
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
-from sdtc_ros.image_messages import frame_of_message
-from sdtc_ros.messages import poses_from_message
+from sdtc_ros.messages.images import frame_of_message
+from sdtc_ros.messages.poses import poses_from_message
 folder = Path(sys.argv[1])
 data = (folder / "poses.cdr").read_bytes()
 message = deserialize_message(data, Detection2DArray)

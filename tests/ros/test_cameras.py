@@ -22,15 +22,15 @@ FRONT, REAR = "/front/image", "/rear/image"
 # the node, saying so when an engine is made and when one is freed
 COUNTS_ENGINES = """
 import sys, weakref
-import sdtc_ros.node
-from sdtc_ros.engine.onnx import OnnxEngine
+import sdtc_ros.node.__main__
+from sdtc_ros.engine.ort.host import OnnxEngine
 begin = OnnxEngine.__init__
 def told(self, *args, **kwargs):
     begin(self, *args, **kwargs)
     print("an engine is made", flush=True)
     weakref.finalize(self, print, "an engine is gone", flush=True)
 OnnxEngine.__init__ = told
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 
 
@@ -173,8 +173,8 @@ def test_reload_and_reset_in_other_states(ros, models, hand, tmp_path: Path) -> 
 # the node, with a reload whose steps take a long time
 RELOADS_LONG = """
 import sys, time
-import sdtc_ros.node
-import sdtc_ros.live.services as services
+import sdtc_ros.node.__main__
+import sdtc_ros.node.services as services
 def slowly(step, does):
     def slow(*args):
         print(f"{step} now", flush=True)
@@ -183,7 +183,7 @@ def slowly(step, does):
     return slow
 services.load_model = slowly("loading", services.load_model)
 services.trim = slowly("trimming", services.trim)
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 
 

@@ -23,7 +23,7 @@ import time
 import numpy as np, rclpy
 from rclpy.qos import QoSProfile
 from vision_msgs.msg import Detection2DArray
-from sdtc_ros.messages import PoseArrays, message_from_poses
+from sdtc_ros.messages.poses import PoseArrays, message_from_poses
 from sdtc_ros.skeleton import POSETRACK
 keypoints = np.tile(np.array([12.25, 34.5, 0.75], np.float32), (1, 15, 1))
 poses = PoseArrays(5_000_000_000, "cam", POSETRACK.joints, np.array([7]), np.ones((1, 4), np.float32),

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 import scene
 
-from sdtc_ros.bag import BagReader, BagWriter
-from sdtc_ros.messages import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
-from sdtc_ros.pipeline import PipelineConfig
-from sdtc_ros.poses import Frame
+from sdtc_ros.io.bag import BagReader, BagWriter
+from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
+from sdtc_ros.pipeline.pipeline import PipelineConfig
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
-from sdtc_ros.typestore import typestore
+from sdtc_ros.types import Frame
 
 VIDEO = Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "pedestrians.avi"
 FRAMES = 8

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from sdtc_ros.images import ENCODINGS
+from sdtc_ros.io.images import ENCODINGS
 
 COMPARE = '''
 import json, re, sys
@@ -27,7 +27,7 @@ import numpy as np
 from cv_bridge import CvBridge, CvBridgeError
 from sensor_msgs.msg import CompressedImage, Image
 from sdtc_ros.errors import InputError
-from sdtc_ros.image_messages import frame_of_message
+from sdtc_ros.messages.images import frame_of_message
 
 HEIGHT, WIDTH = 24, 36
 bridge, rng = CvBridge(), np.random.default_rng(3)

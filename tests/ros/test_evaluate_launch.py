@@ -19,12 +19,12 @@ import cv2
 import pytest
 from conftest import ROOT, Running
 
-from sdtc_ros.bag import BagReader
 from sdtc_ros.commands.demo import write_demo_input
-from sdtc_ros.messages import POSES_TOPIC
+from sdtc_ros.io.bag import BagReader
+from sdtc_ros.io.sources import open_source
+from sdtc_ros.messages.poses import POSES_TOPIC
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
-from sdtc_ros.sources import open_source
 from sdtc_ros.synthetic import SceneConfig, render_clip
 
 LAUNCH = ROOT / "launch" / "evaluate.launch.py"
@@ -179,7 +179,7 @@ def test_play_images_plays_again_and_again_under_the_frames_own_stamps(ros, clip
     listener = ros.start(sys.executable, "-c", LISTENS, str(2 * FRAMES))
     listener.wait_for("listening")
     player = ros.start(
-        "python3", "-m", "sdtc_ros.live.player", clip.bag, "--loop", "--clock", "--rate", "2", "--ros-args", "-r",
+        "python3", "-m", "sdtc_ros.tools.play_images", clip.bag, "--loop", "--clock", "--rate", "2", "--ros-args", "-r",
         "image:=/camera/image_raw",
     )  # fmt: skip
     listener.wait(90)

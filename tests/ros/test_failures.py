@@ -18,21 +18,21 @@ from faults import FAILING_PIPELINE
 # the pipeline fails, and so do the diagnostics, but in the executor's thread: that would end the node by itself
 FAILS_TO_TELL = f"""{FAILING_PIPELINE}
 import threading
-from sdtc_ros.live.diagnostics import Diagnostics
+from sdtc_ros.node.health.diagnostics import Diagnostics
 tell = Diagnostics.send
 def failing_too(*given):
     if threading.current_thread().name != "sdtc-executor":
         raise RuntimeError("the diagnostics are on fire")
     tell(*given)
 Diagnostics.send = failing_too
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 # the node, whose first engine fails as long as there is a file `fire`
 BURNS = """
 import sys
 from pathlib import Path
-import sdtc_ros.node
-from sdtc_ros.engine.onnx import OnnxEngine
+import sdtc_ros.node.__main__
+from sdtc_ros.engine.ort.host import OnnxEngine
 estimate, engines = OnnxEngine.estimate, []
 def burning(self, windows):
     engines.append(self)
@@ -40,14 +40,14 @@ def burning(self, windows):
         raise RuntimeError("the engine is on fire\\nin many words")
     return estimate(self, windows)
 OnnxEngine.estimate = burning
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 LOADS_SLOWLY = """
 import sys, time
-import sdtc_ros.node, sdtc_ros.live.pose_node as pose_node
+import sdtc_ros.node.__main__, sdtc_ros.node.pose_node as pose_node
 load = pose_node.load
 pose_node.load = lambda values: (time.sleep(3), load(values))[1]
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 # says what is told of the node, whenever it is something else
 TELLS_STATES = """

@@ -21,8 +21,8 @@ import scene
 from conftest import HERE, Running
 from fake_bundle import SPREAD
 
-from sdtc_ros.crops import crop_boxes
-from sdtc_ros.rotation import turn_boxes, turn_points, turn_spread
+from sdtc_ros.pipeline.crops import crop_boxes
+from sdtc_ros.pipeline.rotation import turn_boxes, turn_points, turn_spread
 
 PEOPLE = "/people"
 

@@ -66,7 +66,7 @@ def workspace(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 
 def test_it_is_imported_from_the_workspace_and_complete(workspace: Workspace) -> None:
-    code = "import sdtc_ros.bundle as b; print(b.__file__, b.load_bundle(b.default_bundle()).name)"
+    code = "import sdtc_ros.models.bundle as b; print(b.__file__, b.load_bundle(b.default_bundle()).name)"
     imported, model = workspace.run("python3", "-c", code).split()
     assert workspace.folder in Path(imported).parents
     assert model == "sdtc-tiny"

@@ -24,7 +24,7 @@ from launch.actions import ExecuteProcess
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import SetParameter
 from sdtc_ros.errors import UsageError
-from sdtc_ros.live.params_file import parameters_in
+from sdtc_ros.node.params_file import parameters_in
 def start(process, context):
     words = ["".join(part.perform(context) for part in parts) for parts in process.cmd]
     parameters = {}

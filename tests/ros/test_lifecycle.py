@@ -22,43 +22,43 @@ from conftest import Running
 from fake_bundle import make_bundle
 from onnx import helper, numpy_helper
 
-from sdtc_ros.bundle import write_manifest
+from sdtc_ros.models.bundle import write_manifest
 
 IMAGE, POSES = "/image", "/sdtc/poses"
 # the node, saying so when an engine is freed
 TELLS_ENDS = """
 import sys, weakref
-import sdtc_ros.node
-from sdtc_ros.engine.onnx import OnnxEngine
+import sdtc_ros.node.__main__
+from sdtc_ros.engine.ort.host import OnnxEngine
 begin = OnnxEngine.__init__
 def told(self, *args, **kwargs):
     begin(self, *args, **kwargs)
     weakref.finalize(self, print, "an engine is gone", flush=True)
 OnnxEngine.__init__ = told
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 # the node, with an engine that takes a long time
 LOADS_LONG = """
 import sys, time
-import sdtc_ros.node
-from sdtc_ros.engine.onnx import OnnxEngine
+import sdtc_ros.node.__main__
+from sdtc_ros.engine.ort.host import OnnxEngine
 begin = OnnxEngine.__init__
 def slow(self, *args, **kwargs):
     print("loading now", flush=True)
     time.sleep(60)
 OnnxEngine.__init__ = slow
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 # the node, with a detector that takes a long time
 WORKS_LONG = """
 import sys, time
-import sdtc_ros.node
-from sdtc_ros.onnx_detector import OnnxDetector
+import sdtc_ros.node.__main__
+from sdtc_ros.detection.onnx import OnnxDetector
 def slow(self, image):
     print("working now", flush=True)
     time.sleep(60)
 OnnxDetector.__call__ = slow
-sys.exit(sdtc_ros.node.main())
+sys.exit(sdtc_ros.node.__main__.main())
 """
 
 

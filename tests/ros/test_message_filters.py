@@ -21,8 +21,8 @@ from builtin_interfaces.msg import Time
 from message_filters import ApproximateTimeSynchronizer, SimpleFilter, TimeSynchronizer
 from sensor_msgs.msg import Image
 from vision_msgs.msg import Detection2DArray
-from sdtc_ros.live.matching import Matcher
-from sdtc_ros.messages import stamp_of
+from sdtc_ros.node.input.matching import Matcher
+from sdtc_ros.messages.poses import stamp_of
 
 def message(kind, nanoseconds):
     made = kind()

@@ -23,10 +23,11 @@ CAMERA = "camera_optical_frame"
 # the node, saying so whenever it draws
 COUNTS_DRAWINGS = """
 import sys
-import sdtc_ros.node, sdtc_ros.live.pictures
-draw = sdtc_ros.live.pictures.annotated_image
-sdtc_ros.live.pictures.annotated_image = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
-sys.exit(sdtc_ros.node.main())
+import sdtc_ros.node.__main__, sdtc_ros.node.output.pictures
+draw = sdtc_ros.node.output.pictures.annotated_image
+told = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
+sdtc_ros.node.output.pictures.annotated_image = told
+sys.exit(sdtc_ros.node.__main__.main())
 """
 
 
@@ -202,7 +203,7 @@ def test_bad_launch_arguments_start_nothing(ros, wrong, sentence) -> None:
 
 
 def test_show_args_describes_every_parameter(ros) -> None:
-    from sdtc_ros.live.parameters import PARAMETERS
+    from sdtc_ros.node.parameters import PARAMETERS
 
     shown = ros.run("ros2", "launch", Path(__file__).parents[2] / "launch" / "pose.launch.py", "--show-args").stdout
     for parameter in PARAMETERS:

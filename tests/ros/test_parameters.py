@@ -16,7 +16,7 @@ import pytest
 import scene
 from conftest import Running
 
-from sdtc_ros.live.parameters import PARAMETERS
+from sdtc_ros.node.parameters import PARAMETERS
 
 NODE = "/sdtc_pose"
 

@@ -18,7 +18,7 @@ import json, sys, time
 import rclpy
 from rclpy.qos import QoSProfile, qos_profile_sensor_data as sensor
 from sensor_msgs.msg import CompressedImage, Image
-from sdtc_ros.live.silence import why_silent
+from sdtc_ros.node.health.watchdog import why_silent
 rclpy.init()
 ours, camera = rclpy.create_node("sdtc_pose"), rclpy.create_node("camera")
 ours.create_publisher(Image, "/sdtc/image_annotated", 1)

@@ -31,7 +31,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 from visualization_msgs.msg import MarkerArray
 
-from sdtc_ros.messages import stamp_of
+from sdtc_ros.messages.poses import stamp_of
 
 
 def header(message: Any) -> dict[str, Any]:

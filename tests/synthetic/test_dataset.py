@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sdtc_ros.annotations.posetrack import POSETRACK_SLOTS, read_folder
+from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, read_folder
 from sdtc_ros.synthetic import Clip, SceneConfig, render_clip, write_posetrack18
 from sdtc_ros.synthetic.dataset import SLOTS, posetrack18_truth
 

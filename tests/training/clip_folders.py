@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from sdtc_ros.annotations.posetrack17 import POINT_IDS
+from sdtc_ros.ground_truth.posetrack17 import POINT_IDS
 from sdtc_ros.skeleton import HIEVE, POSETRACK, Skeleton
 
 WIDTH, HEIGHT = 240, 160

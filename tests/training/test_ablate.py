@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import ablate
-from training.ablate import CONFIGS, TABLES, main, read_table, row_arguments, slug
 from training.checkpoint import FORMAT, KEY
-from training.comparison import Result, Row, comparison_table, write_comparison
+from training.tables import ablate
+from training.tables.ablate import CONFIGS, TABLES, main, read_table, row_arguments, slug
+from training.tables.comparison import Result, Row, comparison_table, write_comparison
 from training.train import build
 
 SHIPPED = sorted(path.stem for path in TABLES.glob("*.yaml"))

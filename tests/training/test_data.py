@@ -15,8 +15,8 @@ import pytest
 from torch.utils.data import DataLoader
 
 from sdtc_ros.commands.demo import SEED as DEMO_SEED
-from sdtc_ros.crops import crop_boxes, crop_images, to_crop
-from sdtc_ros.engine.drift import SEED as PARITY_SEED
+from sdtc_ros.engine.accuracy_check import SEED as PARITY_SEED
+from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_crop
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.synthetic import Clip, SceneConfig
 from training.data import synthetic

@@ -9,7 +9,7 @@
 import numpy as np
 import torch
 
-from sdtc_ros.decode import decode_heatmaps, encode_heatmaps
+from training.decode import decode_heatmaps, encode_heatmaps
 from training.models.decode import Decode
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import distributed, multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
-from training.losses import sdtc_loss
+from training.losses.sdtc import sdtc_loss
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.vit import ViTConfig

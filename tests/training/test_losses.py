@@ -8,8 +8,8 @@
 
 import torch
 
-from sdtc_ros.decode import encode_heatmaps
-from training.losses import context_loss, gaussian_heatmaps, heatmap_loss, masked_pose_loss, sdtc_loss
+from training.decode import encode_heatmaps
+from training.losses.sdtc import context_loss, gaussian_heatmaps, heatmap_loss, masked_pose_loss, sdtc_loss
 from training.models.mlsme import Reconstruction
 from training.models.sdtc import SDTCOutput
 

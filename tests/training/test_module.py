@@ -17,8 +17,8 @@ import pytest
 import torch
 from torch import nn
 
-from sdtc_ros.decode import encode_heatmaps
 from sdtc_ros.skeleton import POSETRACK
+from training.decode import encode_heatmaps
 from training.models.baselines import SingleFrameConfig
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTCConfig, SDTCOutput

@@ -24,10 +24,11 @@ import numpy as np
 import pytest
 from lightning.pytorch.callbacks import Callback
 
-from sdtc_ros.detection import overlaps
+from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.images import picture_to_bgr
+from sdtc_ros.io.images import picture_to_bgr
 from sdtc_ros.synthetic import SceneConfig
+from training.callbacks.resume import LastCheckpoint
 from training.checkpoint import KEY, read_checkpoint
 from training.data import clips
 from training.data.__main__ import main
@@ -41,7 +42,6 @@ from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SingleFrameTraining
-from training.resume import LastCheckpoint
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 TINY = SingleFrameConfig(backbone=ViTConfig(image_size=(64, 48), dim=16, depth=1, heads=2), head_width=8)

@@ -16,12 +16,12 @@ import lightning
 import pytest
 
 from sdtc_ros.synthetic import SceneConfig
+from training.callbacks.resume import LastCheckpoint
 from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTCConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SDTCTraining
-from training.resume import LastCheckpoint
 
 SCENE = SceneConfig(width=96, height=96, frames=6, people=(1, 2), person_height=(50, 70))
 NETWORK = SDTCConfig(

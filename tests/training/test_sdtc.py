@@ -11,7 +11,7 @@ import dataclasses
 import pytest
 import torch
 
-from training.losses import sdtc_loss
+from training.losses.sdtc import sdtc_loss
 from training.models.mlsme import MLSMEConfig, cells_hidden
 from training.models.sdtc import SDTC
 from training.models.smml import SMMLConfig

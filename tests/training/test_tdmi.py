@@ -16,14 +16,14 @@ import torch
 from sdtc_ros.errors import BundleError, UsageError
 from training import train
 from training.checkpoint import KEY, describe, load_network
-from training.losses import gaussian_heatmaps
+from training.losses.sdtc import gaussian_heatmaps
+from training.losses.tdmi import tdmi_loss
 from training.models.hrnet import HRNetConfig
 from training.models.mutual_information import InformationConfig
 from training.models.rdm import RDMConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.module import TDMI_OPTIMISER, TDMITraining
-from training.tdmi_loss import tdmi_loss
 
 CONFIGS = Path(train.__file__).parent / "configs"
 SIZE = (64, 32)
@@ -220,7 +220,7 @@ def test_training_module_takes_batches_and_its_alpha():
     for pair in training.network.information.pairs.values():
         torch.nn.init.normal_(pair.predict.weight)
     with torch.no_grad():
-        losses = training.losses(batch)
+        losses = training.losses.sdtc(batch)
     expected = losses.heatmap + (2 * losses.information + losses.fit) / (16 * 8)
     assert losses.total.item() == pytest.approx(expected.item(), rel=1e-4)
 

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from sdtc_ros.decode import encode_heatmaps
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.synthetic import SceneConfig
 from training.data.posetrack import PoseTrackConfig, PoseTrackData
 from training.data.synthetic import SyntheticValidation
+from training.decode import encode_heatmaps
 from training.validation import Validation
 
 SIZE, CELLS = (48, 64), (12, 16)

@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.images import picture_to_bgr
+from sdtc_ros.io.images import picture_to_bgr
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.detections import Matches
 from training.data.index import Index, IntArray, windows

@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """Detector boxes in place of the annotated ones, for validation: which box is whose.
 
-A file is what `sdtc_ros.boxes_input` reads: PoseTrack18 JSON, or a list of boxes with `image_name` (as the
+A file is what `sdtc_ros.io.boxes_file` reads: PoseTrack18 JSON, or a list of boxes with `image_name` (as the
 `val_boxes.json` of the field's public code); boxes of several sequences are told apart by the image's folder. A folder
 has one such file a sequence, named as its annotations; there a list may also count `frame`s from 0.
 """
@@ -20,9 +20,9 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.boxes_input import iterate_boxes
-from sdtc_ros.detection import overlaps
+from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError
+from sdtc_ros.io.boxes_file import iterate_boxes
 from training.data.index import Index, IntArray, People, Video
 
 OVERLAP = 0.5  # a box is a person's where the intersection is at least this share of the union

@@ -19,14 +19,14 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.annotations.hieve import read_hieve_sequence
-from sdtc_ros.annotations.posetrack import read_sequence
-from sdtc_ros.annotations.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.boxes_input import person_box
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import PROTOCOLS, Protocol
+from sdtc_ros.ground_truth.hieve import read_hieve_sequence
+from sdtc_ros.ground_truth.posetrack import read_sequence
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.io.boxes_file import person_box
+from sdtc_ros.io.sources import PICTURE_SUFFIXES
 from sdtc_ros.skeleton import Skeleton
-from sdtc_ros.sources import PICTURE_SUFFIXES
 from training.data import summary as reasons
 from training.data.layout import Layout
 from training.data.summary import Summary

@@ -23,9 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.annotations.json_input import load_json
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate.protocols import PROTOCOLS
+from sdtc_ros.ground_truth.json_input import load_json
 
 DATASETS = tuple(PROTOCOLS)
 _JSON_PLACES = ("annotations/{split}", "posetrack_data/{split}", "posetrack_data/annotations/{split}")

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from sdtc_ros.annotations.posetrack import parse_sequence
+from sdtc_ros.ground_truth.posetrack import parse_sequence
 from sdtc_ros.synthetic import Clip, SceneConfig, posetrack18_truth, render_clip
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.windows import Window, person_window

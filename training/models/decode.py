@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""UDP-DARK decoding in torch operations that export to ONNX; `sdtc_ros.decode` is the definition it is tested against.
+"""UDP-DARK decoding in torch operations that export to ONNX; `training.decode` is the definition it is tested against.
 
 The maximum's cell is moved by one Newton step on the logarithm of the smoothed heatmap (Zhang et al.,
 "Distribution-Aware Coordinate Representation", CVPR 2020); within half a kernel of an edge the raw heatmap is used.
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdtc_ros.decode import FLOOR, KERNEL, SPREAD_FLOOR, blur_matrix, cell_units
+from training.decode import FLOOR, KERNEL, SPREAD_FLOOR, blur_matrix, cell_units
 
 
 class Decode(nn.Module):

@@ -19,8 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sdtc_ros.decode import SPREAD_FLOOR
 from sdtc_ros.skeleton import COCO, POSETRACK
+from training.decode import SPREAD_FLOOR
 
 STRIDE = 4  # pixels a cell
 CENTRE_REACH = 1.8  # cells at which the centre's weight is half of its largest: MoveNet's

@@ -30,8 +30,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sdtc_ros.bundle_files import file_hash
 from sdtc_ros.errors import BundleError
+from sdtc_ros.models.bundle_files import file_hash
 from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetConfig
 from training.weights.tfjs import Graph, Node, graph_file, is_graph_file, read_graph, read_json
 

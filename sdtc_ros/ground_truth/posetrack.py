@@ -1,0 +1,152 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""PoseTrack18 and PoseTrack21 annotation JSON (COCO-like: images, annotations, categories), a file a sequence.
+
+Slots are mapped by the names in `categories`; a file without categories has PoseTrack's 17 slots, of which the two
+ears are never labelled. A PoseTrack17 file (`annolist`) is recognised and read too (posetrack17.py). Formats:
+https://github.com/svenkreiss/poseval and https://github.com/anDoer/PoseTrack21 (doc/dataset_structure.md).
+
+An annotation may carry `flags`, our own addition that other tools pass over: {"hidden": [0, 1, ...], ...}, one number
+a keypoint slot. The writer's counterpart is posetrack_write.py.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.ground_truth.json_input import load_json, member, numbers
+from sdtc_ros.ground_truth.posetrack17 import parse_annolist
+from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
+from sdtc_ros.skeleton import POSETRACK, Skeleton
+
+# the file's own layout: skeleton order with two ears after head_top
+POSETRACK_SLOTS = (*POSETRACK.joints[:3], "left_ear", "right_ear", *POSETRACK.joints[3:])
+
+
+def read_folder(folder: Path | str, skeleton: Skeleton = POSETRACK, ordered: bool = True) -> list[Sequence]:
+    """Every *.json of a folder (or one file); raises InputError where there is none to read.
+
+    They come sorted by name, or with ordered = False as the folder lists them, which is the order poseval takes.
+    """
+    folder = Path(folder)
+    if folder.is_file():
+        return [read_sequence(folder, skeleton)]
+    if not folder.is_dir():
+        raise InputError(f"{folder} does not exist; expected a folder with one PoseTrack JSON file a sequence")
+    files = list(folder.glob("*.json"))
+    if not files:
+        raise InputError(f"{folder} holds no *.json file; expected one PoseTrack annotation file a sequence in it")
+    return [read_sequence(file, skeleton) for file in (sorted(files) if ordered else files)]
+
+
+def read_sequence(path: Path | str, skeleton: Skeleton = POSETRACK) -> Sequence:
+    """One PoseTrack17, 18 or 21 file, truth or predictions; raises InputError that says what was expected where."""
+    path = Path(path)
+    return parse_sequence(load_json(path), path, skeleton)
+
+
+def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Sequence:
+    """A file's content as read_sequence reads it; `path` names the sequence and stands in what errors say."""
+    if isinstance(data, dict) and "annolist" in data:
+        return Sequence(path.stem, parse_annolist(data, path, skeleton), skeleton, path)
+    if not isinstance(data, dict) or "images" not in data:
+        raise InputError(
+            f"{path} is not a PoseTrack file: expected 'images' and 'annotations' (PoseTrack18/21) or 'annolist' "
+            "(PoseTrack17) at its top level"
+        )
+    order, slots = _slot_order(data, path, skeleton)
+    frames = [_frame(image, f"{path}: images[{i}]") for i, image in enumerate(member(data, "images", list, str(path)))]
+    by_id: dict[int, SequenceFrame] = {}
+    for i, frame in enumerate(frames):
+        if by_id.setdefault(frame.id, frame) is not frame:
+            raise InputError(f"{path}: images[{i}] repeats the image id {frame.id}; ids must be unique in a file")
+    annotations = member(data, "annotations", list, str(path))
+    for i, (annotation, keypoints) in enumerate(
+        zip(annotations, _all_keypoints(annotations, slots, path), strict=True)
+    ):
+        where = f"{path}: annotations[{i}]"
+        image_id = member(annotation, "image_id", int, where)
+        if image_id not in by_id:
+            raise InputError(f"{where} belongs to image id {image_id}, which is not among the file's images")
+        by_id[image_id].people.append(_person(annotation, keypoints[order], order, slots, where))
+    for image, frame in zip(data["images"], frames, strict=True):
+        frame.labelled = bool(image.get("is_labeled", frame.people))
+    return Sequence(path.stem, frames, skeleton, path)
+
+
+def _slot_order(data: dict[str, Any], path: Path, skeleton: Skeleton) -> tuple[list[int], int]:
+    """Which slot holds each joint of the skeleton, and how many slots there are."""
+    names: list[Any] = list(POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints)
+    categories = data.get("categories")
+    if categories:
+        if not isinstance(categories, list):
+            raise InputError(f"{path}: 'categories' must be a list")
+        names = member(categories[0], "keypoints", list, f"{path}: categories[0]")
+    missing = [joint for joint in skeleton.joints if joint not in names]
+    if missing:
+        raise InputError(f"{path}: categories[0].keypoints lacks {', '.join(missing)} of the {skeleton.name} skeleton")
+    return [names.index(joint) for joint in skeleton.joints], len(names)
+
+
+def _frame(image: Any, where: str) -> SequenceFrame:
+    name, identity = member(image, "file_name", str, where), member(image, "id", int, where)
+    xs, ys = image.get("ignore_regions_x") or [], image.get("ignore_regions_y") or []
+    if not isinstance(xs, list) or not isinstance(ys, list) or len(xs) != len(ys):
+        raise InputError(f"{where}: ignore_regions_x and ignore_regions_y must be lists of as many polygons")
+    polygons = []
+    for n, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        corners = numbers(x, None, f"{where}: ignore_regions_x[{n}]")
+        polygons.append(np.stack([corners, numbers(y, len(corners), f"{where}: ignore_regions_y[{n}]")], axis=1))
+    return SequenceFrame(name, identity, False, ignore=polygons)
+
+
+def _all_keypoints(annotations: list[Any], slots: int, path: Path) -> Array:
+    """The keypoints of all annotations at once, N x slots x 3: a third of the time of one by one."""
+    rows = [
+        member(annotation, "keypoints", list, f"{path}: annotations[{i}]") for i, annotation in enumerate(annotations)
+    ]
+    if not rows:
+        return np.zeros((0, slots, 3))
+    try:
+        array = np.asarray(rows, np.float64)
+        sound = array.shape == (len(rows), 3 * slots) and bool(np.isfinite(array).all())
+    except (TypeError, ValueError):
+        sound = False
+    if not sound:  # one by one now, to name the one that is wrong
+        array = np.stack([numbers(row, 3 * slots, f"{path}: annotations[{i}].keypoints") for i, row in enumerate(rows)])
+    return array.reshape(len(rows), slots, 3)
+
+
+def _person(annotation: dict[str, Any], keypoints: Array, order: list[int], slots: int, where: str) -> Person:
+    scores = annotation.get("scores") or None
+    score = annotation.get("score")
+    if score is not None and (not isinstance(score, (int, float)) or not np.isfinite(score)):
+        raise InputError(f"{where}: 'score' must be a finite number")
+    track_id = annotation.get("track_id")
+    return Person(
+        keypoints=keypoints,
+        track_id=None if track_id is None else member(annotation, "track_id", int, where),
+        box=_box(annotation, "bbox", where),
+        head_box=_box(annotation, "bbox_head", where),
+        score=score,
+        joint_scores=None if scores is None else numbers(scores, slots, f"{where}.scores")[order],
+        flags=_flags(annotation, order, slots, where) if "flags" in annotation else {},
+    )
+
+
+def _box(annotation: dict[str, Any], key: str, where: str) -> Array | None:
+    value = annotation.get(key)
+    return numbers(value, 4, f"{where}.{key}") if value else None
+
+
+def _flags(annotation: dict[str, Any], order: list[int], slots: int, where: str) -> dict[str, Mask]:
+    flags = member(annotation, "flags", dict, where)
+    return {name: numbers(row, slots, f"{where}.flags.{name}")[order] > 0 for name, row in flags.items()}

@@ -1,0 +1,93 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""One camera of the node: its topics, its stream of frames, and what its poses become.
+
+Topics are relative to the node's namespace, and under the camera's name where it has one: `image` (and `detections`)
+in, `sdtc/poses` and `sdtc/image_annotated` out, or `front/image` and so on. A camera lives from configure to cleanup
+and hears images while the node is active.
+"""
+
+from __future__ import annotations
+
+from sdtc_ros.messages.detections import people_classes
+from sdtc_ros.node.health.watchdog import Silence, why_silent
+from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
+from sdtc_ros.node.input.reading import camera_rotation, reader
+from sdtc_ros.node.output.outputs import Bodies, Output, Poses
+from sdtc_ros.node.output.pictures import Pictures
+from sdtc_ros.node.parameters import TOPIC
+from sdtc_ros.node.ports import Ports
+from sdtc_ros.node.shared import Shared
+from sdtc_ros.node.stream import Stream
+from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.types import FramePoses
+
+
+class Camera:
+    """A camera's topics around its stream."""
+
+    def __init__(self, ports: Ports, pipeline: Pipeline, shared: Shared, number: int) -> None:
+        """Make the publishers; images are heard from `activate` on. number: no other camera of the node has it."""
+        parameters = ports.parameters
+        rotation = camera_rotation(parameters.values(), ports.name)
+        self.ports = ports
+        self.stream = Stream(
+            pipeline, self._publish, then=self._publish_more, warn=ports.warn, now=ports.now,
+            max_age=lambda: parameters["max_age"], max_wait=lambda: parameters["max_wait"],
+            read=reader(rotation, people_classes(parameters["detections_class"])), finish=rotation.camera_poses,
+        )  # fmt: skip
+        self.source: ImageSource | None = None
+        self._silence = Silence()
+        try:
+            self._poses = Poses(ports)  # the first to go out, and timed by themselves
+            self._others: list[Output] = [
+                Bodies(ports.name, shared), Pictures(ports, shared.aside, number, rotation.angle)
+            ]  # fmt: skip
+        except Exception:
+            ports.close()
+            raise
+
+    def activate(self) -> None:
+        """Begin to hear images; the worker must have opened the stream."""
+        self._silence = Silence()
+        kind = MatchedSource if self.ports.parameters["detector"] == TOPIC else ImageSource
+        self.source = kind(self.ports, self.stream)
+        self.ports.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to {self._poses.topic}")
+
+    def deactivate(self) -> None:
+        """Hear no more images."""
+        if self.source is not None:
+            self.source.close()
+            self.source = None
+
+    def close(self) -> None:
+        """End the outputs and their publishers."""
+        for output in (self._poses, *self._others):
+            output.close()
+        self.ports.close()
+
+    def every_second(self) -> None:
+        """Log the statistics, and that the camera is silent, where it is time to."""
+        for output in (self._poses, *self._others):
+            output.every_second()
+        if self.source is None:
+            return
+        self.source.every_second()
+        meter, parameters = self.stream.meter, self.ports.parameters
+        period, limit = parameters["statistics_period"], parameters["max_silence"]
+        if 0 < period <= meter.seconds_since_report + 0.5:
+            self.ports.info(meter.report().line())
+        if self._silence.is_news(self.stream.counts.received, limit):
+            reason = why_silent(self.ports.node, self.source.subscription)
+            self.ports.warning(f"no image came for {limit:g} s: {reason}")
+
+    def _publish(self, result: FramePoses) -> None:
+        self._poses.publish(result, self.stream.pipeline.bundle.skeleton)
+
+    def _publish_more(self, result: FramePoses) -> None:
+        for output in self._others:
+            output.publish(result, self.stream.pipeline.bundle.skeleton)

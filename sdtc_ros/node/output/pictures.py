@@ -1,0 +1,154 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""What people look at: annotated images (raw and JPEG), the camera_info beside them, markers for RViz.
+
+Each is made only while somebody listens to it, in a thread of its own (see `aside`), of the newest keyframe.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable
+from functools import lru_cache, partial
+from time import monotonic
+from typing import Any
+
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from visualization_msgs.msg import MarkerArray
+
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.messages.camera_model import camera_model, scaled_info
+from sdtc_ros.messages.images import fill_image_message
+from sdtc_ros.messages.markers import to_markers
+from sdtc_ros.messages.poses import message_types, ros_message, to_header
+from sdtc_ros.node.input.image_source import IMAGE
+from sdtc_ros.node.output.outputs import Output
+from sdtc_ros.node.output.renderer import Aside, annotated_image, annotated_size, to_jpeg
+from sdtc_ros.node.ports import Ports
+from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.types import FramePoses
+
+ANNOTATED, CAMERA_INFO, MARKERS = "sdtc/image_annotated", "sdtc/camera_info", "sdtc/markers"
+PATIENCE = 5.0  # seconds without camera_info after which the log says that somebody waits for it
+
+
+class Pictures(Output):
+    """One camera's pictures."""
+
+    def __init__(self, ports: Ports, aside: Aside, number: int, angle: int) -> None:
+        """On `sdtc/image_annotated`, its sibling /compressed, `sdtc/camera_info` and `sdtc/markers`.
+
+        aside: makes them, `number` saying whose they are; angle: how the camera is turned (see Rotation).
+        """
+        self._ports, self._aside, self._number, self._angle = ports, aside, number, angle
+        self._lookup = lru_cache(maxsize=None)(ros_message)
+        self._types = message_types(self._lookup)
+        jpeg_topic = ports.resolved(ANNOTATED) + "/compressed"
+        self._image = ports.publisher(Image, ANNOTATED, depth=1)
+        self._jpeg = ports.publisher(CompressedImage, jpeg_topic, depth=1)
+        self._info = ports.publisher(CameraInfo, CAMERA_INFO, depth=1)
+        self._markers = ports.publisher(MarkerArray, MARKERS, depth=1)
+        self._calibration = Calibration(ports, lambda: bool(_heard(self._info) or _heard(self._markers)))
+
+    def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
+        """See Output."""
+        if any(map(_heard, (self._image, self._jpeg, self._info, self._markers))):
+            self._aside.put(self._number, partial(self._make, result, skeleton))
+
+    def every_second(self) -> None:
+        """See Output."""
+        self._calibration.every_second()
+
+    def close(self) -> None:
+        """See Output."""
+        self._calibration.close()
+
+    def _make(self, result: FramePoses, skeleton: Skeleton) -> None:
+        """Make and send what is listened to (the aside's thread)."""
+        parameters = self._ports.parameters
+        header = to_header(result.frame.stamp, result.frame.frame_id, self._types)
+        if _heard(self._markers) or _heard(self._info):
+            self._send_calibrated(result, skeleton, header)
+        if not (_heard(self._image) or _heard(self._jpeg)):
+            return
+        image = annotated_image(result, skeleton, parameters["annotated_max_width"])
+        if _heard(self._jpeg):
+            message = CompressedImage(header=header, format="bgr8; jpeg compressed bgr8")
+            message.data = array("B", to_jpeg(image, parameters["jpeg_quality"]).tobytes())
+            self._jpeg.publish(message)
+        if _heard(self._image):
+            self._image.publish(fill_image_message(Image(header=header), image))
+
+    def _send_calibrated(self, result: FramePoses, skeleton: Skeleton, header: Any) -> None:
+        info, parameters = self._calibration.newest, self._ports.parameters
+        if info is None:
+            return
+        height, width = result.frame.image.shape[:2]
+        if _heard(self._info):
+            copied = scaled_info(info, annotated_size((width, height), parameters["annotated_max_width"]))
+            copied.header = header
+            self._info.publish(copied)
+        if not _heard(self._markers):
+            return
+        try:
+            model = camera_model(info, (width, height))
+        except InputError as error:
+            self._ports.warn("markers", f"there are no markers: {error} ({self._calibration.topic})")
+            return
+        self._markers.publish(
+            to_markers(
+                result, skeleton, model, person_height=parameters["person_height"], lifetime=parameters["max_gap"],
+                header=header, lookup=self._lookup, rotate=self._angle,
+            )
+        )  # fmt: skip
+
+
+class Calibration:
+    """The newest camera_info that is published beside a camera's images; heard only while it is `wanted`."""
+
+    def __init__(self, ports: Ports, wanted: Callable[[], bool]) -> None:
+        """Subscribe to nothing yet."""
+        self.newest: Any = None
+        self._ports, self._wanted = ports, wanted
+        self._subscription: Any = None
+        self._since = 0.0
+
+    @property
+    def topic(self) -> str:
+        """Where it is looked for, as image_transport does: `camera_info` beside the image topic."""
+        return self._ports.resolved(IMAGE).rpartition("/")[0] + "/camera_info"
+
+    def every_second(self) -> None:
+        """Begin or cease to listen, as it is wanted; say so where it is waited for in vain."""
+        if not self._wanted():
+            self.close()
+        elif self._subscription is None:
+            self._subscribe()
+        elif self.newest is None and monotonic() - self._since >= PATIENCE:
+            self._ports.warn("camera_info", f"markers wait for camera_info, but none comes on {self.topic}")
+
+    def _subscribe(self) -> None:
+        try:
+            self._subscription = self._ports.subscription(CameraInfo, self.topic, self._heard)
+        except UsageError as error:  # its qos_overrides are read only now: the poses do not depend on them
+            self._ports.warn("camera_info", f"there are no markers: {error}")
+        self._since = monotonic()
+
+    def close(self) -> None:
+        """Cease to listen, and forget."""
+        self.newest = None
+        if self._subscription is not None:
+            self._ports.node.destroy_subscription(self._subscription)
+            self._subscription = None
+
+    def _heard(self, message: Any) -> None:
+        self.newest = message
+
+
+def _heard(publisher: Any) -> int:
+    """How many listen."""
+    return int(publisher.get_subscription_count())

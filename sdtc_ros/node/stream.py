@@ -1,0 +1,209 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""One camera's stream of frames on its way through its pipeline: what is left out, what is counted, what is answered.
+
+Knows no ROS, only messages' attributes. `offer` is called in the subscriber's thread, all else in the worker's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.messages.images import frame_of_message
+from sdtc_ros.messages.poses import stamp_of
+from sdtc_ros.node.health.statistics import Counts, Meter
+from sdtc_ros.node.loading import Model
+from sdtc_ros.pipeline.inference import Pending
+from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.types import Boxes, Frame, FramePoses
+
+LEFT_OUT, RESTARTED = "left out", "restarted"  # what a warning is about
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """An image message, when it came (nanoseconds by the node's clock), and what came for the same frame."""
+
+    message: Any
+    stamp: int
+    companion: Any = None
+
+
+def read_frame(arrival: Arrival) -> tuple[Frame, Boxes | None]:
+    """The frame of an image message; its people are left to the detector. Raises InputError for a damaged one."""
+    return frame_of_message(arrival.message, arrival.stamp), None
+
+
+class Stream:
+    """Frames of one camera in, poses out.
+
+    hand_on is called with each answer, and afterwards, when its latency is noted, `then`; warn with what it is about
+    (LEFT_OUT, RESTARTED) and a sentence. now is the clock of the stamps (nanoseconds), max_age the age in seconds from
+    which a frame is dropped (0: none), max_wait the seconds of silence after which what waits for later frames is
+    answered (0: the pipeline's max_gap). read makes a frame, and where they are known its people, of an arrival;
+    finish an answer as it goes out, of the pipeline's.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        hand_on: Callable[[FramePoses], None],
+        *,
+        warn: Callable[[str, str], None],
+        now: Callable[[], int],
+        then: Callable[[FramePoses], None] = lambda result: None,
+        max_age: Callable[[], float] = lambda: 0.0,
+        max_wait: Callable[[], float] = lambda: 0.0,
+        read: Callable[[Arrival], tuple[Frame, Boxes | None]] = read_frame,
+        finish: Callable[[FramePoses], FramePoses] = lambda result: result,
+    ) -> None:
+        self.pipeline, self.read, self._finish = pipeline, read, finish
+        self._publish, self._then, self._warn, self._now = hand_on, then, warn, now
+        self._max_age, self._max_wait = max_age, max_wait
+        self._put: Callable[[Arrival], bool] | None = None
+        self._forget()
+
+    @property
+    def counts(self) -> Counts:
+        """What became of the frames since `open`."""
+        return self.meter.counts
+
+    def open(self, put: Callable[[Arrival], bool]) -> None:
+        """Begin anew, counts and all; `put` passes an arrival on, and says whether an older one had to go for it."""
+        self.pipeline.reset()
+        self._forget()
+        self._put = put
+
+    def close(self) -> None:
+        """Take no more messages and give nothing out any more: the outputs may be gone."""
+        self._put = None
+
+    def _forget(self) -> None:
+        self.meter = Meter()
+        self._newest: int | None = None  # stamp of the newest frame
+        self._worked_at: float | None = None  # when the newest frame was worked on; None: nothing waits for later ones
+
+    def offer(self, message: Any) -> None:
+        """A message arrived (called in the subscriber's thread; does no work)."""
+        if self.receive():
+            self.pass_on(message)
+
+    def receive(self) -> bool:
+        """Count a message that arrived; whether it is wanted. `pass_on` or `leave_unmatched` must follow."""
+        if self._put is None:
+            return False
+        self.counts.received += 1
+        return True
+
+    def pass_on(self, message: Any, companion: Any = None) -> None:
+        """Put a message that was received where the worker finds it."""
+        put = self._put  # `close` may come at any time
+        if put is not None and put(Arrival(message, self._now(), companion)):
+            self.counts.replaced += 1
+
+    def leave_unmatched(self) -> None:
+        """A message that was received is left out: nothing came for it that it was to wait for."""
+        self.counts.unmatched += 1
+
+    def take(self, arrival: Arrival) -> list[Pending]:
+        """Let the frame into the pipeline, unless it is too old or damaged; the keyframe that it makes ready."""
+        stamp = stamp_of(arrival.message.header) or arrival.stamp
+        if self._is_too_old(stamp):
+            return []
+        try:
+            frame, people = self.read(arrival)
+            self._tell_jumps(frame.stamp)
+            pending = self.pipeline.take(frame, people)
+        except InputError as error:
+            self.counts.damaged += 1
+            self._warn(LEFT_OUT, str(error))
+            return []
+        self.counts.taken += 1
+        self._worked_at = monotonic()
+        return [] if pending is None else [pending]
+
+    def patience(self) -> float | None:
+        """Seconds until the camera counts as silent; None where no frame waits for later ones."""
+        if self._worked_at is None:
+            return None
+        limit = self._max_wait() or self.pipeline.config.max_gap
+        return max(0.0, self._worked_at + limit - monotonic())
+
+    def answer_waiting(self) -> None:
+        """Give out the answers to all frames that wait for later ones, without those.
+
+        Where the engine fails, frames that are not answered yet wait on, for a frame that comes or the next call.
+        """
+        self._worked_at = None
+        for result in self.pipeline.drain():
+            self.hand_on(result)
+
+    def hand_on(self, result: FramePoses) -> None:
+        """Give an answer out, and count it; nothing after `close`."""
+        if self._put is None:
+            return
+        result = self._finish(result)
+        self._publish(result)
+        self.meter.answered(result, (self._now() - result.frame.stamp) * 1e-9)
+        self._then(result)
+
+    def worked(self, seconds: float) -> None:
+        """Note how long a frame was worked on, other cameras' frames of its batch included."""
+        if self._worked_at is not None:  # a slow model's work is no silence
+            self._worked_at = monotonic()
+        self.meter.worked(seconds)
+
+    def _is_too_old(self, stamp: int) -> bool:
+        age, limit = (self._now() - stamp) * 1e-9, self._max_age()
+        if not 0 < limit < age:
+            return False
+        self.counts.too_old += 1
+        self._warn(
+            LEFT_OUT,
+            f"a frame of stamp {stamp} is left out: it is {age:.3g} s old, more than max_age allows ({limit:g} s); "
+            "do camera and node have the same clock (use_sim_time)?",
+        )
+        return True
+
+    def _tell_jumps(self, stamp: int) -> None:
+        """Say where the stamps go back, at which the pipeline begins anew."""
+        if self._newest is not None and stamp < self._newest:
+            self.counts.restarts += 1
+            self._warn(
+                RESTARTED,
+                f"the stamps went back by {(self._newest - stamp) * 1e-9:.3g} s, to {stamp} (a bag that loops, a clock "
+                "that was set, two cameras on one topic?): tracks and windows begin anew",
+            )
+        self._newest = stamp
+
+
+def restart(streams: Sequence[Stream]) -> None:
+    """Answer what waits in all streams, then begin their tracks and windows anew; track ids go on counting.
+
+    Where answering raises, all go on with the tracks that they have.
+    """
+    for stream in streams:
+        stream.answer_waiting()
+    for stream in streams:
+        stream.pipeline.reset()
+
+
+def change_over(streams: Sequence[Stream], model: Model) -> None:
+    """Answer what waits in all streams, then put them all on another model, with their people and ids.
+
+    Whatever is raised on the way, the streams still share one engine: the present one. Raises UsageError where the
+    model's delta is smaller than the lookahead asked for.
+    """
+    heirs = [stream.pipeline.successor(model.bundle, model.engine) for stream in streams]
+    for stream in streams:
+        stream.answer_waiting()
+    for stream, heir in zip(streams, heirs, strict=True):
+        stream.pipeline = heir

@@ -1,0 +1,149 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Keyframes of several pipelines answered together: one batch of crops, one batch of windows for all their people.
+
+A pipeline alone answers through the same functions, as a batch of one. What pipelines share is the engine; frames,
+tracks and windows stay each one's own, so the poses of a frame do not depend on who else is in the batch (but for the
+last bits, where a runtime chooses other kernels for other batch sizes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle
+from sdtc_ros.errors import UsageError
+from sdtc_ros.pipeline.crops import crop_images, spread_to_image, to_image
+from sdtc_ros.pipeline.window import Keyframe, WindowRing
+from sdtc_ros.types import FramePoses, Pose
+
+Timings = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A keyframe whose turn has come; to be answered before its pipeline takes another frame.
+
+    ring, engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the
+    frame that came in; tell: who is to hear the answer.
+    """
+
+    ring: WindowRing
+    engine: Engine
+    input_size: tuple[int, int]
+    keyframe: Keyframe
+    timings: Timings
+    tell: Callable[[FramePoses], None]
+
+
+class CropBuffer:
+    """Memory for a batch of crops that is kept from one batch to the next (fresh pages are slow)."""
+
+    def __init__(self) -> None:
+        self._crops = np.empty((0, 0, 0, 3), np.uint8)
+
+    def take(self, count: int, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+        """Room for `count` crops of size (width, height): count x height x width x 3, valid until the next call."""
+        width, height = size
+        if count > len(self._crops) or self._crops.shape[1:3] != (height, width):
+            self._crops = np.empty((count, height, width, 3), np.uint8)
+        return self._crops[:count]
+
+
+def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
+    """The poses of all keyframes, each of another pipeline, with at most one `encode` and one `estimate`.
+
+    The stages encode and estimate are shared: every answer's timings say how long they took for all.
+    """
+    if any(one.engine is not pending[0].engine for one in pending):
+        raise UsageError("pipelines that are answered together must share one engine")
+    _encode([one for one in pending if len(one.keyframe.missing)], buffer)
+    inhabited = [one for one in pending if len(one.keyframe.rows)]
+    estimates = iter(_estimate(inhabited))
+    answers = [
+        FramePoses(one.keyframe.frame, _poses(one, *next(estimates)) if len(one.keyframe.rows) else [], one.timings)
+        for one in pending
+    ]
+    for one, result in zip(pending, answers, strict=True):
+        one.tell(result)
+    return answers
+
+
+def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
+    """Cut and encode all crops that the keyframes' windows lack."""
+    if not pending:
+        return
+    engine = pending[0].engine
+    if isinstance(engine, CuttingEngine):
+        cuts = [
+            (frame.image, boxes) for one in pending for frame, boxes in one.ring.crops_by_frame(one.keyframe.missing)
+        ]
+        with timed([one.timings for one in pending], "encode"):
+            _store(pending, engine.encode_from(cuts))
+        return
+    crops = buffer.take(sum(len(one.keyframe.missing) for one in pending), pending[0].input_size)
+    done = 0
+    for one in pending:
+        with timed([one.timings], "crop"):
+            for frame, boxes in one.ring.crops_by_frame(one.keyframe.missing):
+                part = crops[done : done + len(boxes)]
+                crop_images(frame.image, boxes, one.input_size, out=part)
+                done += len(boxes)
+    with timed([one.timings for one in pending], "encode"):
+        _store(pending, engine.encode(crops))
+
+
+def _store(pending: Sequence[Pending], handles: list[Handle]) -> None:
+    """Give every ring the handles of its missing crops, which stand in the pending ones' order."""
+    done = 0
+    for one in pending:
+        count = len(one.keyframe.missing)
+        one.ring.store(one.keyframe.missing, handles[done : done + count])
+        done += count
+
+
+def _estimate(pending: Sequence[Pending]) -> list[tuple[FloatArray, FloatArray]]:
+    """Keypoints and spread (N x K x 3, crop pixels) of every keyframe's N people."""
+    if not pending:
+        return []
+    with timed([one.timings for one in pending], "estimate"):
+        windows = [window for one in pending for window in one.ring.tokens(one.keyframe)]
+        keypoints, spread = pending[0].engine.estimate(windows)
+    ends = np.cumsum([len(one.keyframe.rows) for one in pending])[:-1]
+    return list(zip(np.split(keypoints, ends), np.split(spread, ends), strict=True))
+
+
+def _poses(pending: Pending, keypoints: FloatArray, spread: FloatArray) -> list[Pose]:
+    """Crop pixels -> image pixels, and one Pose a person, in the order of the keyframe's boxes."""
+    keyframe, size = pending.keyframe, pending.input_size
+    with timed([pending.timings], "decode"):
+        placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
+        spread = spread_to_image(spread, keyframe.crops, size)
+        scores = keypoints[..., 2].mean(axis=1) * keyframe.scores
+        people = zip(keyframe.ids.tolist(), keyframe.scores.tolist(), scores.tolist(), strict=True)
+        return [
+            Pose(track, keyframe.boxes[i], box_score, placed[i], spread[i], score)
+            for i, (track, box_score, score) in enumerate(people)
+        ]
+
+
+@contextmanager
+def timed(all_timings: Sequence[Timings], stage: str) -> Iterator[None]:
+    """Add the time of the block (seconds) to timings[stage], for all of them."""
+    start = perf_counter()
+    try:
+        yield
+    finally:
+        seconds = perf_counter() - start
+        for timings in all_timings:
+            timings[stage] = timings.get(stage, 0.0) + seconds

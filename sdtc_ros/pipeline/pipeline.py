@@ -1,0 +1,236 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""From frames to poses: detect, track, crop, encode, estimate. The one pipeline behind node, replay and Python.
+
+Frame t + lookahead comes in, keyframe t goes out; all people of a frame share one batch of crops and one batch of
+windows, and so do several cameras' frames (see `batch`). Which frames a window holds, and when a crop moves, is said
+in `window`. Knows no ROS and no files.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sdtc_ros.detection.boxes import Detector, HogDetector, best_boxes, usable_boxes
+from sdtc_ros.engine.base import Engine
+from sdtc_ros.engine.select import EngineConfig, open_engine
+from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.models.bundle import Bundle, load_bundle
+from sdtc_ros.pipeline.inference import CropBuffer, Pending, Timings, answer, timed
+from sdtc_ros.pipeline.window import WindowRing
+from sdtc_ros.tracking.tracker import Tracker, TrackingConfig
+from sdtc_ros.types import Boxes, Frame, FramePoses
+
+_log = logging.getLogger("sdtc_ros")
+
+
+@dataclass(frozen=True)
+class PipelineConfig:
+    """Settings of a pipeline.
+
+    lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do); sticky: drift
+    up to which a crop is held (see `window`), 0 for the papers' protocol; min_box_score: weaker boxes are dropped;
+    detect_every: boxes are detected in every k-th frame and carried on by the poses between; max_people: the best
+    scored of a frame are taken; max_gap: seconds between two frames after which nothing is carried over.
+    """
+
+    lookahead: int | None = None
+    sticky: float = 0.1
+    min_box_score: float = 0.2
+    detect_every: int = 1
+    max_people: int = 64
+    max_gap: float = 1.0
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a value without sense."""
+        for name, least in (("sticky", 0), ("min_box_score", 0), ("detect_every", 1), ("max_people", 1)):
+            if not getattr(self, name) >= least:
+                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if not self.max_gap > 0:
+            raise UsageError(f"max_gap must be above 0 seconds, not {self.max_gap}")
+
+
+class Pipeline:
+    """Poses of a stream of frames, one camera or video a pipeline; not to be shared by threads."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        config: PipelineConfig | None = None,
+        detector: Detector | None = None,
+        *,
+        phase: int = 0,
+    ) -> None:
+        """Put a pipeline together; without a detector it is HOG's, made when a frame first comes without boxes.
+
+        phase: by how many frames its second detection comes early, so that pipelines that run side by side do not all
+        ask the detector in the same frame.
+        """
+        self.bundle, self.engine, self.config = bundle, engine, config or PipelineConfig()
+        self.lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
+        if not 0 <= self.lookahead <= bundle.delta:
+            raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.lookahead}")
+        self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
+        self._detector, self._phase = detector, phase
+        self._tracker = Tracker(self.config.tracking)
+        width, height = bundle.input_size
+        self.ring = WindowRing(bundle.delta, width / height, self.config.sticky)
+        self._buffer = CropBuffer()
+        self._warned = False
+        self.reset()
+
+    @classmethod
+    def from_bundle(
+        cls,
+        folder: str | Path,
+        config: PipelineConfig | None = None,
+        *,
+        detector: Detector | None = None,
+        engine: EngineConfig | None = None,
+    ) -> Pipeline:
+        """A pipeline on FP32 on the CPU, or on what `engine` says; raises as load_bundle and choose.open_engine."""
+        bundle = load_bundle(folder)
+        return cls(bundle, open_engine(bundle, engine), config, detector)
+
+    def reset(self) -> None:
+        """Forget frames, people and what still waits for an answer; track ids go on counting."""
+        self.ring.clear()
+        self._tracker.restart()
+        self._next = 0  # number of the keyframe to be answered next
+        self._stamp: int | None = None
+        self._shape: tuple[int, ...] = ()
+        self._since_detection = 0
+
+    def configure(self, config: PipelineConfig) -> None:
+        """Take other settings from the next frame on; raises UsageError for another lookahead."""
+        if config.lookahead != self.config.lookahead or config.tracking != self.config.tracking:
+            raise UsageError("lookahead and tracking cannot be changed while a pipeline runs")
+        self.config = config
+        self.ring.sticky = config.sticky
+
+    def successor(self, bundle: Bundle, engine: Engine) -> Pipeline:
+        """A pipeline on another model that goes on with this one's people and ids, its windows begun anew.
+
+        What still waits is this one's to answer (`flush`), and after that it is not to be used. Raises UsageError where
+        the model's delta is smaller than the lookahead asked for.
+        """
+        heir = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase)
+        heir._tracker, heir._since_detection = self._tracker, self._since_detection
+        heir._stamp, heir._shape, heir._warned = self._stamp, self._shape, self._warned
+        heir.dropped_boxes = self.dropped_boxes
+        return heir
+
+    def process(self, frame: Frame, boxes: Boxes | None = None) -> FramePoses | None:
+        """Take one frame and answer the keyframe `lookahead` frames before it, or None while there is none yet.
+
+        boxes: the people, where they are known; the detector is then not asked. The frame's image is kept, not
+        copied, for 2 * delta + 1 frames: do not write to it. Raises InputError for an image of another form than
+        H x W x 3 uint8.
+        """
+        pending = self.take(frame, boxes)
+        return None if pending is None else answer([pending], self._buffer)[0]
+
+    def take(self, frame: Frame, boxes: Boxes | None = None) -> Pending | None:
+        """The first part of `process`: all but crops, encoder and estimate, which `batch.answer` does for several."""
+        _check_image(frame)
+        timings: Timings = {}
+        self._cut_at_gaps(frame)
+        people = self._people(frame, boxes, timings)
+        with timed([timings], "track"):
+            newest = self.ring.push(frame, people)
+        return self._pending(timings) if newest - self._next >= self.lookahead else None
+
+    def flush(self) -> list[FramePoses]:
+        """The keyframes that still wait, at the end of the input; frames that never came are clamped to the last."""
+        return list(self.drain())
+
+    def drain(self) -> Iterator[FramePoses]:
+        """What `flush` gives, one by one; a keyframe that the engine fails at goes on waiting."""
+        while self._next <= self.ring.newest:
+            number = self._next
+            try:
+                answers = answer([self._pending({})], self._buffer)
+            except Exception:
+                self._next = number
+                raise
+            yield from answers
+
+    def _cut_at_gaps(self, frame: Frame) -> None:
+        """Let windows and tracks end where time jumps or the image changes its size."""
+        step = 0 if self._stamp is None else frame.stamp - self._stamp
+        changed = bool(self._shape) and frame.image.shape != self._shape
+        if step < 0 or step > self.config.max_gap * 1e9 or changed:
+            self.ring.cut()
+            self._tracker.restart()
+            self._since_detection = 0
+        self._stamp, self._shape = frame.stamp, frame.image.shape
+
+    def _people(self, frame: Frame, boxes: Boxes | None, timings: Timings) -> Boxes:
+        """The frame's people with track ids: from the boxes given, detected, or expected."""
+        config, carry = self.config, boxes is None and self.config.detect_every > 1
+        if boxes is None and self._since_detection % config.detect_every:
+            self._since_detection += 1
+            with timed([timings], "track"):
+                return self._usable(self._tracker.predict(frame.stamp), frame, counted=False)
+        if boxes is None:
+            self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
+            self._detector = self._detector or HogDetector()
+            with timed([timings], "detect"):
+                boxes = self._detector(frame.image)
+        with timed([timings], "track"):
+            people = self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp, carry=carry)
+            return self._usable(people, frame, counted=False) if carry else people
+
+    def _usable(self, boxes: Boxes, frame: Frame, counted: bool) -> Boxes:
+        height, width = frame.image.shape[:2]
+        kept, dropped = usable_boxes(boxes, (width, height), self.config.min_box_score)
+        if counted:
+            self.dropped_boxes += dropped
+            if dropped and dropped == len(boxes) and not self._warned:
+                self._warned = True
+                _log.warning(
+                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, outside its %d x %d image, "
+                    "or scored outside 0 to 1) and were dropped; are they pixels of this image?",
+                    dropped, frame.stamp, width, height,
+                )  # fmt: skip
+        return best_boxes(kept, self.config.max_people)
+
+    def _pending(self, timings: Timings) -> Pending:
+        """The next keyframe."""
+        with timed([timings], "track"):
+            keyframe = self.ring.keyframe(self._next)
+        self._next += 1
+        size, tell = self.bundle.input_size, self._tracker.answered
+        return Pending(self.ring, self.engine, size, keyframe, timings, tell)
+
+
+def process_together(
+    inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]], buffer: CropBuffer | None = None
+) -> list[FramePoses | None]:
+    """One frame for each of several pipelines that share an engine: what `Pipeline.process` gives, in their order.
+
+    Raises InputError as that does, UsageError where the engines differ. No pipeline may occur twice.
+    """
+    pending = [pipeline.take(frame, boxes) for pipeline, frame, boxes in inputs]
+    answers = iter(answer([one for one in pending if one is not None], buffer or CropBuffer()))
+    return [None if one is None else next(answers) for one in pending]
+
+
+def _check_image(frame: Frame) -> None:
+    image = frame.image
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        form = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(f"the frame of stamp {frame.stamp} is {form}, not an H x W x 3 uint8 BGR image")
+    if 0 in image.shape:
+        raise InputError(f"the frame of stamp {frame.stamp} has no pixels")

@@ -1,0 +1,227 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Windows of 2 * delta + 1 frames of every track, with sticky crops and the tokens that belong to them.
+
+The papers crop all frames of a window with the keyframe's box, so tokens can be kept from one keyframe to the next
+only while the crop stays. Here each track holds a crop; when it stands at a keyframe, the keyframe's own fresh crop
+box is compared with it. *Drift* is how far any edge of the fresh box lies from the held one's, as a part of the held
+box's width (left, right) or height (top, bottom). Up to `sticky` the held crop stays and so do its tokens; beyond it
+the crop becomes the fresh one and the frames of the window are cropped and encoded anew. 0 therefore gives the
+papers' protocol: every window in its own keyframe's crop. The crop's 25 % enlargement leaves a margin of a tenth of
+the crop on each side of the person: up to 0.1 the person never leaves the crop.
+
+Frames of the window in which the track was not seen (before its start, after its end, lost, or not yet arrived) are
+replaced by the window's nearest frame in which it was, the one nearer the keyframe of two equally near.
+
+Tokens are computed when a window first asks for them, so nothing is encoded that no window needs.
+
+The state is arrays over (track slot, frame modulo ring), so a step costs the same few NumPy calls for any number of
+people. Frames are held once for all tracks, and never copied. A track is forgotten, tokens and all, as soon as no
+later window can reach a frame of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sdtc_ros.engine.base import Handle
+from sdtc_ros.pipeline.crops import crop_boxes
+from sdtc_ros.types import Boxes, Frame
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int64]
+
+_NEVER = -(1 << 40)
+
+
+@dataclass(frozen=True)
+class Keyframe:
+    """The N people of one keyframe, in the order of its boxes.
+
+    boxes, scores, ids: as they were given; crops: N x 4 (xywh, image pixels) now in force; moved: N bool, where that
+    is a new crop; rows, columns: N and N x T indices into the ring, T = 2 * delta + 1; missing: M x 2 (row, column) of
+    the crops to encode before `tokens` can be asked for, sorted by frame.
+    """
+
+    frame: Frame
+    boxes: FloatArray
+    scores: FloatArray
+    ids: IntArray
+    crops: FloatArray
+    moved: npt.NDArray[np.bool_]
+    rows: IntArray
+    columns: IntArray
+    missing: IntArray
+
+
+class WindowRing:
+    """The last 2 * delta + 1 frames, and in each the boxes, crops and tokens of the tracks.
+
+    Frames are numbered 0, 1, 2 ... as they are pushed; keyframe n may be asked for while `n >= newest - delta`.
+    """
+
+    def __init__(self, delta: int, aspect: float, sticky: float) -> None:
+        """aspect: the crops' width / height; sticky: the largest drift at which a crop is held."""
+        self._delta, self._aspect = delta, aspect
+        self.sticky = sticky  # may be changed from keyframe to keyframe
+        self.length = 2 * delta + 1
+        steps = np.arange(self.length)
+        # distance first, then nearness to the keyframe: one number to minimise over the frames that there are
+        self._cost = np.abs(steps[:, None] - steps[None, :]) * 2 * self.length + np.abs(steps - delta)[None, :]
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget all frames and tracks."""
+        self.newest = -1
+        self._frames: list[Frame | None] = [None] * self.length
+        self._slots: dict[int, int] = {}  # track id -> row
+        self._free: list[int] = []
+        ring = self.length
+        self._ids = np.empty(0, np.int64)
+        self._last_seen = np.empty(0, np.int64)  # newest frame number with the track
+        self._crops = np.empty((0, 4), np.float32)  # the crop in force; size 0 where there is none yet
+        self._seen = np.empty((0, ring), np.int64)  # the frame number that a ring cell speaks of
+        self._order = np.empty((0, ring), np.int64)  # the person's place among that frame's boxes
+        self._boxes = np.empty((0, ring, 4), np.float32)
+        self._scores = np.empty((0, ring), np.float32)
+        self._tokens: npt.NDArray[Any] = np.empty((0, ring), object)
+        self._encoded = np.empty((0, ring), bool)  # whether the cell's tokens are there, and of the crop in force
+
+    def cut(self) -> None:
+        """Let no later frame share a window with those so far (a gap, a new scene); these can still be answered."""
+        self._slots.clear()
+
+    def __len__(self) -> int:
+        """How many tracks are held."""
+        return len(self._last_seen) - len(self._free)
+
+    def push(self, frame: Frame, boxes: Boxes) -> int:
+        """Append a frame with its tracked people (`boxes.ids` given, unique); returns its number."""
+        self.newest += 1
+        self._forget(self.newest - 2 * self._delta)
+        column = self.newest % self.length
+        self._frames[column] = frame
+        self._tokens[:, column] = None
+        self._encoded[:, column] = False
+        if len(boxes):
+            assert boxes.ids is not None
+            rows = self._rows_of(boxes.ids)
+            self._seen[rows, column] = self.newest
+            self._boxes[rows, column] = boxes.xywh
+            self._scores[rows, column] = boxes.scores
+            self._order[rows, column] = np.arange(len(rows))
+            self._last_seen[rows] = self.newest
+        return self.newest
+
+    def keyframe(self, number: int) -> Keyframe:
+        """Settle the crops of keyframe `number` and say which tokens its windows lack."""
+        column = number % self.length
+        frame = self._frames[column]
+        assert frame is not None and self.newest - self._delta <= number <= self.newest
+        rows = np.flatnonzero(self._seen[:, column] == number)
+        rows = rows[np.argsort(self._order[rows, column])]
+        boxes = self._boxes[rows, column]
+        moved = self._move_crops(rows, crop_boxes(boxes, self._aspect))
+        columns = self._nearest(rows, number)
+        return Keyframe(
+            frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows], moved, rows, columns,
+            self._missing(rows, columns),
+        )  # fmt: skip
+
+    def crops_by_frame(self, missing: IntArray) -> list[tuple[Frame, FloatArray]]:
+        """`Keyframe.missing` as (frame, M x 4 crop boxes) a frame, in the same order."""
+        starts = np.flatnonzero(np.diff(missing[:, 1], prepend=-1))
+        groups = []
+        for part in np.split(missing, starts[1:]) if len(missing) else []:
+            frame = self._frames[int(part[0, 1])]
+            assert frame is not None
+            groups.append((frame, self._crops[part[:, 0]]))
+        return groups
+
+    def store(self, missing: IntArray, handles: list[Handle]) -> None:
+        """Keep the tokens of the crops that `missing` named."""
+        for (row, column), handle in zip(missing.tolist(), handles, strict=True):
+            self._tokens[row, column] = handle
+            self._encoded[row, column] = True
+
+    def tokens(self, keyframe: Keyframe) -> list[list[Handle]]:
+        """The windows of a keyframe, N x T handles in time order."""
+        windows: list[list[Handle]] = self._tokens[keyframe.rows[:, None], keyframe.columns].tolist()
+        return windows
+
+    def _move_crops(self, rows: IntArray, fresh: FloatArray) -> npt.NDArray[np.bool_]:
+        """Give the fresh crop to every row whose held one has drifted (or is none); its tokens go."""
+        held = self._crops[rows]
+        size = np.maximum(held[:, 2:], 1e-6)
+        near, grown = fresh[:, :2] - held[:, :2], fresh[:, 2:] - held[:, 2:]
+        drift = np.maximum(np.abs(near), np.abs(near + grown)) / size
+        moved = (drift.max(axis=1, initial=0.0) > self.sticky) | (held[:, 2] == 0)  # 0: it holds none yet
+        self._crops[rows[moved]] = fresh[moved]
+        self._tokens[rows[moved]] = None
+        self._encoded[rows[moved]] = False
+        return moved
+
+    def _nearest(self, rows: IntArray, number: int) -> IntArray:
+        """Ring columns (N x T) of the windows around frame `number`, as the module's text says."""
+        numbers = np.arange(number - self._delta, number + self._delta + 1)
+        columns = numbers % self.length
+        present = self._seen[rows[:, None], columns] == numbers
+        choice = np.where(present[:, None, :], self._cost, 1 << 30).argmin(axis=2)
+        return columns[choice]
+
+    def _missing(self, rows: IntArray, columns: IntArray) -> IntArray:
+        """The (row, column) pairs of the windows without tokens, each once, sorted by column."""
+        wanted = np.zeros((len(rows), self.length), bool)
+        wanted[np.arange(len(rows))[:, None], columns] = True
+        wanted &= ~self._encoded[rows]
+        column, index = np.nonzero(wanted.T)
+        return np.stack([rows[index], column], axis=1)
+
+    def _rows_of(self, ids: IntArray) -> IntArray:
+        """A row for every id, new ones where it has none."""
+        new = [track for track in ids.tolist() if track not in self._slots]
+        if len(new) > len(self._free):
+            self._allocate(max(8, 2 * len(self._last_seen), len(self._last_seen) + len(new)))
+        for track in new:
+            row = self._slots[track] = self._free.pop()
+            self._ids[row] = track
+        return np.array([self._slots[track] for track in ids.tolist()], np.int64)
+
+    def _forget(self, oldest: int) -> None:
+        """Free the rows last seen before frame `oldest`."""
+        gone = np.flatnonzero((self._last_seen < oldest) & (self._last_seen != _NEVER))
+        for row in gone.tolist():
+            if self._slots.get(int(self._ids[row])) == row:
+                del self._slots[int(self._ids[row])]
+        self._last_seen[gone] = _NEVER
+        self._crops[gone] = 0  # the cells need no care: the ring has gone over all of them
+        self._free.extend(gone.tolist())
+
+    def _allocate(self, rows: int) -> None:
+        """Grow the arrays to that many rows; the old rows keep their place."""
+        old = len(self._last_seen)
+        self._ids = _grown(self._ids, rows, -1)
+        self._last_seen = _grown(self._last_seen, rows, _NEVER)
+        self._crops = _grown(self._crops, rows, 0)
+        self._seen = _grown(self._seen, rows, _NEVER)
+        self._order = _grown(self._order, rows, 0)
+        self._boxes = _grown(self._boxes, rows, 0)
+        self._scores = _grown(self._scores, rows, 0)
+        self._tokens = _grown(self._tokens, rows, None)
+        self._encoded = _grown(self._encoded, rows, False)
+        self._free.extend(range(rows - 1, old - 1, -1))
+
+
+def _grown(array: npt.NDArray[Any], rows: int, empty: object) -> npt.NDArray[Any]:
+    """A copy of `array` with that many rows, the new ones filled with `empty`."""
+    bigger = np.full((rows, *array.shape[1:]), empty, array.dtype)
+    bigger[: len(array)] = array
+    return bigger

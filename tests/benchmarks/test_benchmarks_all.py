@@ -1,0 +1,52 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Every benchmark works as a file and as a module, writes JSON, and stands in docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
+COMMANDS = sorted(
+    path.stem
+    for path in (ROOT / "benchmarks").glob("*.py")
+    if path.stem != "picture" and 'if __name__ == "__main__"' in path.read_text(encoding="utf-8")
+)
+SUBCOMMANDS = {"live": ["soak"]}
+
+
+def test_the_table_lists_them_all() -> None:
+    text = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)[^`]*` \| ([^|]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    assert {name for name, *_ in rows} == set(COMMANDS)
+    assert all(len(cell.strip()) > 3 for _, *cells in rows for cell in cells)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_names_the_json_file(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a module; the program's name is what one types."""
+    module = importlib.import_module(f"benchmarks.{name}")
+    with pytest.raises(SystemExit) as stop:
+        module.main([*SUBCOMMANDS.get(name, []), "--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert said.startswith(f"usage: python benchmarks/{name}.py")
+    assert "--json" in said
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_it_runs_as_a_file_from_anywhere(name: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / f"{name}.py"), "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

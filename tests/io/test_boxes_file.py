@@ -1,0 +1,97 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Boxes from outside: by number, name or stamp, from lists and annotations, and between labelled frames."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.truth import Truth
+from sdtc_ros.io.boxes_file import read_boxes, truth_boxes
+from sdtc_ros.types import Frame
+
+IMAGE = np.zeros((4, 4, 3), np.uint8)
+
+
+def write(path, data):
+    path.write_text(json.dumps(data))
+    return path
+
+
+@pytest.mark.parametrize("key", [{"frame": 12}, {"stamp": 99}, {"image_name": "images/val/x/000012.jpg"}])
+def test_a_list_of_boxes_finds_its_frame(tmp_path, key):
+    box = {"bbox": [1, 2, 3, 4], "score": 0.5, "track_id": 8, **key}
+    table = read_boxes(write(tmp_path / "boxes.json", [box]))
+    found = table.boxes(12, Frame(IMAGE, 99, "", "clip/000012.jpg"))
+    assert found.xywh.tolist() == [[1, 2, 3, 4]]
+    assert (found.scores.tolist(), found.ids.tolist()) == ([0.5], [8])
+    assert len(table.boxes(13, Frame(IMAGE, 100, "", "clip/000013.jpg"))) == 0
+    assert table.what == "boxes from boxes.json"
+
+
+def test_boxes_without_track_ids_leave_tracking_to_the_pipeline(tmp_path):
+    table = read_boxes(write(tmp_path / "b.json", [{"frame": 0, "bbox": [0, 0, 9, 9]}]))
+    boxes = table.boxes(0, Frame(IMAGE, 0))
+    assert boxes.ids is None
+    assert boxes.scores.tolist() == [1.0]
+
+
+def test_an_annotation_file_is_a_boxes_file(tmp_path):
+    data = {
+        "images": [{"id": 5, "file_name": "images/val/x/000003.jpg"}],
+        "annotations": [{"image_id": 5, "bbox": [1, 2, 3, 4], "track_id": 2}],
+    }
+    boxes = read_boxes(write(tmp_path / "b.json", data)).boxes(0, Frame(IMAGE, 0, "", "here/000003.jpg"))
+    assert boxes.xywh.tolist() == [[1, 2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ([], "holds no boxes"),
+        ({"boxes": []}, "is no boxes file"),
+        ([{"frame": 1}], r"\[0\] lacks 'bbox'"),
+        ([{"frame": 1, "bbox": [1, 2, 3]}], r"\[0\].bbox must hold 4 numbers"),
+        ([{"frame": 1, "bbox": [1, 2, 3, 4], "score": 2}], "'score' must lie in 0 to 1"),
+        ([{"bbox": [1, 2, 3, 4]}], "lacks 'image_name'"),
+        ([{"frame": "x", "bbox": [1, 2, 3, 4]}], "'frame' must be a whole number"),
+    ],
+)
+def test_faulty_boxes_files(tmp_path, data, message):
+    with pytest.raises(InputError, match=message):
+        read_boxes(write(tmp_path / "b.json", data))
+
+
+def person(left: float, track: int | None, box: bool = True) -> Person:
+    points = np.zeros((15, 3))
+    points[0], points[1] = (left, 0, 1), (left + 10, 20, 1)
+    return Person(points, track, np.array([left, 0, 10, 20.0]) if box else None)
+
+
+def test_truth_boxes_lie_on_a_line_between_labelled_frames():
+    frames = [SequenceFrame(f"{n:06d}.jpg", 100 + n, n in (0, 4)) for n in range(6)]
+    frames[0].people, frames[4].people = [person(0, 1)], [person(8, 1), person(50, 2)]
+    table = truth_boxes(Truth(Sequence("x", frames), {100 + n: n for n in range(6)}))
+    lefts = [table.boxes(n, Frame(IMAGE, n)).xywh[:, 0].tolist() for n in range(6)]
+    assert lefts == [[0], [2], [4], [6], [8, 50], []]
+
+
+def test_truth_without_boxes_takes_the_joints_extent():
+    frame = SequenceFrame("000000.jpg", 1, True, [person(100, None, box=False)])
+    boxes = truth_boxes(Truth(Sequence("x", [frame]), {1: 0})).boxes(0, Frame(IMAGE, 0))
+    assert np.allclose(boxes.xywh, [[98.5, -3, 13, 26]])
+    assert boxes.ids is None
+
+
+def test_truth_is_found_by_name_before_number():
+    frames = [SequenceFrame(f"images/val/x/{n:06d}.jpg", n, True, [person(10.0 * n, 1)]) for n in (3, 4, 5)]
+    table = truth_boxes(Truth(Sequence("x", frames), {3: 3, 4: 4, 5: 5}))
+    assert table.boxes(0, Frame(IMAGE, 0, "", "elsewhere/000003.jpg")).xywh[:, 0].tolist() == [30]  # a folder from 3 on
+    assert table.boxes(4, Frame(IMAGE, 0, "", "elsewhere/a.jpg")).xywh[:, 0].tolist() == [40]

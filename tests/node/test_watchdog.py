@@ -1,0 +1,86 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""When a live stream stops waiting for later frames: after silence, which a model's own slowness is not."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bundle import make_bundle
+
+from sdtc_ros.node.stream import Stream
+from sdtc_ros.node.worker import LiveWorker
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.types import Boxes, FramePoses
+
+MAX_GAP = 0.4
+
+
+def image_message(number: int) -> Any:
+    stamp = SimpleNamespace(sec=100, nanosec=number * 1_000_000)
+    return SimpleNamespace(
+        header=SimpleNamespace(stamp=stamp, frame_id="cam"), encoding="mono8", height=8, width=8, step=8,
+        is_bigendian=0, data=np.full(64, number, np.uint8).tobytes(),
+    )  # fmt: skip
+
+
+class Bench:
+    """A worker whose detector takes as long as `pace` says."""
+
+    def __init__(self, folder: Path) -> None:
+        self.pace, self.max_wait = 0.0, 0.0
+        self.results: list[FramePoses] = []
+        self.errors: list[Exception] = []
+        self.answered = threading.Event()
+        make_bundle(folder / "bundle")
+        pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=MAX_GAP), detector=self._detect)
+        self.stream = Stream(
+            pipeline, self._hand_on, warn=lambda about, sentence: None, now=lambda: 0, max_wait=lambda: self.max_wait
+        )
+        self.worker = LiveWorker([self.stream], failed=self.errors.append)
+        self.worker.start()
+
+    def _detect(self, image: Any) -> Boxes:
+        time.sleep(self.pace)
+        self.worked_at = time.monotonic()
+        return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+    def _hand_on(self, result: FramePoses) -> None:
+        self.results.append(result)
+        self.answered.set()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    made = Bench(tmp_path)
+    yield made
+    assert made.worker.stop(5)
+    assert not made.errors
+
+
+def test_the_time_that_a_frame_is_worked_on_is_no_silence(bench: Bench) -> None:
+    bench.pace = 2 * MAX_GAP
+    bench.stream.offer(image_message(0))
+    assert bench.answered.wait(20)
+    assert time.monotonic() - bench.worked_at >= 0.9 * MAX_GAP
+
+
+def test_max_wait_stands_in_for_max_gap(bench: Bench) -> None:
+    bench.max_wait = 60.0
+    bench.stream.offer(image_message(0))
+    assert not bench.answered.wait(3 * MAX_GAP)
+    assert bench.stream.counts.taken == 1
+    bench.max_wait = 0.001
+    bench.stream.offer(image_message(1))
+    assert bench.answered.wait(20)

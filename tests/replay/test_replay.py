@@ -1,0 +1,243 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Replay through the command line's own main: every kind of input in, every output checked by reading it back."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from fake_bundle import make_bundle
+
+from sdtc_ros.__main__ import main
+from sdtc_ros.ground_truth.posetrack import read_sequence
+from sdtc_ros.ground_truth.posetrack_write import write_sequence
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.io.bag import ANNOTATED_TOPIC, BagReader, BagWriter, read_images
+from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
+from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.types import Frame
+
+ROOT = Path(__file__).resolve().parents[2]
+STAMPS = [1_763_700_000_000_000_000 + i * 40_000_007 for i in range(12)]
+BOX = [8.0, 6.0, 24.0, 40.0]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("model") / "fake").folder
+
+
+@pytest.fixture
+def boxes(tmp_path) -> Path:
+    """One person in every frame, another one in every second."""
+    rows = [{"frame": n, "bbox": BOX, "track_id": 5} for n in range(40)]
+    rows += [{"frame": n, "bbox": [40, 6, 24, 40], "score": 0.5, "track_id": 9} for n in range(0, 40, 2)]
+    path = tmp_path / "boxes.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def picture(number: int) -> np.ndarray:
+    return np.full((64, 80, 3), 60 + 10 * number, np.uint8)
+
+
+def run_replay(source: Path, out: Path, model: Path, *arguments: object) -> int:
+    # one thread: ONNX Runtime's threads wait actively, which stalls a machine that is busy otherwise
+    return main(["replay", *map(str, (source, "--out", out, "--model", model, "--threads", 1, *arguments))])
+
+
+def make_bag(path: Path, storage: str = "mcap", encoding: str = "bgr8", topic: str = "/camera/image") -> Path:
+    with BagWriter(path, storage) as bag:
+        for number, stamp in enumerate(STAMPS):
+            bag.write_image(topic, Frame(picture(number), stamp, "camera_optical"), encoding)
+    return path
+
+
+def make_folder(path: Path, count: int = 12) -> Path:
+    path.mkdir(parents=True)
+    for number in range(count):
+        cv2.imwrite(str(path / f"{number:06d}.png"), picture(number))
+    return path
+
+
+def poses_of(out: Path) -> list[tuple[int, PoseArrays]]:
+    """(time of recording, poses) of every message in a replay's bag."""
+    records = BagReader(out / "poses_bag").records(POSES_TOPIC)
+    return [(r.time, poses_from_message(typestore().deserialize_cdr(r.data, POSES_TYPE))) for r in records]
+
+
+@pytest.mark.parametrize(
+    ("storage", "encoding"), [("mcap", "bgr8"), ("mcap", "jpeg"), ("sqlite3", "bgr8"), ("sqlite3", "png")]
+)
+def test_bag_in_is_bag_out(tmp_path, model, boxes, storage, encoding, capsys):
+    bag = make_bag(tmp_path / "tour", storage, encoding)
+    out = tmp_path / "out"
+    status = run_replay(bag, out, model, "--boxes", boxes, "--bag-images")
+    assert (status, capsys.readouterr().err) == (0, "")
+    poses = poses_of(out)
+    assert [time for time, _ in poses] == [arrays.stamp for _, arrays in poses] == STAMPS
+    assert {arrays.frame_id for _, arrays in poses} == {"camera_optical"}
+    assert [arrays.track_ids.tolist() for _, arrays in poses[:2]] == [[5, 9], [5]]
+    assert poses[0][1].joints == POSETRACK.joints
+    reader = BagReader(out / "poses_bag")
+    annotated = next(topic for topic in reader.topics if topic.name == ANNOTATED_TOPIC)
+    assert [frame.stamp for frame in read_images(reader, annotated) if frame] == STAMPS
+
+
+def test_json_bag_and_video_tell_the_same(tmp_path, model, boxes):
+    out = tmp_path / "out"
+    assert run_replay(make_bag(tmp_path / "tour"), out, model, "--boxes", boxes) == 0
+    sequence = read_sequence(out / "posetrack" / "tour.json")
+    assert [frame.name for frame in sequence.frames][:2] == ["tour/000000.jpg", "tour/000001.jpg"]
+    for frame, (_, arrays) in zip(sequence.frames, poses_of(out), strict=True):
+        assert [person.track_id for person in frame.people] == arrays.track_ids.tolist()
+        for i, person in enumerate(frame.people):
+            assert np.allclose(person.keypoints[:, :2], arrays.keypoints[i, :, :2], atol=6e-4)
+            assert np.allclose(person.joint_scores, arrays.keypoints[i, :, 2], atol=1e-6)
+            assert np.allclose(person.box, arrays.boxes[i], atol=6e-4)
+            assert person.score == pytest.approx(float(arrays.scores[i]), abs=1e-6)
+    capture = cv2.VideoCapture(str(next(out.glob("annotated.*"))))
+    assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 12
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(25, abs=0.01)
+
+
+def test_the_same_frames_give_the_same_poses_from_bag_and_folder(tmp_path, model, boxes):
+    inputs = {"bag": make_bag(tmp_path / "bag_in"), "folder": make_folder(tmp_path / "folder_in")}
+    answers = {}
+    for kind, path in inputs.items():
+        out = tmp_path / kind
+        assert run_replay(path, out, model, "--boxes", boxes) == 0
+        answers[kind] = poses_of(out)
+    for (_, a), (_, b) in zip(answers["bag"], answers["folder"], strict=True):
+        assert np.array_equal(a.keypoints, b.keypoints)
+        assert np.array_equal(a.spread, b.spread)
+
+
+def make_truth(path: Path, joints: dict[int, np.ndarray]) -> Path:
+    """An annotation file in which person 5 is annotated in the frames of `joints`."""
+    frames = []
+    for number in range(12):
+        frame = SequenceFrame(f"images/val/tour/{number:06d}.jpg", 7000 + number, number in joints)
+        if number in joints:
+            points = np.concatenate([joints[number], np.ones((15, 1))], axis=1)
+            frame.people = [Person(points, 5, np.array(BOX), np.array([10.0, 8.0, 30.0, 30.0]))]
+        frames.append(frame)
+    write_sequence(Sequence("tour", frames), path)
+    return path
+
+
+def test_truth_gives_boxes_and_an_accuracy(tmp_path, model, capsys):
+    bag, first = make_bag(tmp_path / "tour"), tmp_path / "first"
+    centre = np.tile([[20.0, 26.0]], (15, 1))
+    blank = make_truth(tmp_path / "blank.json", dict.fromkeys((0, 4, 8), centre))
+    arguments = ["--detector", "truth", "--sticky", "0", "--truth"]
+    assert run_replay(bag, first, model, *arguments, blank) == 0
+    answered = {n: arrays.keypoints[0, :, :2] for n, (_, arrays) in enumerate(poses_of(first)) if len(arrays)}
+    assert sorted(answered) == list(range(9))  # between labelled frames too, and not beyond the last
+    exact = make_truth(tmp_path / "exact.json", {n: answered[n] for n in (0, 4, 8)})
+    second = tmp_path / "second"
+    assert run_replay(bag, second, model, *arguments, exact) == 0
+    assert json.loads((second / "evaluation.json").read_text())["ap"]["total"] == 100
+    assert "ground-truth boxes" in capsys.readouterr().out
+    report = (second / "report.html").read_text()
+    assert "Person boxes: <strong>ground-truth boxes</strong>" in report
+    names = [frame.name for frame in read_sequence(second / "posetrack" / "exact.json").frames]
+    assert names[4] == "images/val/tour/000004.jpg"  # the truth's names and ids, so that other tools pair them
+
+
+def test_report_needs_nothing_from_elsewhere(tmp_path, model, boxes):
+    out = tmp_path / "out"
+    assert run_replay(make_folder(tmp_path / "clip"), out, model, "--boxes", boxes, "--no-bag", "--no-video") == 0
+    text = (out / "report.html").read_text()
+    assert text.count("data:image/jpeg;base64,") == 7
+    assert not any(word in text for word in ("http://", "https://", "<script", "@import", "url("))
+    assert {path.name for path in out.iterdir()} == {"posetrack", "report.html"}
+
+
+def test_lookahead_and_excerpt(tmp_path, model, boxes):
+    bag, out = make_bag(tmp_path / "tour"), tmp_path / "out"
+    arguments = ["--boxes", boxes, "--lookahead", 0, "--start", 3, "--frames", 5]
+    assert run_replay(bag, out, model, *arguments) == 0
+    assert [time for time, _ in poses_of(out)] == STAMPS[3:8]
+    assert read_sequence(out / "posetrack" / "tour.json").frames[0].name == "tour/000003.jpg"
+
+
+def test_results_are_not_overwritten_unasked(tmp_path, model, boxes, capsys):
+    clip, out = make_folder(tmp_path / "clip"), tmp_path / "out"
+    assert run_replay(clip, out, model, "--boxes", boxes) == 0
+    before = (out / "report.html").read_bytes()
+    assert run_replay(clip, out, model, "--boxes", boxes) == 2
+    assert "already holds results" in capsys.readouterr().err
+    assert (out / "report.html").read_bytes() == before
+    assert run_replay(clip, out, model, "--boxes", boxes, "--overwrite") == 0
+    assert len(poses_of(out)) == 12
+
+
+def test_hog_is_the_default_detector(tmp_path, model):
+    out = tmp_path / "out"
+    assert run_replay(make_folder(tmp_path / "clip", 3), out, model) == 0
+    assert "HOG people detector" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_replay_keeps_what_it_did(tmp_path, model, boxes, number):
+    """Really interrupted: a process with an endless supply of frames gets the signal once it has begun."""
+    video, out = tmp_path / "long.avi", tmp_path / "out"
+    writer = cv2.VideoWriter(str(video), cv2.VideoWriter.fourcc(*"MJPG"), 25.0, (320, 240))
+    for i in range(900):
+        writer.write(np.full((240, 320, 3), i % 250, np.uint8))
+    writer.release()
+    words = [sys.executable, "-m", "sdtc_ros", "replay", str(video), "--out", str(out), "--model", str(model)]
+    words += ["--boxes", str(boxes), "--threads", "1"]
+    process = subprocess.Popen(
+        words,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    deadline = time.monotonic() + 60
+    while not (out / "annotated.mp4").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, errors
+    assert "Traceback" not in errors
+    poses = poses_of(out)
+    assert 0 < len(poses) < 900
+    assert len(read_sequence(next((out / "posetrack").iterdir())).frames) == len(poses)
+    assert f"stopped after {len(poses)} frames" in (out / "report.html").read_text()
+
+
+def test_a_defect_midway_leaves_readable_outputs(tmp_path, model, boxes, monkeypatch):
+    from sdtc_ros.pipeline.pipeline import Pipeline
+
+    original, calls = Pipeline.process, []
+
+    def failing(self, frame, given=None):
+        calls.append(frame)
+        if len(calls) == 8:
+            raise ZeroDivisionError
+        return original(self, frame, given)
+
+    monkeypatch.setattr(Pipeline, "process", failing)
+    bag, out = make_bag(tmp_path / "tour"), tmp_path / "out"
+    with pytest.raises(ZeroDivisionError):  # a defect of ours keeps its traceback
+        run_replay(bag, out, model, "--boxes", boxes)
+    assert [time for time, _ in poses_of(out)] == STAMPS[:5]
+    assert len(read_sequence(out / "posetrack" / "tour.json").frames) == 5
