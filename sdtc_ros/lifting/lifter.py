@@ -21,11 +21,11 @@ import numpy.typing as npt
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.lifting.body import body_of
+from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.choice import Expected, choose_surfaces
 from sdtc_ros.lifting.memory import TrackMemory
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN, FramePoses3D, Pose3D
 from sdtc_ros.lifting.surfaces import CANDIDATES, depths_near, known_median, surfaces_under
-from sdtc_ros.messages.camera_model import CameraModel
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses, Pose
 

@@ -13,39 +13,16 @@ x right, y down, z forward).
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
+from sdtc_ros.lifting.camera import FISHEYE, CameraModel
 
 Float64Array = npt.NDArray[np.float64]
-FISHEYE = "equidistant"
 MODELS = ("plumb_bob", "rational_polynomial", FISHEYE)  # of coefficients in OpenCV's own order
-
-
-@dataclass(frozen=True)
-class CameraModel:
-    """A calibrated camera: `matrix` 3 x 3 (pixels of the image as it is sent), `distortion` coefficients of a model.
-
-    name: the model's, empty where there is no distortion.
-    """
-
-    matrix: Float64Array
-    distortion: Float64Array
-    name: str
-
-    def rays(self, pixels: npt.NDArray[np.floating[Any]]) -> Float64Array:
-        """N x 2 image pixels -> N x 3 rays (x, y, 1) in the optical frame, distortion undone."""
-        points = np.asarray(pixels, np.float64).reshape(-1, 1, 2)
-        if not len(points):
-            return np.zeros((0, 3))
-        undo = cv2.fisheye.undistortPoints if self.name == FISHEYE else cv2.undistortPoints
-        flat = undo(points, self.matrix, self.distortion).reshape(-1, 2)
-        return np.column_stack([flat, np.ones(len(flat))])
 
 
 def camera_model(info: Any, size: tuple[int, int]) -> CameraModel:

@@ -226,19 +226,26 @@ def poses_from_message(message: Any) -> PoseArrays:
 
 def _from_detection(detection: Any) -> tuple[tuple[str, ...], int, list[float], float, list[Any], list[Any]]:
     """Joint names, track id, box (xywh), score, keypoints (x, y, score), spread (xx, xy, yy) of one person."""
+    track_id = track_id_of(detection)
+    results = detection.results
+    bbox, joints = detection.bbox, results[1:]
+    centre = bbox.center.position
+    return (
+        tuple(str(joint.hypothesis.class_id) for joint in joints),
+        track_id,
+        [centre.x - bbox.size_x / 2, centre.y - bbox.size_y / 2, bbox.size_x, bbox.size_y],
+        float(results[0].hypothesis.score),
+        [[joint.pose.pose.position.x, joint.pose.pose.position.y, joint.hypothesis.score] for joint in joints],
+        [[joint.pose.covariance[0], joint.pose.covariance[1], joint.pose.covariance[7]] for joint in joints],
+    )
+
+
+def track_id_of(detection: Any) -> int:
+    """The track id of a Detection2D or Detection3D of ours; raises InputError for any other detection."""
     results = detection.results
     if not results or results[0].hypothesis.class_id != PERSON or not re.fullmatch(r"-?[0-9]{1,18}", detection.id):
         raise InputError(
             f"a detection with id '{detection.id}' is no pose of sdtc_ros: it needs a number as its id "
             f"and '{PERSON}' as its first result"
         )
-    bbox, joints = detection.bbox, results[1:]
-    centre = bbox.center.position
-    return (
-        tuple(str(joint.hypothesis.class_id) for joint in joints),
-        int(detection.id),
-        [centre.x - bbox.size_x / 2, centre.y - bbox.size_y / 2, bbox.size_x, bbox.size_y],
-        float(results[0].hypothesis.score),
-        [[joint.pose.pose.position.x, joint.pose.pose.position.y, joint.hypothesis.score] for joint in joints],
-        [[joint.pose.covariance[0], joint.pose.covariance[1], joint.pose.covariance[7]] for joint in joints],
-    )
+    return int(detection.id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from sdtc_ros.lifting.body import body_of
-from sdtc_ros.messages.camera_model import CameraModel
+from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses, Pose
 

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Depth images as ROS carries them -> H x W float32 metres, and the one that belongs to a colour frame.
+"""Depth images as ROS carries them -> H x W float32 metres.
 
 Forms (REP 118): 16UC1 (or mono16, as some drivers name it) in millimetres, 32FC1 in metres, raw or as
 compressed_depth_image_transport sends them (PNG; float depth as quantised inverse depth). 0 and what is not finite
@@ -14,8 +14,6 @@ mean unknown. Reads attributes only, so messages of ROS and of a bag library ser
 from __future__ import annotations
 
 import struct
-from collections import deque
-from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -29,7 +27,6 @@ FloatArray = npt.NDArray[np.float32]
 MILLIMETRES = ("16UC1", "mono16")
 METRES = "32FC1"
 _HEADER = struct.Struct("<iff")  # compressed_depth_image_transport's ConfigHeader: format, two parameters of depth
-KEPT = 64  # depth images that wait for their colour frame, 2 seconds at 30 Hz
 
 
 def depth_of_message(message: Any) -> FloatArray:
@@ -94,40 +91,3 @@ def _unknown(form: str) -> InputError:
         f"depth images of '{form}' are not known; known are 16UC1 (millimetres) and 32FC1 (metres), "
         "raw or compressedDepth"
     )
-
-
-@dataclass(frozen=True)
-class DepthFrame:
-    """A depth image, H x W float32 metres (0: unknown), and its stamp in nanoseconds."""
-
-    depth: FloatArray
-    stamp: int
-
-
-class DepthBuffer:
-    """The last depth images of a camera, from which the one of a colour frame is taken by its stamp."""
-
-    def __init__(self, tolerance: float) -> None:
-        """A colour frame's depth is at most `tolerance` seconds older or newer."""
-        self._tolerance = int(tolerance * 1e9)
-        self._frames: deque[DepthFrame] = deque(maxlen=KEPT)
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def add(self, frame: DepthFrame) -> None:
-        """Take a depth image; images may come in any order."""
-        self._frames.append(frame)
-
-    def nearest(self, stamp: int) -> DepthFrame | None:
-        """The depth image nearest to a colour frame's stamp; None where none lies within the tolerance."""
-        best = min(self._frames, key=lambda frame: abs(frame.stamp - stamp), default=None)
-        return best if best is not None and abs(best.stamp - stamp) <= self._tolerance else None
-
-    def covers(self, stamp: int) -> bool:
-        """Whether no depth image still to come (stamps rise) could lie nearer to that stamp than those at hand."""
-        return any(frame.stamp >= stamp for frame in self._frames)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._frames.clear()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.lifting.depth_image import DepthBuffer, DepthFrame, depth_of_message
+from sdtc_ros.messages.depth import depth_of_message
 
 MILLIMETRES = np.array([[0, 1000, 2500], [65535, 1, 400]], np.uint16)
 
@@ -73,17 +73,3 @@ def test_compressed_metres_are_quantised_inverse_depth():
 def test_what_is_no_depth_is_said(message, words):
     with pytest.raises(InputError, match=words):
         depth_of_message(message)
-
-
-def test_the_buffer_gives_the_nearest_within_the_tolerance():
-    buffer = DepthBuffer(0.02)
-    for stamp in (0, 33_000_000, 66_000_000):
-        buffer.add(DepthFrame(np.zeros((1, 1), np.float32), stamp))
-    found = buffer.nearest(40_000_000)
-    assert found is not None
-    assert found.stamp == 33_000_000
-    assert buffer.nearest(95_000_000) is None
-    assert buffer.covers(66_000_000)
-    assert not buffer.covers(67_000_000)
-    buffer.clear()
-    assert buffer.nearest(0) is None
