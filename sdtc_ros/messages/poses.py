@@ -21,7 +21,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -104,7 +104,19 @@ class PoseArrays:
         return len(self.track_ids)
 
 
-def to_header(stamp: int, frame_id: str, types: MessageTypes) -> Any:
+class HeaderTypes(Protocol):
+    """Whatever knows the classes that a header is made of."""
+
+    @property
+    def time(self) -> Any:
+        """builtin_interfaces/Time."""
+
+    @property
+    def header(self) -> Any:
+        """std_msgs/Header."""
+
+
+def to_header(stamp: int, frame_id: str, types: HeaderTypes) -> Any:
     """A std_msgs/Header of a stamp in nanoseconds."""
     seconds, nanoseconds = divmod(int(stamp), 1_000_000_000)
     return types.header(stamp=types.time(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
