@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
+from collection import pytest_collectreport
 
-_NEED_TORCH = ["training", "export"]
+__all__ = ["pytest_collectreport"]
+
+_NEED_TORCH = ["training", "export", "benchmarks/test_benchmarks_gpu.py"]
 collect_ignore = [] if find_spec("torch") else _NEED_TORCH
 
 

@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
-torch = pytest.importorskip("torch")
 
 from counting_runtime import CountingRuntime  # noqa: E402
 from fake_bundle import make_bundle  # noqa: E402

@@ -23,8 +23,6 @@ from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.types import Boxes, Frame
 
-transformers = pytest.importorskip("transformers", reason="Hugging Face's transformers is the oracle here")
-
 WIDTH, HEIGHT = 48, 64  # of the crops
 CELLS = (12, 16)  # columns and rows of the heatmaps
 
@@ -32,6 +30,7 @@ CELLS = (12, 16)  # columns and rows of the heatmaps
 @pytest.fixture(scope="module")
 def model():
     torch.manual_seed(0)
+    transformers = pytest.importorskip("transformers", reason="Hugging Face's transformers is the oracle here")
     backbone = transformers.VitPoseBackboneConfig(
         image_size=[HEIGHT, WIDTH], hidden_size=24, num_hidden_layers=2, num_attention_heads=3, mlp_ratio=2,
         layer_norm_eps=1e-6, out_indices=[2],

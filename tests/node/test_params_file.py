@@ -15,7 +15,6 @@ import pytest
 from sdtc_ros.errors import UsageError
 from sdtc_ros.node.params_file import node_name, parameters_in
 
-pytest.importorskip("yaml")
 # what rclpy (Jazzy) was seen to take from it: for /n of a, b, c, e; for /ns/n of a, d, e, f, g, h
 FILE = """
 /**: {ros__parameters: {a: 1, z: any}}
@@ -39,6 +38,11 @@ def test_the_sections_of_the_node_are_read_and_the_last_counts(
     path = tmp_path / "parameters.yaml"
     path.write_text(FILE)
     assert parameters_in(path, node) == dict.fromkeys(names, 1) | {"z": last}
+
+
+@pytest.fixture(autouse=True)
+def yaml() -> None:
+    pytest.importorskip("yaml")
 
 
 def test_the_last_counts_though_it_is_the_more_general(tmp_path: Path) -> None:

@@ -21,13 +21,12 @@ from training.models.vit import ViT, ViTConfig
 from training.weights.networks import published_backbone, resize_positions, vitpose_network
 from training.weights.vitpose import ViTPoseWeights, read_vitpose
 
-transformers = pytest.importorskip("transformers", reason="Hugging Face's transformers is the oracle here")
-
 TINY = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "image_size": [64, 48]}
 
 
 def hf_model(simple: bool, joints: int = 17, **sizes):
     """A ViTPose of Hugging Face's whose every parameter and statistic is random."""
+    transformers = pytest.importorskip("transformers", reason="Hugging Face's transformers is the oracle here")
     torch.manual_seed(0)
     sizes = {"layer_norm_eps": 1e-6, "mlp_ratio": 2} | TINY | sizes
     backbone = transformers.VitPoseBackboneConfig(out_indices=[sizes["num_hidden_layers"]], **sizes)
