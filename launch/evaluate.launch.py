@@ -12,6 +12,7 @@ has answered, so that none is dropped: the poses are then those of `python -m sd
 """
 
 import re
+import sys
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
@@ -31,6 +32,7 @@ from launch_ros.actions import Node, SetParameter
 
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
+from sdtc_ros.node.launch_arguments import check_arguments
 from sdtc_ros.node.params_file import node_name, parameters_in
 
 _NAME = "sdtc_evaluation"
@@ -73,6 +75,8 @@ def generate_launch_description() -> LaunchDescription:
 
 def _settings(context: LaunchContext) -> list[SetLaunchConfiguration | SetParameter]:
     """What of the node's settings follows from the evaluation's."""
+    nodes_own = PythonLaunchDescriptionSource(str(_POSE)).get_launch_description(context).get_launch_arguments()
+    check_arguments(sys.argv, Path(__file__).name, [*_ARGUMENTS, *(argument.name for argument in nodes_own)])
     given = dict(context.launch_configurations)
     filed = parameters_in(Path(given.get("params_file") or _PARAMS_FILE), node_name(given))
     known = {name: str(filed[name]) for name in _FROM_FILE if not given.get(name) and filed.get(name, "") != ""}
@@ -85,7 +89,7 @@ def _settings(context: LaunchContext) -> list[SetLaunchConfiguration | SetParame
     if (given.get("cameras") or str(filed.get("cameras") or "")).strip("[] "):
         raise UsageError("evaluate.launch.py evaluates one camera: leave `cameras` out, in params_file too")
     if float(given["rate"]) == 0:  # no frame may be dropped: the network must lose none, and the node must not hurry
-        settings.append(SetLaunchConfiguration("max_wait", "3600"))
+        settings += [SetLaunchConfiguration(name, "3600") for name in ("max_wait", "lookahead_wait")]
         settings += [
             SetParameter(f"qos_overrides.{topic}.subscription.reliability", "reliable")
             for topic in (_topic(given, "image"), _topic(given, "detections"))

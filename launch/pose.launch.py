@@ -13,11 +13,13 @@ Every parameter of the node is an argument; one that is not given is taken from 
 descriptions: ros2 launch sdtc_ros pose.launch.py --show-args.
 """
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch.actions import DeclareLaunchArgument, OpaqueFunction
+from launch.events.process import ProcessExited
 from launch.substitutions import LaunchConfiguration
 from launch.utilities.type_utils import coerce_to_type
 from launch_ros.actions import Node
@@ -25,6 +27,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from launch import LaunchContext, LaunchDescription
 from sdtc_ros.errors import UsageError
+from sdtc_ros.node.launch_arguments import check_arguments, is_launched, python_prefix
 from sdtc_ros.node.parameters import PARAMETERS, Parameter
 from sdtc_ros.node.params_file import node_name, parameters_in
 
@@ -73,6 +76,7 @@ def _description(parameter: Parameter) -> str:
 
 def _node(context: LaunchContext) -> list[Node]:
     given = context.launch_configurations
+    check_arguments(sys.argv, Path(__file__).name, [*_ARGUMENTS, *(parameter.name for parameter in PARAMETERS)])
     filed = parameters_in(Path(given["params_file"]), node_name(given))
     values = {parameter.name: _value(parameter, given) for parameter in PARAMETERS if given[parameter.name]}
     parameters = {name: _typed(value) for name, value in values.items()}
@@ -89,6 +93,7 @@ def _node(context: LaunchContext) -> list[Node]:
             ros_arguments=["--log-level", given["log_level"]],
             remappings=_remappings(given, cameras),
             parameters=[given["params_file"], parameters],
+            on_exit=_ended,
         ),
     ]
 
@@ -141,6 +146,12 @@ def _rviz(given: dict[str, str], cameras: list[str]) -> list[Node]:
     return [Node(package="rviz2", executable="rviz2", namespace=namespace, arguments=arguments, remappings=remappings)]
 
 
+def _ended(event: ProcessExited, context: LaunchContext) -> None:
+    """Have `ros2 launch` fail where the node did; a launch file that includes this one decides for itself."""
+    if event.returncode and not context.is_shutdown and is_launched(sys.argv, Path(__file__).name):
+        raise UsageError(f"the node ended with status {event.returncode}; why is in its log above")
+
+
 def _executable() -> dict[str, object]:
     """The installed executable; without a colcon install (pip, the source tree), the module.
 
@@ -150,5 +161,11 @@ def _executable() -> dict[str, object]:
     try:
         get_package_prefix("sdtc_ros")
     except PackageNotFoundError:
-        return {"executable": "python3", "arguments": ["-m", "sdtc_ros.node"]}
-    return {"package": "sdtc_ros", "executable": "pose_node", "prefix": "python3"}
+        prefix = python_prefix().removesuffix("python3")
+        return {
+            "prefix": prefix,
+            "executable": "python3",
+            "arguments": ["-m", "sdtc_ros.node"],
+            "exec_name": "pose_node",
+        }
+    return {"prefix": python_prefix(), "package": "sdtc_ros", "executable": "pose_node", "exec_name": "pose_node"}

@@ -25,6 +25,7 @@ Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Detector = Callable[[Image], Boxes]
+MIN_SIDE, MAX_SIDES = 1.0, 10.0  # of a box: what is smaller or larger comes of another unit, or of a defect
 
 
 def no_boxes() -> Boxes:
@@ -35,8 +36,9 @@ def no_boxes() -> Boxes:
 def usable_boxes(boxes: Boxes, image_size: tuple[int, int], min_score: float = 0.0) -> tuple[Boxes, int]:
     """The boxes a pose can be sought in, and how many others were dropped as invalid.
 
-    image_size is (width, height). Invalid: not finite, without area, wholly outside the image, a score outside 0..1,
-    or an id that a better scored box of the frame has too. Boxes scored under `min_score` go as well, uncounted.
+    image_size is (width, height). Invalid: not finite, wholly outside the image, a side under MIN_SIDE pixels or over
+    MAX_SIDES times the image's longer one, a score outside 0..1, or an id that a better scored box of the frame has
+    too. Boxes scored under `min_score` go as well, uncounted.
     Raises InputError where the arrays do not fit each other.
     """
     xywh = np.asarray(boxes.xywh, np.float32)
@@ -52,7 +54,8 @@ def usable_boxes(boxes: Boxes, image_size: tuple[int, int], min_score: float = 0
     valid = np.isfinite(xywh).all(axis=1) & (scores >= 0) & (scores <= 1)
     x, y, w, h = xywh.T
     with np.errstate(invalid="ignore", over="ignore"):
-        valid &= (w > 0) & (h > 0) & (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
+        valid &= (np.minimum(w, h) >= MIN_SIDE) & (np.maximum(w, h) <= MAX_SIDES * max(width, height))
+        valid &= (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
     if ids is not None:
         valid &= _first_of_each(ids, np.where(valid, scores, -1.0))
     keep = valid & (scores >= min_score)

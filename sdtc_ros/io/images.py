@@ -75,6 +75,7 @@ _ENCODINGS: dict[str, _Packed | _Planar] = {
     "nv24": _Planar(None),
 }
 ENCODINGS = tuple(_ENCODINGS)
+_COMPRESSED = (b"\xff\xd8", b"\x89PNG", b"II*\0", b"MM\0*")  # JPEG, PNG, TIFF
 _PLAIN_NUMBERS = re.compile(r"(8|16|32|64)[USF]C?\d*")
 _HALF_WIDTH_COLOUR = ("yuv422", "uyvy", "yuv422_yuy2", "yuyv")
 _BY_CHANNELS: dict[int, int | None] = {1: cv2.COLOR_GRAY2BGR, 3: None, 4: cv2.COLOR_BGRA2BGR}
@@ -137,6 +138,11 @@ def compressed_to_bgr(data: Any, fmt: str) -> Image:
     """
     order, what = _sample_order(fmt), f"compressed image ('{fmt}')"
     flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
+    if flat.size and not flat[:4].tobytes().startswith(_COMPRESSED):  # OpenCV would try its other decoders, some crash
+        head = flat[:8].tobytes().hex(" ")
+        raise InputError(
+            f"{what} of {flat.size} bytes does not decode: it begins as no JPEG, PNG or TIFF does ({head})"
+        )
     image = _decoded(flat, cv2.IMREAD_UNCHANGED, what)
     channels = image.shape[2] if image.ndim == 3 else 1
     if image.dtype not in (np.uint8, np.uint16) or channels not in _BY_CHANNELS:

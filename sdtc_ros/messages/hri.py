@@ -16,7 +16,8 @@ from __future__ import annotations
 import random
 import string
 import threading
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any
@@ -30,7 +31,9 @@ from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import Frame, FramePoses, Pose
 
 TRACKED, BODY = "/humans/bodies/tracked", "/humans/bodies/{}/{}"
-LINGER = 0.5  # seconds that a body is listed after it was last seen: one that is missed for a frame does not go
+LINGER = 0.5  # seconds that a body is listed after it was last seen, at the least
+LINGER_RESULTS = 3  # and as long as so many results of its camera take: one that is missed for a frame does not go
+LONGEST_LINGER = 5.0  # but no longer, and for so long while the results' rate is not known
 NECK = "neck"  # between the shoulders, as in OpenPose; no skeleton of ours has it by this name
 # hri_msgs/Skeleton2D's order
 JOINTS = (
@@ -106,8 +109,9 @@ def cropped(frame: Frame, box: FloatArray) -> npt.NDArray[np.uint8] | None:
 
 @dataclass
 class _Body:
-    """One body's publishers, and when it was last seen (monotonic seconds)."""
+    """One body's camera and publishers, and when it was last seen (monotonic seconds)."""
 
+    camera: str
     roi: Any
     skeleton: Any
     cropped: Any
@@ -129,6 +133,7 @@ class Bodies:
         self._make, self._destroy, self._clock = make, destroy, clock
         self._tags: dict[str, str] = {}
         self._bodies: dict[str, _Body] = {}
+        self._results: dict[str, deque[float]] = {}  # the moments of every camera's last results
         self._lock = threading.Lock()
         self._tracked = make(self._types.ids_list, TRACKED)
 
@@ -136,7 +141,8 @@ class Bodies:
         """List the bodies, then send each one's region and skeleton, and its picture if somebody looks."""
         with self._lock:
             moment = self._clock()
-            seen = [(self._body(self._id(camera, pose.track_id), moment), pose) for pose in result.poses]
+            self._results.setdefault(camera, deque(maxlen=4)).append(moment)
+            seen = [(self._body(camera, pose.track_id, moment), pose) for pose in result.poses]
             gone = self._left(moment)
             self._tracked.publish(self._types.ids_list(header=header, ids=list(self._bodies)))
             self._remove(gone)
@@ -163,9 +169,11 @@ class Bodies:
             self._tags[camera] = "".join(random.choices(string.ascii_lowercase, k=5))
         return f"{self._tags[camera]}{track}"
 
-    def _body(self, name: str, moment: float) -> _Body:
+    def _body(self, camera: str, track: int, moment: float) -> _Body:
+        name = self._id(camera, track)
         if name not in self._bodies:
             self._bodies[name] = _Body(
+                camera,
                 self._make(self._types.region, BODY.format(name, "roi")),
                 self._make(self._types.skeleton, BODY.format(name, "skeleton2d")),
                 self._make(self._types.image, BODY.format(name, "cropped")),
@@ -175,8 +183,9 @@ class Bodies:
         return self._bodies[name]
 
     def _left(self, moment: float) -> list[_Body]:
-        """Strike out the bodies that were not seen for LINGER."""
-        names = [name for name, body in self._bodies.items() if body.seen < moment - LINGER]
+        """Strike out the bodies that were not seen for as long as their cameras' results allow."""
+        lingers = {camera: _linger(moments) for camera, moments in self._results.items()}
+        names = [name for name, body in self._bodies.items() if body.seen < moment - lingers[body.camera]]
         return [self._bodies.pop(name) for name in names]
 
     def _remove(self, bodies: list[_Body]) -> None:
@@ -193,6 +202,12 @@ class Bodies:
         body.skeleton.publish(self._types.skeleton(header=header, skeleton=points))
         if body.cropped.get_subscription_count() and (part := cropped(frame, pose.box)) is not None:
             body.cropped.publish(fill_image_message(self._types.image(header=header), part))
+
+
+def _linger(moments: Sequence[float]) -> float:
+    """Seconds that an unseen body stays listed, by the longest interval between its camera's last results."""
+    intervals = [after - before for before, after in zip(moments, list(moments)[1:], strict=False)]
+    return min(max(LINGER, LINGER_RESULTS * max(intervals)), LONGEST_LINGER) if intervals else LONGEST_LINGER
 
 
 def _normalised(points: FloatArray, size: tuple[int, int]) -> FloatArray:

@@ -27,8 +27,10 @@ def frame_of_message(message: Any, arrival: int) -> Frame:
     """The frame of a sensor_msgs Image or CompressedImage.
 
     arrival: nanoseconds, taken as the stamp where the driver left the header's at zero. The frame may share memory
-    with the message. Raises InputError where the image is damaged, UnknownEncodingError where it is of an unknown form.
+    with the message. Raises InputError where the image is damaged or its stamp is no time, UnknownEncodingError where
+    it is of an unknown form.
     """
+    _check_stamp(message.header.stamp)
     try:
         if hasattr(message, "encoding"):
             image = image_to_bgr(
@@ -40,6 +42,15 @@ def frame_of_message(message: Any, arrival: int) -> Frame:
         where = f"stamp {stamp_of(message.header)}, frame_id '{message.header.frame_id}'"
         raise type(error)(f"an image is left out ({where}): {error}") from None
     return Frame(image, stamp_of(message.header) or arrival, message.header.frame_id)
+
+
+def _check_stamp(stamp: Any) -> None:
+    """Raise InputError for a stamp that is no builtin_interfaces/Time: poses could not go out under it."""
+    if not (0 <= stamp.nanosec < 1_000_000_000 and -(1 << 31) <= stamp.sec < 1 << 31):
+        raise InputError(
+            f"an image is left out: its stamp, {stamp.sec} s and {stamp.nanosec} ns, is no time (0 to 999999999 ns, "
+            "seconds of 32 bits); the camera's driver fills its header wrongly"
+        )
 
 
 def fill_image_message(message: Any, image: npt.NDArray[np.uint8]) -> Any:

@@ -38,6 +38,7 @@ class Camera:
         self.stream = Stream(
             pipeline, self._publish, then=self._publish_more, warn=ports.warn, now=ports.now,
             max_age=lambda: parameters["max_age"], max_wait=lambda: parameters["max_wait"],
+            lookahead_wait=lambda: parameters["lookahead_wait"],
             read=reader(rotation, people_classes(parameters["detections_class"])), finish=rotation.camera_poses,
         )  # fmt: skip
         self.source: ImageSource | None = None

@@ -11,11 +11,13 @@ Knows no ROS. Heavy imports are made when they are needed: they take seconds.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdtc_ros.errors import UsageError
 from sdtc_ros.node.parameters import HOG, TOPIC, check_all
 
 if TYPE_CHECKING:
@@ -59,12 +61,31 @@ class Loaded:
 def load(values: Mapping[str, Any]) -> Loaded:
     """What `values` (of all parameters, by name) ask for, warmed up.
 
-    Raises UsageError for values that cannot be, BundleError for a model or detector that cannot be used.
+    Raises UsageError for values that cannot be and for packages that are not installed, BundleError for a model or
+    detector that cannot be used.
     """
     check_all(values)
-    config, detector = pipeline_config(values), _detector(values)
-    _load_tracking()
-    return Loaded(load_model(values), detector, config)
+    try:
+        config, detector = pipeline_config(values), _detector(values)
+        _load_tracking()
+        return Loaded(load_model(values), detector, config)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == "sdtc_ros":  # a defect of ours
+            raise
+        raise cannot_import(error) from error
+
+
+def cannot_import(error: ImportError) -> UsageError:
+    """Why the node cannot run in this Python: usually a terminal without ROS 2 or without the virtual environment."""
+    why = (str(error).strip().splitlines() or ["an import failed"])[0]
+    if (error.name or "").partition(".")[0] in ("rclpy", "vision_msgs", "sensor_msgs", "diagnostic_msgs"):
+        remedy = "source ROS 2's setup.bash (/opt/ros/DISTRO/setup.bash) in this terminal"
+    else:
+        remedy = "activate the virtual environment that sdtc_ros's dependencies are installed in (docs/deploy.md)"
+    return UsageError(
+        f"the node cannot run under {sys.executable}: {why}; {remedy} and start it again. python3 -m sdtc_ros doctor "
+        "says what is missing"
+    )
 
 
 def load_model(values: Mapping[str, Any]) -> Model:

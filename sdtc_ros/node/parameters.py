@@ -21,6 +21,7 @@ from sdtc_ros.errors import UsageError
 Value = bool | int | float | str | list[str]
 HOG, TOPIC = "hog", "topic"
 RAW, COMPRESSED = "raw", "compressed"
+AUTO, RELIABLE, BEST_EFFORT = "auto", "reliable", "best_effort"
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list of texts"}
 
 
@@ -141,7 +142,15 @@ PARAMETERS = (
     ),
     Parameter("min_box_score", 0.2, "person boxes scored lower are dropped", 0.0, 1.0, dynamic=True),
     Parameter("max_people", 64, "people of one frame at most, the best scored", 1, 1000, dynamic=True),
-    Parameter("lookahead", -1, "frames to wait for beyond the keyframe, 0 to the model's delta; -1: delta", -1, 100),
+    Parameter(
+        "lookahead", -1, "frames to wait for beyond the keyframe, 0 to the model's delta; -1: delta; fewer where that "
+        "would take longer than lookahead_wait", -1, 100,
+    ),
+    Parameter(
+        "lookahead_wait", -1.0, "seconds that a frame may wait for later ones while frames come; -1: as long as the "
+        "camera takes for `lookahead` frames, however few of them are worked on; a large one: without limit", -1.0,
+        3600.0, dynamic=True,
+    ),
     Parameter(
         "sticky", 0.1, "drift, in box sizes, up to which a person's crop is held; 0: never", 0.0, 1.0, dynamic=True
     ),
@@ -160,6 +169,11 @@ PARAMETERS = (
     Parameter(
         "transport", RAW, "raw: sensor_msgs/Image on `image`; compressed: CompressedImage on `image`/compressed",
         choices=(RAW, COMPRESSED),
+    ),
+    Parameter(
+        "reliability", AUTO, "of the images' subscription: reliable (a part that is lost on the way is sent again), "
+        "best_effort, or auto: reliable where all publishers offer it; qos_overrides come before it",
+        choices=(AUTO, RELIABLE, BEST_EFFORT),
     ),
     Parameter(
         "max_silence", 5.0, "seconds without an image after which log and diagnostics say so, and why; 0: never",

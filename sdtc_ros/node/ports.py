@@ -17,6 +17,7 @@ from typing import Any
 
 from rclpy.node import Node
 
+from sdtc_ros.node.parameters import RELIABLE
 from sdtc_ros.node.qos import best_effort, make_publisher, make_subscription, reliable
 from sdtc_ros.node.ros_parameters import RosParameters
 
@@ -50,9 +51,26 @@ class Ports:
         self._publishers.append(made)
         return made
 
-    def subscription(self, kind: type, topic: str, callback: Callable[[Any], None], *, depth: int = 1) -> Any:
-        """A subscription to a topic (as `topic` gives it, or absolute), with sensor data's quality of service."""
-        return make_subscription(self.node, kind, topic, callback, best_effort(depth), self.warning)
+    def subscription(
+        self,
+        kind: type,
+        topic: str,
+        callback: Callable[[Any], None],
+        *,
+        depth: int = 1,
+        reliability: str = "",
+        lost: Callable[[int], None] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> Any:
+        """A subscription to a topic (as `topic` gives it, or absolute), with sensor data's quality of service.
+
+        reliability: settled already (empty: best effort, unless it is overridden); lost: told how many messages were
+        lost on their way; warn: told of publishers that do not match, in place of the log.
+        """
+        profile = reliable(depth) if reliability == RELIABLE else best_effort(depth)
+        return make_subscription(
+            self.node, kind, topic, callback, profile, warn or self.warning, settled=bool(reliability), lost=lost
+        )
 
     def close(self) -> None:
         """End the publishers; who subscribed ends that."""

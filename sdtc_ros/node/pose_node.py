@@ -24,8 +24,9 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.node.camera import Camera
 from sdtc_ros.node.health.diagnostics import Diagnostics
+from sdtc_ros.node.health.health import same_name
 from sdtc_ros.node.health.memory import give_back, settle
-from sdtc_ros.node.health.watchdog import Silence
+from sdtc_ros.node.health.watchdog import Silence, namesakes
 from sdtc_ros.node.loading import Model, load, pipeline_config
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.ros_parameters import RosParameters
@@ -52,6 +53,7 @@ class PoseNode(LifecycleNode):
         self.stage = "unconfigured"  # of the lifecycle, in words
         self._settled = False  # whether the pipelines have the parameters' present values
         self._timeless = Silence()
+        self._namesakes = 0  # other nodes of this one's name, when last looked
         self._litter = False  # something large was given up
         self._ended = ended
         self.parameters = RosParameters(self, self._parameters_changed)
@@ -67,7 +69,9 @@ class PoseNode(LifecycleNode):
         if not self.parameters["autostart"]:
             return
         for transition in (self.trigger_configure, self.trigger_activate):
-            if transition() != TransitionCallbackReturn.SUCCESS:
+            if self._ended.is_set():
+                return
+            if transition() != TransitionCallbackReturn.SUCCESS and not self._ended.is_set():
                 self.error = self._refusal
                 self._ended.set()
                 return
@@ -142,7 +146,7 @@ class PoseNode(LifecycleNode):
         bundle = self.model.bundle
         return (
             f"model {bundle.name} ({bundle.folder}), {len(bundle.skeleton)} joints, lookahead "
-            f"{self.cameras[0].stream.pipeline.lookahead} frames, on {', '.join(self.model.providers)}"
+            f"{self.cameras[0].stream.pipeline.max_lookahead} frames, on {', '.join(self.model.providers)}"
         )
 
     def _settle(self) -> None:
@@ -170,11 +174,12 @@ class PoseNode(LifecycleNode):
             except Exception:  # the poses do not depend on it
                 camera.ports.warn("every second", f"what is to be done every second failed: {traceback.format_exc()}")
         self._watch_clock()
+        self._watch_name()
         self._shared.every_second()
         self._send_diagnostics()
 
     def _send_diagnostics(self) -> None:
-        self._diagnostics.send(self.cameras, self.stage, self.error)
+        self._diagnostics.send(self.cameras, self.stage, self.error, self._namesakes)
 
     def _watch_clock(self) -> None:
         """Say it once if the time is to be simulated, and nobody does."""
@@ -183,6 +188,13 @@ class PoseNode(LifecycleNode):
             self._timeless = Silence()
         elif self._timeless.is_news(0, self.parameters["max_silence"]):
             self.get_logger().warning("use_sim_time is set, but no time comes on /clock: no frame is ever too old")
+
+    def _watch_name(self) -> None:
+        """Say it once if another node has our name."""
+        others = namesakes(self)
+        if others > self._namesakes:
+            self.get_logger().warning(same_name(self.get_fully_qualified_name(), others))
+        self._namesakes = others
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition cannot be made; the node stays as it was."""
@@ -197,7 +209,9 @@ class PoseNode(LifecycleNode):
         self._ended.set()
 
     def _tell(self, error: Exception) -> None:
-        """One sentence for what is the user's to mend, a traceback for a defect."""
+        """One sentence for what is the user's to mend, a traceback for a defect; nothing once the node is to end."""
+        if self._ended.is_set():  # the executor is shut down by now, whatever was being started
+            return
         ours = not isinstance(error, SdtcError)
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__)) if ours else str(error)
         self.get_logger().fatal(text)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any
 
+from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
 from rclpy.qos import (
     QoSDurabilityPolicy,
@@ -30,23 +31,22 @@ from rclpy.qos import (
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from sdtc_ros.errors import UsageError
+from sdtc_ros.node.parameters import AUTO, BEST_EFFORT, RELIABLE
 
 try:
-    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 except ImportError:  # Humble's name of it
-    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks
+    from rclpy.qos_event import PublisherEventCallbacks, SubscriptionEventCallbacks, UnsupportedEventTypeError
 
 __all__ = [
     "OVERRIDABLE", "Mismatch", "PublisherEventCallbacks", "best_effort", "in_words", "make_publisher",
-    "make_subscription", "mismatches", "reliable",
+    "asked_reliability", "make_subscription", "mismatches", "offered_reliabilities", "reliable",
 ]  # fmt: skip
-OVERRIDABLE = QoSOverridingOptions(
-    (
-        QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.RELIABILITY, QoSPolicyKind.DURABILITY,
-        QoSPolicyKind.DEADLINE, QoSPolicyKind.LIFESPAN, QoSPolicyKind.LIVELINESS,
-        QoSPolicyKind.LIVELINESS_LEASE_DURATION,
-    )
+_ALL_BUT_RELIABILITY = (
+    QoSPolicyKind.HISTORY, QoSPolicyKind.DEPTH, QoSPolicyKind.DURABILITY, QoSPolicyKind.DEADLINE,
+    QoSPolicyKind.LIFESPAN, QoSPolicyKind.LIVELINESS, QoSPolicyKind.LIVELINESS_LEASE_DURATION,
 )  # fmt: skip
+OVERRIDABLE = QoSOverridingOptions((*_ALL_BUT_RELIABILITY, QoSPolicyKind.RELIABILITY))
 UNKNOWN = "_NODE_NAME_UNKNOWN_"  # rmw's word for it
 TRIES, RETRY_SECONDS = 6, 0.3
 Mismatch = tuple[str, str, str]  # policy, what is offered, what is asked for
@@ -115,19 +115,64 @@ def make_publisher(node: Any, kind: type, topic: str, profile: QoSProfile, warn:
 
 
 def make_subscription(
-    node: Any, kind: type, topic: str, callback: Callable[[Any], None], profile: QoSProfile, warn: Callable[[str], None]
+    node: Any,
+    kind: type,
+    topic: str,
+    callback: Callable[[Any], None],
+    profile: QoSProfile,
+    warn: Callable[[str], None],
+    *,
+    settled: bool = False,
+    lost: Callable[[int], None] | None = None,
 ) -> Any:
-    """A subscription, as `make_publisher` makes publishers."""
+    """A subscription, as `make_publisher` makes publishers.
+
+    settled: whether its reliability is settled (see `asked_reliability`) and not to be overridden; lost: called with
+    the number of messages that were lost on their way, where the DDS tells.
+    """
     teller = _MismatchTeller(node, node.resolve_topic_name(topic), warn, publishing=True)
-    try:
-        made = node.create_subscription(
-            kind, topic, callback, profile, qos_overriding_options=OVERRIDABLE,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=teller.found),
+    options = QoSOverridingOptions(_ALL_BUT_RELIABILITY) if settled else OVERRIDABLE
+    events: dict[str, Callable[[Any], None]] = {"incompatible_qos": teller.found}
+    if lost is not None:
+        events["message_lost"] = lambda event: lost(event.total_count_change)
+
+    def make() -> Any:
+        return node.create_subscription(
+            kind, topic, callback, profile, qos_overriding_options=options,
+            event_callbacks=SubscriptionEventCallbacks(**events),
         )  # fmt: skip
+
+    try:
+        try:
+            made = make()
+        except UnsupportedEventTypeError:
+            events.pop("message_lost", None)
+            made = make()
     except Exception as error:
         raise _cannot_be(node, topic, error) from error
     teller.ours = made.qos_profile
     return made
+
+
+def asked_reliability(node: Any, topic: str, default: str) -> str:
+    """A subscription's reliability by its qos_overrides, else `default`; raises UsageError for a value that is none."""
+    name = f"qos_overrides.{node.resolve_topic_name(topic)}.subscription.reliability"
+    if node.has_parameter(name):  # of an earlier activation; the default may have changed since
+        node.undeclare_parameter(name)
+    asked = node.declare_parameter(name, default, ParameterDescriptor(description="reliability of the images")).value
+    asked = str(asked).lower()
+    if asked == "system_default":
+        return RELIABLE
+    if asked not in (AUTO, RELIABLE, BEST_EFFORT):
+        raise _cannot_be(node, topic, ValueError(f"reliability is auto, reliable or best_effort, not '{asked}'"))
+    return asked
+
+
+def offered_reliabilities(node: Any, subscription: Any) -> set[str]:
+    """What the publishers that a subscription could hear offer; empty where there are none."""
+    wanted = f"{subscription.msg_type.__module__.split('.')[0]}/msg/{subscription.msg_type.__name__}"
+    publishers = node.get_publishers_info_by_topic(subscription.topic_name)
+    return {one.qos_profile.reliability.name.lower() for one in publishers if one.topic_type == wanted}
 
 
 def _cannot_be(node: Any, topic: str, error: Exception) -> UsageError:

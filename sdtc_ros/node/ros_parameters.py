@@ -37,7 +37,8 @@ class RosParameters:
 
     def __getitem__(self, name: str) -> Any:
         """A parameter's present value."""
-        return self._node.get_parameter(name).value
+        value = self._node.get_parameter(name).value
+        return float(value) if isinstance(_BY_NAME[name].default, float) else value
 
     def values(self) -> dict[str, Any]:
         """All present values by name."""
@@ -58,10 +59,8 @@ class RosParameters:
 
     def _check_new_values(self, parameters: list[RosParameter]) -> SetParametersResult:
         """Refuse, with the reason, what a parameter must not be, or not now."""
-        for new in parameters:
-            parameter = _BY_NAME.get(new.name)
-            if parameter is None:
-                continue
+        ours = [(new, _BY_NAME[new.name]) for new in parameters if new.name in _BY_NAME]
+        for new, parameter in ours:
             try:
                 parameter.accept(new.value)
             except UsageError as error:
@@ -69,7 +68,9 @@ class RosParameters:
             if self.configured and not parameter.dynamic and not parameter.read_only:
                 reason = f"'{new.name}' is read when the node is configured: deactivate it and clean it up first"
                 return SetParametersResult(successful=False, reason=reason)
-        if self._node.executor is not None:  # when this is over and the values are set; Humble has no callback for that
+        if (
+            ours and self._node.executor is not None
+        ):  # when this is over and the values are set; Humble has no callback for that
             self._node.executor.create_task(self._changed)
         return SetParametersResult(successful=True)
 
@@ -81,6 +82,7 @@ def _descriptor(parameter: Parameter) -> ParameterDescriptor:
         description=parameter.description,
         additional_constraints=f"{choices}takes effect {parameter.when}",
         read_only=parameter.read_only,
+        dynamic_typing=isinstance(parameter.default, float),  # `ros2 param set ... max_age 1` sends a whole number
     )
     if parameter.low is not None and parameter.high is not None:
         if isinstance(parameter.default, float):

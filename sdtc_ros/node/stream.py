@@ -11,6 +11,7 @@ Knows no ROS, only messages' attributes. `offer` is called in the subscriber's t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
@@ -21,11 +22,12 @@ from sdtc_ros.messages.images import frame_of_message
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.node.health.statistics import Counts, Meter
 from sdtc_ros.node.loading import Model
+from sdtc_ros.node.lookahead import LookaheadLimit
 from sdtc_ros.pipeline.inference import Pending
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.types import Boxes, Frame, FramePoses
 
-LEFT_OUT, RESTARTED = "left out", "restarted"  # what a warning is about
+LEFT_OUT, RESTARTED, BOXES = "left out", "restarted", "boxes"  # what a warning is about
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,10 @@ class Stream:
     """Frames of one camera in, poses out.
 
     hand_on is called with each answer, and afterwards, when its latency is noted, `then`; warn with what it is about
-    (LEFT_OUT, RESTARTED) and a sentence. now is the clock of the stamps (nanoseconds), max_age the age in seconds from
-    which a frame is dropped (0: none), max_wait the seconds of silence after which what waits for later frames is
-    answered (0: the pipeline's max_gap). read makes a frame, and where they are known its people, of an arrival;
+    (LEFT_OUT, RESTARTED, BOXES) and a sentence. now is the clock of the stamps (nanoseconds), max_age the age in
+    seconds from which a frame is dropped (0: none), max_wait the seconds of silence after which what waits for later
+    frames is answered (0: the pipeline's max_gap), lookahead_wait the seconds that a frame may wait for later ones
+    while frames come (see `lookahead`). read makes a frame, and where they are known its people, of an arrival;
     finish an answer as it goes out, of the pipeline's.
     """
 
@@ -62,12 +65,13 @@ class Stream:
         then: Callable[[FramePoses], None] = lambda result: None,
         max_age: Callable[[], float] = lambda: 0.0,
         max_wait: Callable[[], float] = lambda: 0.0,
+        lookahead_wait: Callable[[], float] = lambda: math.inf,
         read: Callable[[Arrival], tuple[Frame, Boxes | None]] = read_frame,
         finish: Callable[[FramePoses], FramePoses] = lambda result: result,
     ) -> None:
         self.pipeline, self.read, self._finish = pipeline, read, finish
         self._publish, self._then, self._warn, self._now = hand_on, then, warn, now
-        self._max_age, self._max_wait = max_age, max_wait
+        self._max_age, self._max_wait, self._lookahead_wait = max_age, max_wait, lookahead_wait
         self._put: Callable[[Arrival], bool] | None = None
         self._forget()
 
@@ -88,6 +92,7 @@ class Stream:
 
     def _forget(self) -> None:
         self.meter = Meter()
+        self._limit = LookaheadLimit(self.pipeline.max_lookahead)
         self._newest: int | None = None  # stamp of the newest frame
         self._worked_at: float | None = None  # when the newest frame was worked on; None: nothing waits for later ones
 
@@ -101,6 +106,7 @@ class Stream:
         if self._put is None:
             return False
         self.counts.received += 1
+        self._limit.heard()
         return True
 
     def pass_on(self, message: Any, companion: Any = None) -> None:
@@ -108,6 +114,10 @@ class Stream:
         put = self._put  # `close` may come at any time
         if put is not None and put(Arrival(message, self._now(), companion)):
             self.counts.replaced += 1
+
+    def lost(self, count: int) -> None:
+        """Messages were sent but never arrived, as the DDS tells (in the executor's thread)."""
+        self.counts.lost += count
 
     def leave_unmatched(self) -> None:
         """A message that was received is left out: nothing came for it that it was to wait for."""
@@ -121,7 +131,8 @@ class Stream:
         try:
             frame, people = self.read(arrival)
             self._tell_jumps(frame.stamp)
-            pending = self.pipeline.take(frame, people)
+            self._bound_wait()
+            pending = self._let_in(frame, people)
         except InputError as error:
             self.counts.damaged += 1
             self._warn(LEFT_OUT, str(error))
@@ -129,6 +140,29 @@ class Stream:
         self.counts.taken += 1
         self._worked_at = monotonic()
         return [] if pending is None else [pending]
+
+    def _bound_wait(self) -> None:
+        """Have frames wait for as many later ones as time allows; give out what has waited for longer than that."""
+        frames = min(self._limit.taken(self._lookahead_wait()), self.pipeline.max_lookahead)
+        if frames == self.pipeline.lookahead:
+            return
+        self.pipeline.lookahead = frames
+        for result in self.pipeline.drain(frames):
+            self.hand_on(result)
+
+    def _let_in(self, frame: Frame, people: Boxes | None) -> Pending | None:
+        """What `Pipeline.take` gives; boxes of it that are none are counted and told."""
+        before = self.pipeline.dropped_boxes
+        pending = self.pipeline.take(frame, people)
+        dropped = self.pipeline.dropped_boxes - before
+        if dropped:
+            self.counts.invalid_boxes += dropped
+            self._warn(
+                BOXES,
+                f"{dropped} person boxes of the frame of stamp {frame.stamp} are invalid and were dropped (not finite, "
+                "outside the image, or of a side under 1 pixel or over ten images); are they pixels of this image?",
+            )
+        return pending
 
     def patience(self) -> float | None:
         """Seconds until the camera counts as silent; None where no frame waits for later ones."""

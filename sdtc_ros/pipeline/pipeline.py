@@ -78,9 +78,10 @@ class Pipeline:
         ask the detector in the same frame.
         """
         self.bundle, self.engine, self.config = bundle, engine, config or PipelineConfig()
-        self.lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
-        if not 0 <= self.lookahead <= bundle.delta:
-            raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.lookahead}")
+        self.max_lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
+        if not 0 <= self.max_lookahead <= bundle.delta:
+            raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.max_lookahead}")
+        self.lookahead = self.max_lookahead  # may be less for a while, see `drain`
         self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
         self._detector, self._phase = detector, phase
         self._tracker = Tracker(self.config.tracking)
@@ -155,9 +156,13 @@ class Pipeline:
         """The keyframes that still wait, at the end of the input; frames that never came are clamped to the last."""
         return list(self.drain())
 
-    def drain(self) -> Iterator[FramePoses]:
-        """What `flush` gives, one by one; a keyframe that the engine fails at goes on waiting."""
-        while self._next <= self.ring.newest:
+    def drain(self, lookahead: int = 0) -> Iterator[FramePoses]:
+        """The keyframes that wait though `lookahead` later frames have come, one by one; by default all.
+
+        To be used up before the next frame where self.lookahead was lowered. A keyframe that the engine fails at goes
+        on waiting.
+        """
+        while self._next + lookahead <= self.ring.newest:
             number = self._next
             try:
                 answers = answer([self._pending({})], self._buffer)

@@ -111,11 +111,11 @@ def results_in(out: Path) -> list[Path]:
     return [out / name for name in _OURS if (out / name).exists()]
 
 
-def prepare_folder(out: Path, overwrite: bool) -> None:
+def prepare_folder(out: Path, overwrite: bool, option: str = "--overwrite") -> None:
     """Make the folder for results; raises UsageError where it holds results already, or cannot be made."""
     there = results_in(out)
     if there and not overwrite:
-        raise UsageError(f"{out} already holds results ({there[0].name}); name another folder or add --overwrite")
+        raise UsageError(f"{out} already holds results ({there[0].name}); name another folder or add {option}")
     for path in there:
         remove_results(path)
     try:

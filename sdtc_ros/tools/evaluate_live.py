@@ -85,7 +85,7 @@ def _evaluate(words: list[str]) -> int:
     bundle = load_bundle(Path(args.bundle).expanduser() if args.bundle else default_bundle())
     truth = read_truth(args.truth, source.name, bundle.skeleton) if args.truth else None
     boxes = _boxes(args, truth)
-    prepare_folder(args.out, args.overwrite)
+    prepare_folder(args.out, args.overwrite, "--overwrite (to a ros2 launch: overwrite:=true)")
     outputs = Outputs(args.out, Wanted(video=args.video), source, bundle, truth)
     manner = Manner(
         rate=args.rate, lookahead=args.lookahead if args.lookahead >= 0 else bundle.delta, partner=args.node,

@@ -105,7 +105,7 @@ def test_wrong_values_are_refused_with_the_reason(name: str, value: Any, sentenc
 
 
 def test_images_without_detections_are_counted_in_the_sum() -> None:
-    stream = Stream(SimpleNamespace(reset=lambda: None), print, warn=print, now=lambda: 0)  # type: ignore[arg-type]
+    stream = Stream(SimpleNamespace(reset=lambda: None, max_lookahead=0), print, warn=print, now=lambda: 0)  # type: ignore[arg-type]
     assert not stream.receive(), "nobody works yet"
     passed: list[Any] = []
     stream.open(lambda arrival: bool(passed.append(arrival)))

@@ -45,7 +45,9 @@ def test_every_reason_has_its_sentence(ros) -> None:
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout.splitlines()[-1]) == {
         "lonely": "nobody publishes on /nowhere; no topic of the type sensor_msgs/msg/Image is published",
-        "silent": "'camera' is there to publish on /raw, but nothing comes from it",
+        "silent": "'camera' is there to publish on /raw, but nothing comes from it; if it does send (ros2 topic hz), "
+        "its images are too large for the socket buffers: reliability:=reliable, transport:=compressed, or more room "
+        "(docs/deploy.md, 'Images over DDS')",
         "mismatch": "the quality of service of 'camera' on /raw does not match ours: "
         "reliability is best_effort there and reliable here",
         "misspelt": "nobody publishes on /row; sensor_msgs/msg/Image is published on /raw",

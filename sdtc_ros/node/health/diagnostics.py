@@ -47,10 +47,10 @@ class Diagnostics:
             DiagnosticArray, DIAGNOSTICS, reliable(10), qos_overriding_options=OVERRIDABLE
         )
 
-    def send(self, cameras: Sequence[Camera], stage: str, error: Exception | None) -> None:
-        """Send them; stage: of the lifecycle, error: why the node cannot go on."""
+    def send(self, cameras: Sequence[Camera], stage: str, error: Exception | None, namesakes: int = 0) -> None:
+        """Send them; stage: of the lifecycle, error: why the node cannot go on, namesakes: other nodes of its name."""
         header = to_header(self._node.get_clock().now().nanoseconds, "", self._types)
-        healths = [self._node_health(cameras, stage, error), *map(self._camera_health, cameras)]
+        healths = [self._node_health(cameras, stage, error, namesakes), *map(self._camera_health, cameras)]
         self._publisher.publish(to_diagnostics(healths, header, self._lookup))
 
     def _camera_health(self, camera: Camera) -> Health:
@@ -62,22 +62,26 @@ class Diagnostics:
         figures = camera.stream.meter.figures()
         subscription = camera.source.subscription
         reason = why_silent(self._node, subscription) if 0 < limits.silence <= figures.silent else ""
-        return camera_health(name, figures, limits, topic=subscription.topic_name, why_silent=reason)
+        pipeline = camera.stream.pipeline
+        lookahead = pipeline.lookahead, pipeline.max_lookahead
+        return camera_health(
+            name, figures, limits, topic=subscription.topic_name, why_silent=reason, lookahead=lookahead
+        )
 
-    def _node_health(self, cameras: Sequence[Camera], stage: str, error: Exception | None) -> Health:
+    def _node_health(self, cameras: Sequence[Camera], stage: str, error: Exception | None, namesakes: int) -> Health:
         memory, why = memory_bytes(), "" if error is None else in_words(error)
         values = {"cameras": str(len(cameras)), "memory (MB)": "unknown" if memory is None else f"{memory / 1e6:.0f}"}
         if not cameras:
-            return node_health(self._name, stage, values=values, error=why)
+            return node_health(self._name, stage, values=values, error=why, namesakes=namesakes)
         pipeline, asked = cameras[0].stream.pipeline, str(self._parameters["provider"])
         providers = getattr(pipeline.engine, "providers", [])
         values |= {
             "model": pipeline.bundle.name,
             "bundle": str(pipeline.bundle.folder),
             "joints": str(len(pipeline.bundle.skeleton)),
-            "lookahead (frames)": str(pipeline.lookahead),
+            "lookahead (frames)": str(pipeline.max_lookahead),
             "precision": getattr(pipeline.engine, "precision", "fp32"),
             "engine": ", ".join(providers) or type(pipeline.engine).__name__,
         }
         device = short_name(providers[0]) if providers else asked
-        return node_health(self._name, stage, values=values, asked=asked, device=device, error=why)
+        return node_health(self._name, stage, values=values, asked=asked, device=device, error=why, namesakes=namesakes)

@@ -22,7 +22,19 @@ from typing import Any
 from sdtc_ros.errors import SdtcError
 from sdtc_ros.node.health.statistics import OTHER_CLOCK, WINDOW, Counts, Figures, in_ms, quantile
 
-_NO_DROPS = ("received", "taken", "answered", "people", "restarts")  # every other count is a cause of frames left out
+LOST = (
+    "were lost on their way: large ones are where socket buffers are small; reliability:=reliable, "
+    "transport:=compressed, or more room (docs/deploy.md, 'Images over DDS')"
+)
+_NO_DROPS = (
+    "received",
+    "taken",
+    "answered",
+    "people",
+    "restarts",
+    "invalid_boxes",
+    "lost",
+)  # every other count is a cause of frames left out
 
 
 class Level(IntEnum):
@@ -62,29 +74,65 @@ def drops_by_cause(counts: Counts) -> dict[str, int]:
     return {entry.name: getattr(counts, entry.name) for entry in fields(counts) if entry.name not in _NO_DROPS}
 
 
-def camera_health(name: str, figures: Figures, limits: Limits, *, topic: str, why_silent: str = "") -> Health:
-    """The status of one camera; why_silent: the reason, where the camera is silent and one is known."""
+def camera_health(
+    name: str,
+    figures: Figures,
+    limits: Limits,
+    *,
+    topic: str,
+    why_silent: str = "",
+    lookahead: tuple[int, int] = (0, 0),
+) -> Health:
+    """The status of one camera.
+
+    why_silent: the reason, where the camera is silent and one is known; lookahead: frames that are waited for now, and
+    those that were asked for.
+    """
     found = [*_silence(figures, limits, topic, why_silent), *_losses(figures, limits), *_slowness(figures, limits)]
     level, message = _summary(found)
-    return Health(name, level, message or _all_is_well(figures), _values(figures, topic), topic)
+    now, asked = lookahead
+    text = message or _all_is_well(figures)
+    if now < asked:
+        text += f"; lookahead {now} of {asked} frames: more would take longer than lookahead_wait allows"
+    values = _values(figures, topic) | {"lookahead (frames)": f"{now} of {asked}"}
+    return Health(name, level, text, values, topic)
 
 
 def node_health(
-    name: str, state: str, *, values: Mapping[str, str], asked: str = "", device: str = "", error: str = ""
+    name: str,
+    state: str,
+    *,
+    values: Mapping[str, str],
+    asked: str = "",
+    device: str = "",
+    error: str = "",
+    namesakes: int = 0,
 ) -> Health:
     """The status of the node as a whole.
 
     state: of its lifecycle; asked, device: the provider that parameter `provider` names and the one that the engine
-    runs on, by their short names (empty while there is no engine); error: why the node cannot go on.
+    runs on, by their short names (empty while there is no engine); error: why the node cannot go on; namesakes: how
+    many other nodes have its name.
     """
     found = []
     if error:
         found.append((Level.ERROR, error))
+    if namesakes:
+        found.append((Level.WARN, same_name(name, namesakes)))
     if device != asked:
         found.append((Level.WARN, f"runs on {device}, for {asked} could not be had (allow_cpu is set)"))
     level, message = _summary(found)
     text = message or (f"{state}, on {device}" if device else state)
     return Health(name, level, text, {"state": state, "device": device or "none", **values}, device)
+
+
+def same_name(name: str, others: int) -> str:
+    """What is wrong when other nodes have this one's name, and what to do."""
+    return (
+        f"{others + 1} nodes are called '{name}': parameters and services reach only one of them, and where they "
+        "publish on one topic the track ids of both mix; give one another name or namespace (name:=..., "
+        "namespace:=...); one that was killed counts for some seconds more"
+    )
 
 
 def in_words(error: Exception) -> str:
@@ -139,6 +187,10 @@ def _losses(figures: Figures, limits: Limits) -> list[Finding]:
     found = []
     if causes["damaged"]:
         found.append((Level.WARN, f"{causes['damaged']} of the last {received} images were damaged"))
+    if counts.lost and 0 < limits.drops < counts.lost / (received + counts.lost):
+        found.append((Level.WARN, f"{counts.lost} of the last {received + counts.lost} images {LOST}"))
+    if counts.invalid_boxes:
+        found.append((Level.WARN, f"{counts.invalid_boxes} person boxes of the last {received} images were invalid"))
     if received and 0 < limits.drops < lost / received:
         found.append((Level.WARN, f"{lost / received:.0%} of the images are left out ({_listed(causes)})"))
     return found
@@ -185,7 +237,11 @@ def _values(figures: Figures, topic: str) -> dict[str, str]:
     values |= {"people a frame": f"{counts.people / max(counts.answered, 1):.1f}"}
     values |= {name: str(getattr(total, name)) for name in ("received", "taken", "answered", "waiting")}
     values |= {f"dropped, {_words(cause)}": str(count) for cause, count in drops_by_cause(total).items()}
-    return values | {"restarts": str(total.restarts)}
+    return values | {
+        "lost on the way": str(total.lost),
+        "invalid boxes": str(total.invalid_boxes),
+        "restarts": str(total.restarts),
+    }
 
 
 def _listed(causes: Mapping[str, int]) -> str:

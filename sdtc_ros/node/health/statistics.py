@@ -29,7 +29,8 @@ class Counts:
     replaced: a newer frame came before the worker was free; too_old: older than max_age; damaged: no image that could
     be understood; answered: keyframes whose poses were handed on; people: poses in all of them; restarts: how often
     the stamps went back; unmatched: no detections came for it (where those come from outside); taken: let into the
-    pipeline, answered or not yet.
+    pipeline, answered or not yet; invalid_boxes: person boxes that were none (see detection.boxes.usable_boxes);
+    lost: sent but never received, where the DDS tells.
     """
 
     received: int = 0
@@ -41,6 +42,8 @@ class Counts:
     restarts: int = 0
     unmatched: int = 0
     taken: int = 0
+    invalid_boxes: int = 0
+    lost: int = 0
 
     @property
     def waiting(self) -> int:

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""A camera that is silent: when that is news, and the reason in a sentence, from what the node sees of the ROS graph.
+"""What the node sees of the ROS graph: why a camera is silent, and whether another node has our name.
 
 The usual reasons: a topic misspelt, compressed images on a raw subscription, quality of service that does not match.
 """
@@ -13,6 +13,11 @@ from __future__ import annotations
 
 from time import monotonic
 from typing import Any
+
+NOTHING_COMES = (
+    "if it does send (ros2 topic hz), its images are too large for the socket buffers: reliability:=reliable, "
+    "transport:=compressed, or more room (docs/deploy.md, 'Images over DDS')"
+)
 
 
 class Silence:
@@ -31,6 +36,12 @@ class Silence:
         return True
 
 
+def namesakes(node: Any) -> int:
+    """How many other nodes have this node's full name: ROS lets them."""
+    ours = (node.get_name(), node.get_namespace())
+    return max(0, node.get_node_names_and_namespaces().count(ours) - 1)
+
+
 def why_silent(node: Any, subscription: Any) -> str:
     """Why no message comes by an rclpy node's subscription, as far as the graph tells."""
     topic, wanted = subscription.topic_name, _type_name(subscription.msg_type)
@@ -44,7 +55,7 @@ def why_silent(node: Any, subscription: Any) -> str:
     if all(reasons):
         return f"the quality of service of '{fitting[0].node_name}' on {topic} does not match ours: {reasons[0]}"
     silent = fitting[reasons.index("")]
-    return f"'{silent.node_name}' is there to publish on {topic}, but nothing comes from it"
+    return f"'{silent.node_name}' is there to publish on {topic}, but nothing comes from it; {NOTHING_COMES}"
 
 
 def _type_name(kind: Any) -> str:

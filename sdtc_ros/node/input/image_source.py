@@ -15,6 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import Detection2DArray
 
 from sdtc_ros.node.health.watchdog import why_silent
+from sdtc_ros.node.input.adaptive import AdaptiveSubscription
 from sdtc_ros.node.input.matching import Matcher
 from sdtc_ros.node.parameters import COMPRESSED
 from sdtc_ros.node.ports import Ports
@@ -33,17 +34,28 @@ class ImageSource:
         kind, topic = Image, ports.topic(IMAGE)
         if ports.parameters["transport"] == COMPRESSED:  # named after the topic that `image` is remapped to
             kind, topic = CompressedImage, ports.resolved(IMAGE) + "/compressed"
-        self.subscription: Any = ports.subscription(kind, topic, self._hear)
+        self._adaptive = AdaptiveSubscription(ports, kind, topic, self._hear, stream.lost)
+
+    @property
+    def subscription(self) -> Any:
+        """The rclpy subscription to the images."""
+        return self._adaptive.current
+
+    @property
+    def reliability(self) -> str:
+        """What that subscription asks for, or is about to."""
+        return self._adaptive.reliability
 
     def _hear(self, message: Any) -> None:
         self._stream.offer(message)
 
     def every_second(self) -> None:
         """Whatever has to be seen to from time to time."""
+        self._adaptive.adapt()
 
     def close(self) -> None:
         """Hear no more."""
-        self._ports.node.destroy_subscription(self.subscription)
+        self._adaptive.close()
 
 
 class MatchedSource(ImageSource):
@@ -87,6 +99,7 @@ class MatchedSource(ImageSource):
 
     def every_second(self) -> None:
         """Let the images go that have waited for too long."""
+        super().every_second()
         self._matcher.expire()
 
     def close(self) -> None:

@@ -1,0 +1,75 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""How many later frames a keyframe waits for, so that the wait is bounded in seconds.
+
+A lookahead counts frames. Where the node keeps up with its camera, two frames at 30 Hz are 67 ms; where it works on
+three frames a second, the same two are 670 ms, and the poses are of no use to a robot. So the lookahead shrinks until
+the wait is what it would be at the camera's own rate, or what parameter lookahead_wait allows. Knows no ROS.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from statistics import fmean
+from time import monotonic
+
+AUTOMATIC = -1.0  # lookahead_wait: as long as the frames take at the camera's rate
+INTERVALS = 9  # the rates are means over so many of the last intervals, without the longest
+ENOUGH = 3  # intervals before which a rate is not known
+SLACK = 1.25  # by which the wait may exceed the automatic bound: rates are never even
+GROWTH = 0.9  # of the bound, within which a longer lookahead must stay: it does not go back and forth
+
+
+class LookaheadLimit:
+    """The lookahead of one camera's stream. `heard` is called in the subscriber's thread, all else in the worker's."""
+
+    def __init__(self, lookahead: int, clock: Callable[[], float] = monotonic) -> None:
+        """lookahead: frames, as asked for: the most that there will be; clock: seconds."""
+        self.asked = self.frames = lookahead
+        self._clock = clock
+        self._heard = _Rate()
+        self._taken = _Rate()
+
+    def heard(self) -> None:
+        """A frame was received, whether it will be worked on or not."""
+        self._heard.mark(self._clock())
+
+    def taken(self, wait: float = AUTOMATIC) -> int:
+        """A frame is taken to be worked on; how many frames it may wait for. wait: seconds at most, or AUTOMATIC."""
+        self._taken.mark(self._clock())
+        self.frames = self._allowed(wait)
+        return self.frames
+
+    def _allowed(self, wait: float) -> int:
+        camera, work = self._heard.interval, self._taken.interval
+        if wait == 0:
+            return 0
+        if work is None or camera is None:
+            return self.asked
+        bound = self.asked * camera * SLACK if wait < 0 else wait
+        allowed = int(min(self.asked, bound / work))
+        if allowed > self.frames:
+            allowed = max(self.frames, int(min(self.asked, bound * GROWTH / work)))
+        return allowed
+
+
+class _Rate:
+    """The mean interval between the latest of a stream of events."""
+
+    def __init__(self) -> None:
+        self._moments: deque[float] = deque(maxlen=INTERVALS + 1)
+
+    def mark(self, moment: float) -> None:
+        self._moments.append(moment)
+
+    @property
+    def interval(self) -> float | None:
+        """Seconds; None where too few have been marked. The longest does not count: one pause is no rate."""
+        moments = list(self._moments)
+        intervals = sorted(after - before for before, after in zip(moments, moments[1:], strict=False))
+        return fmean(intervals[:-1]) or None if len(intervals) > ENOUGH else None
