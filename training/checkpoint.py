@@ -106,15 +106,26 @@ def _network_of(content: dict[str, Any], path: Path | str) -> Network:
     if not isinstance(values, dict):
         raise BundleError(f"{path} does not say the config of its network ('config' is {values!r:.60})")
     network_class, config_class = NETWORKS[kind]
-    if kind == "sdtc" and isinstance(values.get("smml"), dict):  # of a time before there was such a choice
-        values = values | {"smml": {"residual": False} | values["smml"]}
     try:
+        if kind == "sdtc" and isinstance(values.get("smml"), dict):
+            values = values | {"smml": _present_smml(values["smml"])}
         network = network_class(config_from_dict(config_class, values))
     except Exception as error:  # a wrong value may trip whatever part is built from it
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise BundleError(f"{path} has a config from which no {kind} network can be built: {reason}") from error
     _fill(network, network_weights(content), f"the weights in {path} do not fit their own config")
     return network.eval()
+
+
+def _present_smml(values: dict[str, Any]) -> dict[str, Any]:
+    """SMMLConfig's fields from those of a time when equation 8's residual was a choice of its own, or the only one."""
+    if "residual" in values and "refinement_residual" not in values:
+        return values
+    values = {"residual": False, "refinement_residual": True} | values
+    whole, refinement = values.pop("residual"), values.pop("refinement_residual")
+    if whole and not refinement:
+        raise ValueError("smml.residual without refinement_residual is no longer built")
+    return values | {"residual": True if whole else "refinement" if refinement else False}
 
 
 def network_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -261,9 +261,26 @@ def test_a_backbone_of_another_size(tmp_path):
     assert "pos_embed is missing" in refusal(bare, lambda p: load_backbone(deeper, p))
 
 
-def test_a_checkpoint_from_before_the_residual_stays_without(tmp_path):
+@pytest.mark.parametrize(
+    ("old", "now"),
+    [
+        ({}, "refinement"),  # of the time of equation 8's residual alone, which was then the default
+        ({"refinement_residual": False}, False),
+        ({"refinement_residual": True, "residual": False}, "refinement"),
+        ({"refinement_residual": False, "residual": False}, False),
+        ({"refinement_residual": True, "residual": True}, True),
+        ({"residual": False}, False),
+        ({"residual": True}, True),
+    ],
+)
+def test_checkpoints_keep_the_residuals_they_were_trained_with(tmp_path, old, now):
     content = content_of(network_of("sdtc"))
     del content[KEY]["config"]["smml"]["residual"]
-    assert load_network(save(content, tmp_path / "old.ckpt")).config.smml.residual is False
-    new = content_of(network_of("sdtc"))
-    assert load_network(save(new, tmp_path / "new.ckpt")).config.smml.residual is True
+    content[KEY]["config"]["smml"] |= old
+    assert load_network(save(content, tmp_path / "a.ckpt")).config.smml.residual == now
+
+
+def test_a_residual_that_is_no_longer_built_is_told(tmp_path):
+    content = content_of(network_of("sdtc"))
+    content[KEY]["config"]["smml"] |= {"residual": True, "refinement_residual": False}
+    assert "smml.residual without refinement_residual is no longer built" in refusal(save(content, tmp_path / "a.ckpt"))

@@ -20,12 +20,14 @@ import torch
 from torch.utils.data import DataLoader
 
 from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.evaluate.core import evaluate
 from sdtc_ros.skeleton import HIEVE, POSETRACK
 from sdtc_ros.synthetic import SceneConfig, render_clip, write_posetrack18
 from training.data import summary as reasons
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.clips import ClipDataset, FrameCache
-from training.data.index import build_index, neighbours
+from training.data.frames import neighbours, read_frames
+from training.data.index import build_index
 from training.data.layout import find_layout, find_splits
 from training.data.windows import Window, person_window
 
@@ -173,7 +175,7 @@ def test_a_real_frame():
     for sample in range(2):
         window, row = data[sample], data.rows[sample]
         assert all(np.array_equal(crop, window["crops"][0]) for crop in window["crops"])  # one frame fills the window
-        x, y, w, h = data.boxes[sample].tolist()
+        x, y, w, h = data.samples.boxes[sample].tolist()
         side = 1.25 * max(h, w / 0.75)  # the crop's height in image pixels: grown to 3:4, enlarged by a quarter
         step = np.array([0.75 * side / 95, side / 127])
         for joint in np.flatnonzero(window["weight"][2]).tolist():
@@ -328,6 +330,34 @@ def test_people_who_cannot_be_used_are_counted(tmp_path, edit, reason):
         shows_its_joints(windows[sample], 15)
 
 
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("edits", [("keypoints",), ("bbox",), ("unmarked",), ("keypoints", "unmarked"), ()])
+def test_people_without_a_head_box_do_not_stop_validation_whatever_else_they_lack(tmp_path, edits, new):
+    """Evaluation refuses people it cannot measure: they are left out and counted, whichever reason was found first."""
+    data = made.posetrack18(tmp_path, new=new)
+    for key, value in (("keypoints", ONE_JOINT), ("bbox", [30.0, 20.0, 0.0, 90.0]), ("bbox_head", None)):
+        if key in edits or key == "bbox_head":
+            change(key, value)(data)
+    data["images"][2]["is_labeled"] = "unmarked" not in edits
+    made.save(tmp_path, data, place="posetrack_data" if new else "annotations")
+    windows = dataset(tmp_path)
+    truth = windows.truth()
+    answers = truth.predictions(np.arange(len(windows)), np.ones((len(windows), 15, 3)))
+    counted = evaluate(truth.sequences, answers, truth.protocol).counts
+    assert counted["people"] == (5 if not new or "unmarked" not in edits else 4)
+    skipped = windows.index.summary.skipped
+    assert skipped[reasons.UNMEASURED] + skipped[reasons.NO_HEAD] == 1
+
+
+def test_a_head_box_without_extent_is_measured_as_the_benchmarks_do(tmp_path):
+    """Nobody can hit its joints, but they count as missed; it still gives no window."""
+    data = made.posetrack18(tmp_path)
+    change("bbox_head", [1.0, 2.0, 0.0, 0.0])(data)
+    made.save(tmp_path, data)
+    windows = dataset(tmp_path)
+    assert (len(windows), sum(len(f.people) for s in windows.truth().sequences for f in s.frames)) == (5, 6)
+
+
 def test_people_in_frames_not_marked_as_labelled_are_neighbours_only(tmp_path):
     data = made.posetrack18(tmp_path, new=True)
     data["images"][2]["is_labeled"] = False
@@ -392,6 +422,77 @@ def test_nobody_to_train_on_is_told(tmp_path):
     data = made.posetrack18(tmp_path)
     made.save(tmp_path, data | {"annotations": []})
     with pytest.raises(InputError, match="posetrack18, split 'val', has nobody to train on: nobody listed"):
+        dataset(tmp_path)
+
+
+def renamed(root: Path, name) -> ClipDataset:
+    """A PoseTrack18 data set whose frame n is called name(n)."""
+    data = made.posetrack18(root)
+    folder = root / "images/val/000001_test"
+    for n in range(made.FRAMES):
+        (folder / f"{n:06d}.jpg").rename(folder / f"{name(n)}.jpg")
+    for n, image in enumerate(data["images"]):
+        image["file_name"] = f"images/val/000001_test/{name(n)}.jpg"
+    made.save(root, data)
+    return dataset(root)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (lambda n: f"{n:06d}", None),
+        (lambda n: f"{n + 7:06d}", None),
+        (lambda n: f"cam2_{n:04d}", None),
+        (lambda n: f"{n + 1:08d}", None),
+        (lambda n: f"frame_{n + 8}", "1 sequences whose frame numbers are not padded"),
+        (lambda n: f"{n + 8}", "1 sequences whose frame numbers are not padded"),
+        (lambda n: f"{1790000000000000000 + 40_000_000 * n + n % 3}", "1 sequences whose frame numbers rise in steps"),
+        (lambda n: f"{1790000000 + n / 25:.9f}", "1 sequences whose frame numbers rise in steps"),
+        (lambda n: f"2026112810215312{n:06d}00", "1 sequences whose frame numbers rise in steps"),
+        (lambda n: f"{10 * n:06d}", "1 sequences whose frame numbers rise in steps"),
+        (lambda n: f"left{n + 9}right", "1 sequences whose frame names hold no common number"),
+        (lambda n: "abcdefg"[n], "1 sequences whose frame names hold no common number"),
+    ],
+)  # fmt: skip
+def test_neighbours_are_the_frames_before_and_after_whatever_their_names(tmp_path, name, said):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        windows = renamed(tmp_path, name)
+    assert [said in str(w.message) for w in caught] == ([True] if said else [])
+    for sample, row in enumerate(windows.rows):
+        key = int(windows.index.people.frame[row])
+        expected = np.clip(np.arange(key - 2, key + 3), 0, made.FRAMES - 1)
+        files = [windows.index.videos[0].files[f] for f in windows.frames[sample]]
+        assert files == [f"{name(n)}.jpg" for n in expected]
+        shows_its_joints(windows[sample], 15)
+    if said:
+        assert said.removeprefix("1 ") in "\n".join(windows.index.summary.lines())
+
+
+def test_a_missing_frame_stays_missing_in_steps_too(tmp_path):
+    made.posetrack18(tmp_path)
+    folder = tmp_path / "images/val/000001_test"
+    frames = read_frames(folder)
+    assert (frames.steps.tolist(), frames.irregular) == ([0, 1, 2, 3, 4, 5, 6], None)
+    for n in (3, 4):
+        (folder / f"{n:06d}.jpg").unlink()
+    assert read_frames(folder).steps.tolist() == [0, 1, 2, 5, 6]
+    for n in (6, 5, 2, 1):
+        (folder / f"{n:06d}.jpg").rename(folder / f"{10 * n:06d}.jpg")
+    frames = read_frames(folder)
+    assert (frames.steps.tolist(), frames.numbers.tolist()) == ([0, 1, 2, 5, 6], [0, 10, 20, 50, 60])
+
+
+def test_windows_without_any_neighbour_are_told(tmp_path):
+    """Frames 0 to 2 and then one 40 frames later: its window is five times itself, which nothing else would say."""
+    data = made.posetrack18(tmp_path)
+    folder = tmp_path / "images/val/000001_test"
+    (folder / "000004.jpg").rename(folder / "000040.jpg")
+    for n in (3, 5, 6):
+        (folder / f"{n:06d}.jpg").unlink()
+    data["images"][4]["file_name"] = "images/val/000001_test/000040.jpg"
+    made.save(tmp_path, data)
+    with pytest.warns(UserWarning, match="2 of 6 windows whose keyframe has no other frame within 2"):
         dataset(tmp_path)
 
 

@@ -103,6 +103,30 @@ def test_the_draws_of_the_test_above_turn_scale_shift_and_flip():
     assert max(scales) / min(scales) > 1.5
 
 
+@pytest.mark.parametrize("draw", ["uniform", "normal"])
+def test_rotation_and_scale_are_drawn_as_asked(draw):
+    """Uniform over the papers' ranges, every window; or the code family's clipped normals with probability 0.6."""
+    limit, probability = (45.0, 1.0) if draw == "uniform" else (90.0, 0.6)
+    drawn = Augmentation(draw=draw, rotation_limit=limit, rotation_probability=probability, half_body_probability=0)
+    rng, box = np.random.default_rng(5), np.array([10, 10, 60, 80], np.float32)
+    points, labelled = np.full((15, 2), 30, np.float32), np.ones(15, bool)
+    linear = np.array(
+        [sample_transform(box, points, labelled, (49, 65), POSETRACK, drawn, rng).to_image[:, :2] for _ in range(4000)]
+    )
+    turned = np.abs(np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0])))
+    scale = np.sqrt(np.linalg.det(linear))
+    scale /= np.sqrt(
+        np.linalg.det(
+            sample_transform(box, points, labelled, (49, 65), POSETRACK, NO_AUGMENTATION, rng).to_image[:, :2]
+        )
+    )
+    assert 0.65 - 1e-6 <= scale.min() < 0.66 and 1.34 < scale.max() <= 1.35 + 1e-6
+    quarter = (turned < limit / 4).mean(), (scale < 0.825).mean(), (turned == 0).mean()
+    expected = (0.25, 0.25, 0.0) if draw == "uniform" else (0.4 + 0.6 * 0.383, 0.309, 0.4)
+    assert np.allclose(quarter, expected, atol=0.03)
+    assert turned.max() <= limit + 1e-6 and turned.max() > 0.9 * limit
+
+
 def test_without_augmentation_a_crop_is_the_pipeline_s():
     random = np.random.default_rng(0)
     image = random.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)

@@ -17,6 +17,7 @@ from torch import distributed, multiprocessing
 from torch.nn.parallel import DistributedDataParallel
 
 from training.losses.sdtc import sdtc_loss
+from training.models.masking import frame_mask, masked_samples, tube_mask
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.vit import ViTConfig
@@ -26,11 +27,15 @@ BATCH, FRAMES, JOINTS = 4, 3, 15
 
 
 def network() -> SDTC:
-    """A micro SDTC without masks, its batch norms fixed: what is left is the loss and the gradients."""
+    """A micro SDTC that masks as in training, its batch norms fixed: what is left is the loss and the gradients."""
     torch.manual_seed(0)
     backbone = ViTConfig(image_size=SIZE, dim=16, depth=1, heads=2)
-    config = SDTCConfig(backbone, delta=1, channels=16, head_width=8, mlsme=MLSMEConfig(2, mask_ratio=0.0))
-    return SDTC(config).eval()
+    config = SDTCConfig(backbone, delta=1, channels=16, head_width=8, mlsme=MLSMEConfig(2, masked_share=0.7))
+    network = SDTC(config).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()
+    return network
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -46,6 +51,7 @@ def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 def gradients(module: torch.nn.Module, part: slice) -> torch.Tensor:
     crops, points, weight = (values[part] for values in batch())
+    torch.manual_seed(2)  # every process's masks begin alike, as seed_everything leaves them
     sdtc_loss(module(crops), points, weight, SIZE, lam=0.01).total.backward()
     return torch.cat([p.grad.flatten() for p in module.parameters() if p.grad is not None])
 
@@ -54,7 +60,9 @@ def process(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     answer = gradients(DistributedDataParallel(network()), slice(2 * rank, 2 * rank + 2))
-    torch.save(answer, Path(folder) / f"{rank}.pt")
+    torch.manual_seed(3)
+    masks = [tube_mask(400, 12, 0.5).flatten(1), frame_mask(400, 5, 0.5).flatten(1), masked_samples(400, 0.3)[:, 0, 0]]
+    torch.save((answer, masks), Path(folder) / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
@@ -62,10 +70,16 @@ def process(rank: int, folder: str) -> None:
 def test_two_processes_have_the_gradients_of_one(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(map(str, (Path(__file__).parent, Path.cwd()))))
     multiprocessing.spawn(process, (str(tmp_path),), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    (first, masks), (second, others) = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     whole = gradients(network(), slice(None))
     assert torch.equal(first, second)
     assert whole.abs().max() > 1e-4
     assert torch.allclose(first, whole, rtol=1e-4, atol=1e-7)
     alone = (gradients(network(), slice(0, 2)) + gradients(network(), slice(2, 4))) / 2
     assert not torch.allclose(alone, whole, rtol=1e-2, atol=1e-6)  # what averaging each half's own mean would give
+    for one, other in zip(masks, others, strict=True):  # masks differ between processes, but not in distribution
+        assert (one != other).any(dim=1).float().mean() > 0.4 * (one.shape[1] > 1)
+        assert not torch.equal(one, other)
+        assert (one.float().mean(0) - other.float().mean(0)).abs().max() < 0.15
+    assert {int(row) for mask in (masks[0], others[0]) for row in mask.sum(1)} == {6}
+    assert {int(row) for mask in (masks[1], others[1]) for row in mask.sum(1)} == {3}

@@ -22,11 +22,13 @@ import cv2
 import lightning
 import numpy as np
 import pytest
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.images import picture_to_bgr
+from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.synthetic import SceneConfig
 from training.callbacks.resume import LastCheckpoint
 from training.checkpoint import KEY, read_checkpoint
@@ -42,6 +44,8 @@ from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SingleFrameTraining
+from training.decode import encode_heatmaps
+from training.validation import Validation
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 TINY = SingleFrameConfig(backbone=ViTConfig(image_size=(64, 48), dim=16, depth=1, heads=2), head_width=8)
@@ -236,7 +240,10 @@ def test_the_papers_recipes_are_configs(name, tmp_path, monkeypatch):
     command = train.build(["--config", str(CONFIGS / f"{name}-sdtc-b.yaml"), *arguments])
     assert (command.datamodule.config.dataset, command.datamodule.config.seed) == (name, 1)
     assert (command.datamodule.config.size, command.datamodule.config.delta) == ((192, 256), 2)
-    assert command.datamodule.config.augmentation == PoseTrackConfig("").augmentation
+    augmentation = command.datamodule.config.augmentation
+    assert (augmentation.draw, augmentation.rotation_limit, augmentation.rotation_probability) == ("uniform", 45, 1)
+    assert (augmentation.scale_range, augmentation.shift) == ((0.65, 1.35), 0)
+    assert command.model.network.config.smml.residual is False
     optimiser = command.model.optimiser
     assert [optimiser.lr * optimiser.scale(epoch, 50, 1) for epoch in (0, 19, 20, 39, 40, 49)] == pytest.approx(
         [5e-4, 5e-4, 5e-5, 5e-5, 5e-6, 5e-6]
@@ -281,17 +288,18 @@ def detections(name: str = "000003_test") -> list[dict]:
     return boxes
 
 
-def test_detector_boxes_go_to_whom_they_overlap_most(tmp_path):
+def test_every_detector_box_gives_a_window_and_people_the_one_that_overlaps_most(tmp_path):
     folder(tmp_path / "data")
     file = tmp_path / "boxes.json"
     file.write_text(json.dumps(detections()))
     data = PoseTrackData(config(tmp_path / "data", boxes=str(file)))
     data.setup("validate")
-    assert data.boxes == "detector boxes from boxes.json, 4 of 6 people found"
-    assert len(data.val_set) == 4
-    people = data.val_set.index.people
-    for row, box in zip(data.val_set.rows, data.val_set.boxes, strict=True):
-        assert np.allclose(box - people.boxes[row], [6, 0, 0, 0])
+    assert data.boxes == "detector boxes from boxes.json: 4 of 6 people found, 4 other boxes"
+    assert len(data.val_set) == 8
+    samples, people = data.val_set.samples, data.val_set.index.people
+    owned = samples.rows >= 0
+    assert owned.tolist() == [True, True, False, False] * 2
+    assert np.allclose(samples.boxes[owned] - people.boxes[samples.rows[owned]], [6, 0, 0, 0])
     truth = PoseTrackData(config(tmp_path / "data"))
     truth.setup("validate")
     moved, exact = data.val_set[0], truth.val_set[0]
@@ -299,6 +307,36 @@ def test_detector_boxes_go_to_whom_they_overlap_most(tmp_path):
     step = (moved["points"][1] - exact["points"][1])[known]
     assert np.allclose(step, [-6 * 63 / 137.5, 0], atol=0.1)  # the crop moved right, so the joints left
     assert moved["head_size"] == pytest.approx(exact["head_size"])
+    nobody = data.val_set[3]
+    assert nobody["crops"].any() and not nobody["weight"].any() and not nobody["hidden"].any()
+
+
+def test_boxes_of_nobody_are_false_positives(tmp_path):
+    """Two true boxes a frame, and as many on the background: sure ones halve precision, unsure ones cost nothing."""
+    folder(tmp_path / "data")
+    file, found = tmp_path / "boxes.json", {}
+    for score in (None, 0.95, 0.3, 0.1):
+        boxes = []
+        for frame in made.LABELLED:
+            image = f"images/val/000003_test/{frame:06d}.jpg"
+            boxes += [{"image_name": image, "bbox": made.box(frame, p), "score": 0.9} for p in range(2)]
+            corner = [170.0, 120.0, 20.0, 30.0], [200.0, 120.0, 20.0, 30.0]
+            boxes += [{"image_name": image, "bbox": box, "score": score} for box in corner if score is not None]
+        file.write_text(json.dumps(boxes))
+        data = PoseTrackData(config(tmp_path / "data", boxes=str(file)))
+        data.setup("validate")
+        validation = Validation()
+        for sample in range(len(data.val_set)):
+            window = data.val_set[sample]
+            points = window["points"][1] if window["weight"].any() else np.full((15, 2), 30.0, np.float32)
+            batch = {name: torch.from_numpy(np.asarray(value))[None] for name, value in window.items()}
+            maps = torch.from_numpy(encode_heatmaps(points[None], (48, 64), (12, 16)))
+            validation.add(batch, maps, (64, 48))
+        found[score] = validation.figures(POSETRACK, data.validation_truth())
+    assert found[None]["ap_total"] > 90
+    assert found[0.95]["ap_total"] < 0.7 * found[None]["ap_total"]
+    assert found[0.3]["ap_total"] == pytest.approx(found[0.1]["ap_total"]) == pytest.approx(found[None]["ap_total"])
+    assert {round(figures["pckh_all"], 6) for figures in found.values()} == {round(found[None]["pckh_all"], 6)}
 
 
 @pytest.mark.parametrize("form", ["posetrack18", "folder", "frames"])
@@ -319,6 +357,7 @@ def test_detector_boxes_in_other_forms(tmp_path, form):
     matches = match_detections(index, path)
     assert (len(matches.rows), matches.missed) == (4, 2)
     assert np.array_equal(matches.boxes, index.people.boxes[matches.rows])
+    assert np.array_equal(matches.place, index.people.place[matches.rows])
 
 
 def test_detector_boxes_that_cannot_be_used_are_told(tmp_path):
@@ -332,7 +371,8 @@ def test_detector_boxes_that_cannot_be_used_are_told(tmp_path):
     with pytest.raises(InputError, match="a box must name its image"):
         match_detections(index, file)
     file.write_text(json.dumps(detections()))
-    assert len(match_detections(index, file, min_score=0.92).rows) == 2
+    kept = match_detections(index, file, min_score=0.92)
+    assert (len(kept.rows), kept.missed) == (2, 4)
     assert len(match_detections(index, file, min_score=0.99).rows) == 0
     with pytest.raises(InputError, match="holds no \\*.json file"):
         match_detections(index, tmp_path / "data")

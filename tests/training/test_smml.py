@@ -6,6 +6,7 @@
 # governing permissions and limitations under the License.
 """Equations 6-13 against their formulas written out with explicit indices."""
 
+import pytest
 import torch
 
 from training.models.smml import SMCA, SMML, AdaptiveFusion, FrameAggregation, SelfFeatureRefinement, SMMLConfig
@@ -80,13 +81,18 @@ def test_parts_can_be_left_out():
     assert sizes == sorted(set(sizes))
 
 
-def test_the_residual_is_both_aggregated_streams():
+def test_the_residual_is_around_equation_8_and_around_all_of_them():
     torch.manual_seed(0)
     spatial, motion = torch.randn(2, 3, H * W, C), torch.randn(2, 3, H * W, C)
     smml = SMML(3, C, (H, W), SMMLConfig()).eval()
-    printed = SMML(3, C, (H, W), SMMLConfig(residual=False)).eval()
-    printed.load_state_dict(smml.state_dict())
-    expected = printed(spatial, motion) + smml.aggregate_spatial(spatial) + smml.aggregate_motion(motion)
+    refined = SMML(3, C, (H, W), SMMLConfig(residual="refinement")).eval()
+    refined.load_state_dict(smml.state_dict())
+    x = torch.randn(2, C, H, W)
+    for layer in (smml.refine_spatial, smml.refine_motion, refined.refine_spatial, refined.refine_motion):
+        printed = SelfFeatureRefinement(C)
+        printed.load_state_dict(layer.state_dict())
+        assert torch.allclose(layer(x), x + printed(x), atol=1e-6)
+    expected = refined(spatial, motion) + smml.aggregate_spatial(spatial) + smml.aggregate_motion(motion)
     assert torch.allclose(smml(spatial, motion), expected, atol=1e-5)
 
 
@@ -96,3 +102,26 @@ def test_with_the_residual_aggregation_begins_near_the_keyframe():
     keyframe = window[:, 1].transpose(1, 2).reshape(2, C, H, W)
     assert (smml.aggregate_spatial(window) - keyframe).abs().mean() < 0.15 * keyframe.abs().mean()
     assert smml.aggregate_motion(window).abs().mean() < 0.15 * keyframe.abs().mean()
+
+
+@pytest.mark.parametrize("fusion", ["adaptive", "conv", "add"])
+def test_without_the_residual_it_is_the_printed_equations(fusion):
+    """One flag: nothing is added to equation 8's answer, and F is what the fusion gives."""
+    torch.manual_seed(1)
+    smml = SMML(3, C, (H, W), SMMLConfig(residual=False, fusion=fusion)).eval()
+    spatial, motion = torch.randn(2, 3, H * W, C), torch.randn(2, 3, H * W, C)
+    s, m = (
+        equation_8(smml.refine_spatial, smml.aggregate_spatial(spatial)),
+        equation_8(smml.refine_motion, smml.aggregate_motion(motion)),
+    )
+    s, m = smml.to_spatial(s, m), smml.to_motion(m, s)
+    expected = s + m if fusion == "add" else smml.fusion(s, m)
+    assert torch.allclose(smml(spatial, motion), expected, atol=1e-5)
+
+
+def equation_8(layer, x):
+    """Equations 6-8 as printed."""
+    flat = x.flatten(2)
+    context = flat @ torch.softmax(flat, dim=1).transpose(1, 2)
+    relation = torch.softmax(flat.transpose(1, 2) @ context, dim=2)
+    return layer.conv((relation @ context.transpose(1, 2)).transpose(1, 2).reshape(x.shape))

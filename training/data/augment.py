@@ -4,15 +4,18 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Augmentation as the papers' code family does it: one affine a window, the same for all of its frames.
+"""Augmentation, one affine a window, the same for all of its frames.
 
-Figures from DCPose/FAMI-Pose: scale clip(N(1, 0.35), 0.65, 1.35), rotation clip(N(0, 45), -90, 90) degrees with
-probability 0.6, flip 0.5, half body 0.3 where more than 8 joints are labelled.
+Two ways to draw scale and angle. "uniform" is how the papers' sentences read: scale in [0.65, 1.35], rotation in
+[-45, 45] degrees. "normal" is what their code family does (DCPose, FAMI-Pose): scale clip(N(1, 0.35), 0.65, 1.35),
+rotation clip(N(0, 45), -90, 90) with probability 0.6: half of its windows turn by less than 10 degrees, one in five by
+more than 45. Flip 0.5, half body 0.3 where more than 8 joints are labelled, are that family's; the papers give none.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -26,7 +29,11 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Strengths; all zero is none. `shift` moves the box by a uniform share of its size (detectors are not exact)."""
+    """Strengths; all zero is none. `shift` moves the box by a uniform share of its size (detectors are not exact).
+
+    draw: "uniform" takes the scale from all of scale_range and the angle (degrees) from -rotation_limit to
+    rotation_limit; "normal" takes both around the middle by their sigmas, clipped to the same bounds.
+    """
 
     scale_sigma: float = 0.35
     scale_range: tuple[float, float] = (0.65, 1.35)
@@ -36,6 +43,7 @@ class Augmentation:
     flip_probability: float = 0.5
     half_body_probability: float = 0.3
     shift: float = 0.1
+    draw: Literal["normal", "uniform"] = "normal"
 
 
 NO_AUGMENTATION = Augmentation(0.0, (1.0, 1.0), 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
@@ -75,6 +83,16 @@ def half_body_box(points: FloatArray, labelled: npt.NDArray[np.bool_], skeleton:
     return np.concatenate([(low + high) / 2 - size / 2, size]).astype(np.float32)
 
 
+def _scale_and_angle(a: Augmentation, random: np.random.Generator) -> tuple[float, float]:
+    """Factor on the crop's size and rotation in degrees, drawn as `a.draw` says."""
+    if a.draw == "uniform":
+        scale, angle = random.uniform(*a.scale_range), random.uniform(-a.rotation_limit, a.rotation_limit)
+    else:
+        scale = np.clip(random.normal(1.0, a.scale_sigma), *a.scale_range)
+        angle = np.clip(random.normal(0.0, a.rotation_sigma), -a.rotation_limit, a.rotation_limit)
+    return float(scale), float(angle) if random.random() < a.rotation_probability else 0.0
+
+
 def sample_transform(
     box: FloatArray,
     points: FloatArray,
@@ -92,10 +110,7 @@ def sample_transform(
         if (labelled & (is_lower ^ upper)).sum() > 2:
             box = half_body_box(points, labelled, skeleton, upper)
     x, y, w, h = crop_boxes(box[None], size[0] / size[1])[0].astype(float)
-    scale = float(np.clip(random.normal(1.0, a.scale_sigma), *a.scale_range))
-    angle = 0.0
-    if random.random() < a.rotation_probability:
-        angle = float(np.clip(random.normal(0.0, a.rotation_sigma), -a.rotation_limit, a.rotation_limit))
+    scale, angle = _scale_and_angle(a, random)
     centre = np.array([x + w / 2, y + h / 2]) + random.uniform(-a.shift, a.shift, 2) * np.array([w, h])
     unit_x, unit_y = scale * w / (size[0] - 1), scale * h / (size[1] - 1)  # image pixels a crop pixel (UDP)
     cos, sin = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))

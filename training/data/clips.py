@@ -24,8 +24,9 @@ from torch.utils.data import Dataset
 from sdtc_ros.errors import InputError
 from sdtc_ros.io.images import picture_to_bgr
 from training.data.augment import NO_AUGMENTATION, Augmentation
-from training.data.detections import Matches
-from training.data.index import Index, IntArray, windows
+from training.data.detections import Samples, annotated_samples
+from training.data.frames import IntArray
+from training.data.index import Index, windows_at
 from training.data.windows import Subject, Window, cut_window
 from training.validation import Truth
 
@@ -65,17 +66,16 @@ class ClipDataset(Dataset[Window]):
 
     def __init__(
         self, index: Index, size: tuple[int, int], delta: int, augmentation: Augmentation = NO_AUGMENTATION,
-        seed: int = 0, matches: Matches | None = None, cache: int = 32,
+        seed: int = 0, samples: Samples | None = None, cache: int = 32,
     ) -> None:  # fmt: skip
-        """`matches` are detector boxes to crop by, in place of the annotated ones; `cache` counts decoded frames."""
+        """samples: the windows, None for the usable people by their annotated boxes; cache counts decoded frames."""
         self.index, self.size, self.delta = index, size, delta
         self.augmentation, self.seed = augmentation, seed
-        people = index.people
-        self.rows: IntArray = np.flatnonzero(people.usable) if matches is None else matches.rows
-        self.boxes = people.boxes[self.rows] if matches is None else matches.boxes
-        self.frames, self.owners = windows(index, self.rows, delta)
+        self.samples = samples or annotated_samples(index)
+        self.rows = self.samples.rows
+        self.frames, self.owners = windows_at(index, self.samples.video, self.samples.frame, self.rows, delta)
+        self._warn_of_names()
         self._cache = FrameCache(cache)
-        self.scores = np.ones(len(self.rows), np.float32) if matches is None else matches.scores
         self._first = np.cumsum([0] + [len(video.files) for video in index.videos])
         # shared with the loader's workers, which mark what they cannot decode
         self._unreadable = torch.zeros(int(self._first[-1]), dtype=torch.uint8).share_memory_()
@@ -88,38 +88,48 @@ class ClipDataset(Dataset[Window]):
         if not 0 <= sample < len(self):  # `for window in dataset` ends by this
             raise IndexError(sample)
         random = np.random.default_rng([self.seed, epoch, sample])
-        row, people = self.rows[sample], self.index.people
-        images, owners = self._read_window(int(people.video[row]), self.frames[sample], self.owners[sample])
+        row, people, somebody = self.rows[sample], self.index.people, bool(self.rows[sample] >= 0)
+        images, owners = self._read_window(int(self.samples.video[sample]), self.frames[sample], self.owners[sample])
         known = owners >= 0
         subject = Subject(
             images=images,
             joints=np.where(known[:, None, None], people.joints[owners], 0),
             labelled=people.labelled[owners] & known[:, None],
-            box=self.boxes[sample],
-            hidden=people.hidden[row],
-            blurred=people.blurred[row],
-            head_size=float(people.head_sizes[row]),
+            box=self.samples.boxes[sample],
+            hidden=people.hidden[row] & somebody,
+            blurred=people.blurred[row] & somebody,
+            head_size=float(people.head_sizes[row]) if somebody else 0.0,
         )
         return cut_window(subject, self.size, self.augmentation, random, self.index.skeleton, sample)
 
     def runs(self, length: int = RUN) -> list[IntArray]:
         """Samples whose keyframes lie within `length` frames of a video, run after run; they share most images."""
-        people = self.index.people
-        video, frame = people.video[self.rows], people.frame[self.rows]
+        video, frame = self.samples.video, self.samples.frame
         order = np.lexsort((frame, video))
         stretch = video[order] * (int(frame.max()) + 1) + frame[order] // length  # rises by at least 1 at a new run
         return np.split(order, np.flatnonzero(np.diff(stretch)) + 1)
 
     def truth(self) -> Truth:
         """The split's annotations, and where the samples lie in them."""
-        sequence, frame = self.index.people.place[self.rows].T
-        return Truth(self.index.summary.dataset, self.index.truth, sequence, frame, self.scores)
+        sequence, frame = self.samples.place.T
+        return Truth(self.index.summary.dataset, self.index.truth, sequence, frame, self.samples.scores)
 
     def unreadable(self) -> list[Path]:
         """The images that did not decode so far, in any worker of this process's loaders."""
         places = torch.nonzero(self._unreadable).flatten().tolist()
         videos = np.searchsorted(self._first, places, side="right") - 1
         return [self.index.videos[v].path(place - int(self._first[v])) for v, place in zip(videos, places, strict=True)]
+
+    def _warn_of_names(self) -> None:
+        """Say once what is unusual about the frames' names, and how many windows have no neighbour at all."""
+        several = np.array([len(video.files) > 1 for video in self.index.videos])[self.samples.video]
+        alone = several & (self.frames == self.samples.frame[:, None]).all(axis=1) if self.delta else np.zeros(1, bool)
+        told = [f"{count} {kind}" for kind, count in self.index.summary.irregular.items()]
+        if alone.any():
+            told.append(f"{alone.sum()} of {len(self)} windows whose keyframe has no other frame within {self.delta}")
+        if told:
+            where = f"{self.index.summary.dataset}, split '{self.index.summary.split}'"
+            warnings.warn(f"{where}: neighbouring frames go by the images' names; {'; '.join(told)}", stacklevel=3)
 
     def _read_window(self, video: int, frames: IntArray, owners: IntArray) -> tuple[list[Image], IntArray]:
         """The T images and whose labels go with them; black and nobody's where not one of them decodes."""

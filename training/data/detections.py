@@ -4,7 +4,10 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Detector boxes in place of the annotated ones, for validation: which box is whose.
+"""Detector boxes in place of the annotated ones, for validation: every box gives a window, as in the papers.
+
+Which box is whose decides only whose joints PCKh asks for. AP asks for all: a box of nobody is a false positive, as it
+is in the benchmarks' evaluation.
 
 A file is what `sdtc_ros.io.boxes_file` reads: PoseTrack18 JSON, or a list of boxes with `image_name` (as the
 `val_boxes.json` of the field's public code); boxes of several sequences are told apart by the image's folder. A folder
@@ -22,8 +25,10 @@ import numpy.typing as npt
 
 from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError
+from sdtc_ros.evaluate.protocols import PROTOCOLS
 from sdtc_ros.io.boxes_file import iterate_boxes
-from training.data.index import Index, IntArray, People, Video
+from training.data.frames import IntArray
+from training.data.index import Index, People, Video
 
 OVERLAP = 0.5  # a box is a person's where the intersection is at least this share of the union
 
@@ -32,51 +37,80 @@ _Key = tuple[str, str | int]  # sequence, and the image's stem or number
 
 
 @dataclass(frozen=True)
-class Matches:
-    """Boxes of usable people: `rows` M int64 into `people`, `boxes` M x 4 float32 (xywh), `scores` M float32.
+class Samples:
+    """N keyframes with the box that each is cropped by.
 
-    missed: usable people whom no box overlaps enough; source: says where the boxes are from.
+    boxes N x 4 float32 (xywh), scores N float32; video, frame N int64: positions in Index.videos and in its files;
+    rows N int64: whose box it is in Index.people, -1 nobody's; place N x 2 int64: positions in Index.truth and in that
+    sequence's frames. source: says where the boxes are from; missed: usable people without one.
     """
 
-    rows: IntArray
     boxes: FloatArray
     scores: FloatArray
-    missed: int
-    source: str
+    video: IntArray
+    frame: IntArray
+    rows: IntArray
+    place: IntArray
+    source: str = "ground-truth boxes"
+    missed: int = 0
 
 
-def match_detections(index: Index, path: Path, min_score: float = 0.2) -> Matches:
-    """Give each usable person the detector box that overlaps most, every box once, the best overlaps first.
+def annotated_samples(index: Index) -> Samples:
+    """Every usable person with the annotated box, scored 1."""
+    people, rows = index.people, np.flatnonzero(index.people.usable)
+    scores = np.ones(len(rows), np.float32)
+    return Samples(people.boxes[rows], scores, people.video[rows], people.frame[rows], rows, people.place[rows])
 
-    Boxes scored under min_score are dropped. Raises InputError where the file cannot be read or fits no frame.
+
+def match_detections(index: Index, path: Path, min_score: float = 0.2) -> Samples:
+    """Every detector box of the frames that the data set's evaluation counts, but for those scored under min_score.
+
+    A usable person is given the box that overlaps most, every box once, the best overlaps first. Raises InputError
+    where the file cannot be read or fits no frame.
     """
-    table = read_detections(path)
-    people = index.people
+    table, people = read_detections(path), index.people
     by_frame: dict[tuple[int, int], list[int]] = defaultdict(list)
     for row in np.flatnonzero(people.usable).tolist():
         by_frame[int(people.video[row]), int(people.frame[row])].append(row)
-    found: list[tuple[int, list[float], float]] = []
+    found: list[tuple[list[float], float, int, int, int, tuple[int, int]]] = []
     fitting = 0
-    for (video, frame), rows in by_frame.items():
-        detections = _of_frame(table, index.videos[video], frame)
+    for sequence, place, frame in _counting_frames(index):
+        detections = _of_frame(table, index.videos[sequence], frame)
         fitting += bool(detections)
         kept = [d for d in detections if d[1] >= min_score]
-        found += [(row, *kept[d]) for row, d in _assign(people, rows, [box for box, _ in kept])]
+        owner = {box: row for row, box in _assign(people, by_frame[sequence, frame], [box for box, _ in kept])}
+        found += [
+            (box, score, sequence, frame, owner.get(d, -1), (sequence, place)) for d, (box, score) in enumerate(kept)
+        ]
     if not fitting:
         named = next(iter(table))
         raise InputError(
             f"{path}: none of its boxes belongs to a labelled frame of {index.summary.dataset}, split "
             f"'{index.summary.split}'; its first is of sequence '{named[0]}', image {named[1]}"
         )
-    found.sort()
-    usable = int(people.usable.sum())
-    return Matches(
-        rows=np.array([row for row, _, _ in found], np.int64),
-        boxes=np.array([box for _, box, _ in found], np.float32).reshape(-1, 4),
-        scores=np.array([score for _, _, score in found], np.float32),
-        missed=usable - len(found),
-        source=f"detector boxes from {path.name}, {len(found)} of {usable} people found",
+    boxes, scores, video, frames, rows, places = zip(*found, strict=True) if found else [[]] * 6
+    owned, usable = sum(row >= 0 for row in rows), int(people.usable.sum())
+    return Samples(
+        boxes=np.array(boxes, np.float32).reshape(-1, 4),
+        scores=np.array(scores, np.float32),
+        video=np.array(video, np.int64),
+        frame=np.array(frames, np.int64),
+        rows=np.array(rows, np.int64),
+        place=np.array(places, np.int64).reshape(-1, 2),
+        source=f"detector boxes from {path.name}: {owned} of {usable} people found, {len(rows) - owned} other boxes",
+        missed=usable - owned,
     )
+
+
+def _counting_frames(index: Index) -> list[tuple[int, int, int]]:
+    """(video, place in its truth, position in its files) of the frames that evaluation counts."""
+    marked = PROTOCOLS[index.summary.dataset].labelled_frames
+    return [
+        (video, place, int(position))
+        for video, (truth, positions) in enumerate(zip(index.truth, index.positions, strict=True))
+        for place, (frame, position) in enumerate(zip(truth.frames, positions, strict=True))
+        if (frame.labelled if marked else frame.people or frame.pointless)
+    ]
 
 
 def read_detections(path: Path) -> dict[_Key, list[tuple[list[float], float]]]:

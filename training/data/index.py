@@ -11,7 +11,6 @@ All of it is NumPy arrays, so that loader workers share the memory of the proces
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -28,6 +27,7 @@ from sdtc_ros.io.boxes_file import person_box
 from sdtc_ros.io.sources import PICTURE_SUFFIXES
 from sdtc_ros.skeleton import Skeleton
 from training.data import summary as reasons
+from training.data.frames import IntArray, neighbours, read_frames
 from training.data.layout import Layout
 from training.data.summary import Summary
 from training.data.windows import HEAD_SIZE
@@ -35,18 +35,17 @@ from training.data.windows import HEAD_SIZE
 # HiEve has no head boxes: the median, over PoseTrack18's annotations, of poseval's head size to the box's root area
 HEAD_SHARE = 0.2
 
-IntArray = npt.NDArray[np.int64]
-
 
 @dataclass(frozen=True)
 class Video:
-    """The frames of a sequence that are there, in order: `files` in `folder`, `numbers` N int64 (of their names)."""
+    """The frames of a sequence that are there, in order: `files` in `folder`; numbers and steps as in frames.Frames."""
 
     name: str
     annotations: str  # the stem of the file or folder that the annotations are from
     folder: Path
     files: tuple[str, ...]
     numbers: IntArray
+    steps: IntArray
 
     def path(self, frame: int) -> Path:
         """Where the frame of that position lies."""
@@ -77,13 +76,18 @@ class People:
 
 @dataclass(frozen=True)
 class Index:
-    """A split, read. truth: the annotations whose images are there, as evaluation takes them."""
+    """A split, read.
+
+    truth: the annotations whose images are there, as evaluation takes them, a sequence a video; positions: where each
+    frame of these lies in its video.
+    """
 
     skeleton: Skeleton
     videos: list[Video]
     people: People
     summary: Summary
     truth: list[Sequence]
+    positions: list[IntArray]
 
 
 def build_index(layout: Layout, min_joints: int = 3) -> Index:
@@ -102,14 +106,20 @@ def build_index(layout: Layout, min_joints: int = 3) -> Index:
         raise InputError(f"{layout.dataset}, split '{layout.split}', has nobody to train on: {why or 'nobody listed'}")
     people = reader.people()
     summary.samples = int(people.usable.sum())
-    return Index(protocol.skeleton, reader.videos, people, summary, reader.truth)
+    positions = [np.array(places, np.int64) for places in reader.positions]
+    return Index(protocol.skeleton, reader.videos, people, summary, reader.truth, positions)
 
 
 def windows(index: Index, rows: IntArray, delta: int) -> tuple[IntArray, IntArray]:
+    """The windows of people by their rows, as `windows_at` gives them."""
+    return windows_at(index, index.people.video[rows], index.people.frame[rows], rows, delta)
+
+
+def windows_at(index: Index, video: IntArray, frame: IntArray, rows: IntArray, delta: int) -> tuple[IntArray, IntArray]:
     """Frames (positions in their videos) and rows of `people` (-1: not labelled there) of every window, N x T each.
 
-    The neighbours of frame n are n - delta ... n + delta by the files' numbers, clamped at the ends; where one is not
-    there, the nearest that is stands in for it.
+    video, frame: N keyframes; rows: whose window each is, -1 nobody's. The neighbours of a frame are delta steps to
+    either side (see frames.Frames), clamped at the ends; where one is not there, the nearest that is stands in for it.
     """
     people = index.people
     track = people.track.tolist()
@@ -119,26 +129,15 @@ def windows(index: Index, rows: IntArray, delta: int) -> tuple[IntArray, IntArra
         at.setdefault(place, row)
     frames = np.empty((len(rows), 2 * delta + 1), np.int64)
     owners = np.full_like(frames, -1)
-    for n, row in enumerate(rows.tolist()):
-        video, frame, identity = places[row]
-        frames[n] = neighbours(index.videos[video].numbers, frame, delta)
-        owners[n] = [row if f == frame else at.get((video, f, identity), -1) for f in frames[n].tolist()]
+    for n, (v, key, row) in enumerate(zip(video.tolist(), frame.tolist(), rows.tolist(), strict=True)):
+        frames[n] = neighbours(index.videos[v].steps, key, delta)
+        if row < 0:
+            continue
+        identity = track[row]
+        owners[n] = [row if f == key else at.get((v, f, identity), -1) for f in frames[n].tolist()]
         if identity < 0:
-            owners[n][frames[n] != frame] = -1
+            owners[n][frames[n] != key] = -1
     return frames, owners
-
-
-def neighbours(numbers: IntArray, frame: int, delta: int) -> IntArray:
-    """Positions of the frames nearest to numbers[frame] - delta ... + delta; of two as near, that nearer the keyframe.
-
-    numbers: N int64, rising.
-    """
-    wanted = np.clip(numbers[frame] + np.arange(-delta, delta + 1), numbers[0], numbers[-1])
-    after = np.searchsorted(numbers, wanted)
-    before = np.maximum(after - 1, 0)
-    to_after, to_before = numbers[after] - wanted, wanted - numbers[before]
-    late = np.arange(-delta, delta + 1) > 0
-    return np.where((to_after == 0) | (to_after < to_before) | ((to_after == to_before) & ~late), after, before)
 
 
 def _sequences(layout: Layout, protocol: Protocol, summary: Summary) -> Iterator[Sequence]:
@@ -180,6 +179,7 @@ class _Reader:
         self.protocol, self.min_joints, self.summary = protocol, min_joints, summary
         self.videos: list[Video] = []
         self.truth: list[Sequence] = []  # one a video
+        self.positions: list[list[int]] = []
         self.rows: list[_Row] = []
 
     def add(self, sequence: Sequence, parent: str, frames: list[SequenceFrame], roots: tuple[Path, ...]) -> None:
@@ -187,18 +187,21 @@ class _Reader:
         what = f"{sequence.path}, images {parent}"
         tails = dict.fromkeys((parent, "/".join(PurePosixPath(parent).parts[1:])))  # with and without "images/"
         folder = next((root / tail for tail in tails for root in roots if tail and (root / tail).is_dir()), None)
-        files = _pictures(folder) if folder else {}
-        if folder is None or not files:
+        found = read_frames(folder) if folder else None
+        if folder is None or found is None or not found.files:
             self.summary.skip(reasons.NO_FOLDER, f"{what}, looked for in {', '.join(map(str, roots))}")
             return
         stem = sequence.path.stem if sequence.path else sequence.name
-        video = Video(PurePosixPath(parent).name, stem, folder, tuple(files.values()), _numbers(list(files)))
-        position = {name: i for i, name in enumerate(files)}
+        video = Video(PurePosixPath(parent).name, stem, folder, found.files, found.numbers, found.steps)
+        position = {PurePosixPath(file).stem: i for i, file in enumerate(found.files)}
+        if found.irregular:
+            self.summary.irregular[found.irregular] += 1
         self.truth.append(Sequence(f"{len(self.videos)} {video.name}", [], self.protocol.skeleton))
+        self.positions.append([])
         self.videos.append(video)
         self.summary.sequences += 1
-        self.summary.single_frames += len(files) == 1
-        self.summary.frames += len(files)
+        self.summary.single_frames += len(found.files) == 1
+        self.summary.frames += len(found.files)
         for frame in frames:
             at = position.get(PurePosixPath(frame.name).stem)
             if at is None:
@@ -211,7 +214,10 @@ class _Reader:
         self.summary.labelled_frames += frame.labelled
         self.summary.skip(reasons.POINTLESS, where, frame.pointless)
         truth = self.truth[-1].frames
-        truth.append(SequenceFrame(frame.name, len(truth), frame.labelled, ignore=frame.ignore))
+        truth.append(
+            SequenceFrame(frame.name, len(truth), frame.labelled, ignore=frame.ignore, pointless=frame.pointless)
+        )
+        self.positions[-1].append(at)
         for person in frame.people:
             labelled, box = self._labelled(person), person_box(person)
             head = self._head_size(person, box)
@@ -226,8 +232,10 @@ class _Reader:
             track_id = -1 if person.track_id is None or person.track_id < 0 else person.track_id
             area = np.zeros(4) if box is None else np.asarray(box, np.float64)
             place = (len(self.videos) - 1, at, track_id, len(truth) - 1)
-            if reason != reasons.NO_HEAD:  # evaluation could not tell how near is near enough
+            if self._measurable(person, labelled):
                 truth[-1].people.append(replace(person, track_id=None))
+            elif reason != reasons.NO_HEAD:
+                self.summary.skip(reasons.UNMEASURED, where)
             self.rows.append(_Row(person, labelled, area, head or 0.0, place, reason is None))
 
     def _labelled(self, person: Person) -> npt.NDArray[np.bool_]:
@@ -242,6 +250,11 @@ class _Reader:
         if person.head_box is None or min(person.head_box[2:]) <= 0:
             return None
         return HEAD_SIZE * float(np.hypot(*person.head_box[2:]))
+
+    def _measurable(self, person: Person, labelled: npt.NDArray[np.bool_]) -> bool:
+        """Whether evaluation can tell how near is near enough to a person's joints, or need not."""
+        length = person.box if self.protocol.similarity else person.head_box
+        return length is not None or not labelled.any()
 
     def _reason(
         self, frame: SequenceFrame, labelled: npt.NDArray[np.bool_], box: list[float] | None, head: float | None
@@ -280,20 +293,3 @@ def _hidden(person: Person) -> npt.NDArray[np.bool_]:
     """The joints that the data set marks as hidden: by name, or by a visibility of 0."""
     hidden: npt.NDArray[np.bool_] = person.flags.get("hidden", person.keypoints[:, 2] == 0)
     return hidden
-
-
-def _pictures(folder: Path) -> dict[str, str]:
-    """Image files by their stems, ordered by number where all stems are numbers, else by name."""
-    with os.scandir(folder) as entries:
-        files = {
-            p.stem: p.name for p in (Path(entry.name) for entry in entries) if p.suffix.lower() in PICTURE_SUFFIXES
-        }
-    by_number = all(stem.isdecimal() for stem in files)
-    return dict(sorted(files.items(), key=lambda item: (int(item[0]) if by_number else 0, item[0])))
-
-
-def _numbers(stems: list[str]) -> IntArray:
-    """The frames' numbers, or their places where the names are no numbers."""
-    if all(stem.isdecimal() for stem in stems):
-        return np.array([int(stem) for stem in stems], np.int64)
-    return np.arange(len(stems), dtype=np.int64)

@@ -25,7 +25,7 @@ from sdtc_ros.errors import UsageError
 from training.data import summary as reasons
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.clips import RUN, ClipDataset
-from training.data.detections import match_detections
+from training.data.detections import Samples, annotated_samples, match_detections
 from training.data.index import Index, build_index
 from training.data.layout import Layout, find_layout
 from training.data.loader import NearbyOrder, ResumableLoader, SeededOrder, one_thread
@@ -85,12 +85,12 @@ class PoseTrackData(lightning.LightningDataModule):
         if stage in ("fit", "validate") and self.val_set is None:
             split = self.config.train_split if self.config.hold_out else self.config.val_split
             index = self._index(self._layout(split, held_out=True))
-            matches = None
+            samples: Samples = annotated_samples(index)
             if self.config.boxes is not None:
-                matches = match_detections(index, Path(self.config.boxes), self.config.min_score)
-                self.boxes = matches.source
+                samples = match_detections(index, Path(self.config.boxes), self.config.min_score)
+            self.boxes = samples.source
             self.val_set = ClipDataset(
-                index, self.config.size, self.config.delta, NO_AUGMENTATION, 0, matches, self.config.cache
+                index, self.config.size, self.config.delta, NO_AUGMENTATION, 0, samples, self.config.cache
             )
             rank_zero_info(f"validation crops by {self.boxes}")
 

@@ -24,7 +24,7 @@ POINTLESS = "people listed without points"
 FEW_JOINTS = "people with too few labelled joints"
 NO_BOX = "people whose box has no area"
 NO_HEAD = "people without a head box"
-MISSED = "people whom no detector box overlaps enough"
+UNMEASURED = "people with joints and nothing to measure distances by, whom validation's AP leaves out"
 DAMAGE = (BROKEN_FILE, NO_FOLDER, NO_IMAGE, UNREADABLE)
 
 
@@ -34,7 +34,8 @@ class Summary:
 
     frames: images that are there; people: annotated in labelled frames; samples: people that give a window; tracks:
     track ids, sequence by sequence; joints: labelled ones of all people, by the skeleton's order of `names`, and how
-    many of them are hidden. skipped: how often for which reason, with the first example in `examples`.
+    many of them are hidden. irregular: sequences by what is unusual about their frames' names (training.data.frames).
+    skipped: how often for which reason, with the first example in `examples`.
     """
 
     dataset: str
@@ -49,6 +50,7 @@ class Summary:
     tracks: int = 0
     joints: npt.NDArray[np.int64] = field(init=False)
     hidden: npt.NDArray[np.int64] = field(init=False)
+    irregular: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
@@ -88,6 +90,7 @@ class Summary:
             "  labelled joints (of which hidden)",
             *(f"    {name:<{width}}  {count:>9}  ({hidden})" for name, count, hidden in rows),
         ]
+        lines += [f"    {count:>9}  {kind}" for kind, count in self.irregular.items()]
         if self.skipped:
             lines.append("  left out")
             lines += [

@@ -4,12 +4,16 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Random masks of MLSME (SDTC equations 1 and 4). A mask is True where the token is HIDDEN, i.e. the paper's M-hat."""
+"""Random masks of MLSME (SDTC equations 1 and 4). A mask is True where the token is HIDDEN, i.e. the paper's M-hat.
+
+Under torch.distributed every process draws for all of them and takes its own part. Processes are seeded alike, so each
+masks other places, and several processes on parts of a batch mask what one process on the whole batch would.
+"""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 
 def tube_mask(batch: int, places: int, ratio: float, device: torch.device | None = None) -> Tensor:
@@ -22,11 +26,24 @@ def frame_mask(batch: int, frames: int, ratio: float, device: torch.device | Non
     return _random_subset(batch, frames, ratio, device).view(batch, frames, 1, 1)
 
 
+def masked_samples(batch: int, share: float, device: torch.device | None = None) -> Tensor:
+    """B x 1 x 1 x 1 bool: the samples that are masked at all, each with probability `share`."""
+    return (_draw(batch, 1, device) < share).view(batch, 1, 1, 1)
+
+
 def _random_subset(batch: int, total: int, ratio: float, device: torch.device | None) -> Tensor:
     """B x total bool with exactly round-half-up(ratio * total) True in each row."""
     hidden = int(ratio * total + 0.5)
-    order = torch.rand(batch, total, device=device).argsort(dim=1)
-    return order < hidden
+    return _draw(batch, total, device).argsort(dim=1) < hidden
+
+
+def _draw(batch: int, total: int, device: torch.device | None) -> Tensor:
+    """B x total uniform numbers in 0..1: this process's rows of those for all processes."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return torch.rand(batch, total, device=device)
+    rank = distributed.get_rank()
+    everybody = torch.rand(batch * distributed.get_world_size(), total, device=device)
+    return everybody[rank * batch : (rank + 1) * batch]
 
 
 class MaskToken(nn.Module):

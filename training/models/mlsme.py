@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from training.models.masking import MaskToken, frame_mask, tube_mask
+from training.models.masking import MaskToken, frame_mask, masked_samples, tube_mask
 from training.models.spacetime import MotionEncoder
 from training.models.vit import Mlp, SelfAttention
 
@@ -70,7 +70,7 @@ class MLSME(nn.Module):
         hidden: Tensor | None = None
         masking = self.training and self.tube_token is not None
         if self.training and self.tube_token is not None:
-            chosen = torch.rand(batch, 1, 1, 1, device=embedded.device) < self.config.masked_share
+            chosen = masked_samples(batch, self.config.masked_share, embedded.device)
             hidden = tube_mask(batch, places, self.config.mask_ratio, embedded.device) & chosen
             embedded = self.tube_token(embedded, hidden, position)  # (1)
         patch = self.patch_encoder(embedded)  # (2), (3)

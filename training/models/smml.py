@@ -23,20 +23,16 @@ class SMMLConfig:
 
     fusion: "adaptive" is equations 11-13, "add" the sum of both streams, "conv" a 3x3 Conv-BN-ReLU of both.
 
-    refinement_residual adds equation 8's answer to its input; False replaces it, as the equation is printed. Printed
-    so, the unscaled softmax picks one and the same context for every pixel of an untrained network, and nothing of the
-    image passes (docs/model.md has the figures).
-
-    residual adds both aggregated streams, R~ + M~ (Table 4's "MLSME-Add"), to F, and lets R~ begin as little more than
-    the keyframe's tokens: the head then reads the image from the first step on, and the three parts learn what to
-    change. False is as the equations are printed (docs/training.md compares).
+    residual: False is equations 6-13 as they are printed: F is what they give. True, for budgets so small that they do
+    not train (docs/papers.md has what was measured), adds equation 8's answer to its input, adds both aggregated
+    streams, R-bar + M-bar, to F, and lets R-bar begin as little more than the keyframe's tokens: the head then reads
+    the image from the first step on, and the three parts learn what to change. "refinement" is equation 8 alone.
     """
 
     refinement: bool = True
-    refinement_residual: bool = True
     propagation: bool = True
     fusion: Literal["adaptive", "add", "conv"] = "adaptive"
-    residual: bool = True
+    residual: bool | Literal["refinement"] = True
 
 
 def conv_bn_relu(inputs: int, outputs: int) -> nn.Sequential:
@@ -149,15 +145,15 @@ class SMML(nn.Module):
         super().__init__()
         self.aggregate_spatial = FrameAggregation(frames, channels, grid)
         self.aggregate_motion = FrameAggregation(frames, channels, grid)
-        residual = config.refinement_residual
+        residual = bool(config.residual)
         self.refine_spatial = SelfFeatureRefinement(channels, residual) if config.refinement else nn.Identity()
         self.refine_motion = SelfFeatureRefinement(channels, residual) if config.refinement else nn.Identity()
         self.to_spatial = SMCA(channels) if config.propagation else None
         self.to_motion = SMCA(channels) if config.propagation else None
         fusions = {"adaptive": AdaptiveFusion, "conv": ConvFusion}
         self.fusion = fusions[config.fusion](channels) if config.fusion != "add" else None
-        self.residual = config.residual
-        if config.residual:
+        self.residual = config.residual is True
+        if self.residual:
             self.aggregate_spatial.start_small(keyframe=True)
             self.aggregate_motion.start_small(keyframe=False)
 
