@@ -294,7 +294,7 @@ def test_every_detector_box_gives_a_window_and_people_the_one_that_overlaps_most
     file.write_text(json.dumps(detections()))
     data = PoseTrackData(config(tmp_path / "data", boxes=str(file)))
     data.setup("validate")
-    assert data.boxes == "detector boxes from boxes.json: 4 of 6 people found, 4 other boxes"
+    assert data.boxes == "detector boxes from boxes.json, 4 of 6 people found, 4 other boxes"
     assert len(data.val_set) == 8
     samples, people = data.val_set.samples, data.val_set.index.people
     owned = samples.rows >= 0

@@ -97,7 +97,7 @@ def match_detections(index: Index, path: Path, min_score: float = 0.2) -> Sample
         frame=np.array(frames, np.int64),
         rows=np.array(rows, np.int64),
         place=np.array(places, np.int64).reshape(-1, 2),
-        source=f"detector boxes from {path.name}: {owned} of {usable} people found, {len(rows) - owned} other boxes",
+        source=f"detector boxes from {path.name}, {owned} of {usable} people found, {len(rows) - owned} other boxes",
         missed=usable - owned,
     )
 
