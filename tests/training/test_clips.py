@@ -20,7 +20,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.evaluate.core import evaluate
+from sdtc_ros.evaluate import evaluate
 from sdtc_ros.skeleton import HIEVE, POSETRACK
 from sdtc_ros.synthetic import SceneConfig, render_clip, write_posetrack18
 from training.data import summary as reasons

@@ -41,10 +41,10 @@ from training.data.layout import find_layout
 from training.data.loader import NearbyOrder, SeededOrder
 from training.data.posetrack import PoseTrackConfig, PoseTrackData
 from training.data.synthetic import SyntheticConfig, SyntheticData
+from training.decode import encode_heatmaps
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SingleFrameTraining
-from training.decode import encode_heatmaps
 from training.validation import Validation
 
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"

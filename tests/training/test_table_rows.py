@@ -16,12 +16,12 @@ import torch.nn.functional as F
 import yaml
 from torch import Tensor, nn
 
-from training.ablate import CONFIGS, read_table
 from training.checkpoint import config_from_dict
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.tde import SpatialModulation
 from training.models.tdmi import TDMI, TDMIConfig
 from training.module import SDTCTraining
+from training.tables.ablate import CONFIGS, read_table
 
 MODEL = "model.init_args."
 

@@ -24,7 +24,6 @@ from sdtc_ros.ground_truth.hieve import read_hieve_sequence
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.io.boxes_file import person_box
-from sdtc_ros.io.sources import PICTURE_SUFFIXES
 from sdtc_ros.skeleton import Skeleton
 from training.data import summary as reasons
 from training.data.frames import IntArray, neighbours, read_frames
