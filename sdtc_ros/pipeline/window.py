@@ -14,8 +14,10 @@ the crop becomes the fresh one and the frames of the window are cropped and enco
 papers' protocol: every window in its own keyframe's crop. The crop's 25 % enlargement leaves a margin of a tenth of
 the crop on each side of the person: up to 0.1 the person never leaves the crop.
 
-Frames of the window in which the track was not seen (before its start, after its end, lost, or not yet arrived) are
-replaced by the window's nearest frame in which it was, the one nearer the keyframe of two equally near.
+A window is the frames t - delta ... t + delta, whether or not the person was detected in them: all are cropped with the
+keyframe's crop, as in the papers. Frames that do not exist (before the input or a cut, after it, or not yet arrived)
+are replaced by the nearest that does. So a new person is answered from a whole window at once, which costs up to
+2 * delta more encoder passes in the first keyframe than in the next ones (docs/tradeoffs.md says what that is worth).
 
 Tokens are computed when a window first asks for them, so nothing is encoded that no window needs.
 
@@ -47,8 +49,8 @@ class Keyframe:
     """The N people of one keyframe, in the order of its boxes.
 
     boxes, scores, ids: as they were given; crops: N x 4 (xywh, image pixels) now in force; moved: N bool, where that
-    is a new crop; rows, columns: N and N x T indices into the ring, T = 2 * delta + 1; missing: M x 2 (row, column) of
-    the crops to encode before `tokens` can be asked for, sorted by frame.
+    is a new crop; rows: N, the people's rows in the ring; columns: T = 2 * delta + 1, the window's frames there, the
+    same for all; missing: M x 2 (row, column) of the crops to encode before `tokens` can be asked for, sorted by frame.
     """
 
     frame: Frame
@@ -73,15 +75,14 @@ class WindowRing:
         self._delta, self._aspect = delta, aspect
         self.sticky = sticky  # may be changed from keyframe to keyframe
         self.length = 2 * delta + 1
-        steps = np.arange(self.length)
-        # distance first, then nearness to the keyframe: one number to minimise over the frames that there are
-        self._cost = np.abs(steps[:, None] - steps[None, :]) * 2 * self.length + np.abs(steps - delta)[None, :]
         self.clear()
 
     def clear(self) -> None:
         """Forget all frames and tracks."""
         self.newest = -1
         self._frames: list[Frame | None] = [None] * self.length
+        self._scene = 0  # frames of two scenes share no window
+        self._scenes = np.full(self.length, -1, np.int64)  # of each column's frame
         self._slots: dict[int, int] = {}  # track id -> row
         self._free: list[int] = []
         ring = self.length
@@ -98,6 +99,7 @@ class WindowRing:
     def cut(self) -> None:
         """Let no later frame share a window with those so far (a gap, a new scene); these can still be answered."""
         self._slots.clear()
+        self._scene += 1
 
     def __len__(self) -> int:
         """How many tracks are held."""
@@ -109,6 +111,7 @@ class WindowRing:
         self._forget(self.newest - 2 * self._delta)
         column = self.newest % self.length
         self._frames[column] = frame
+        self._scenes[column] = self._scene
         self._tokens[:, column] = None
         self._encoded[:, column] = False
         if len(boxes):
@@ -130,7 +133,7 @@ class WindowRing:
         rows = rows[np.argsort(self._order[rows, column])]
         boxes = self._boxes[rows, column]
         moved = self._move_crops(rows, crop_boxes(boxes, self._aspect))
-        columns = self._nearest(rows, number)
+        columns = self._columns(number)
         return Keyframe(
             frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows], moved, rows, columns,
             self._missing(rows, columns),
@@ -154,7 +157,7 @@ class WindowRing:
 
     def tokens(self, keyframe: Keyframe) -> list[list[Handle]]:
         """The windows of a keyframe, N x T handles in time order."""
-        windows: list[list[Handle]] = self._tokens[keyframe.rows[:, None], keyframe.columns].tolist()
+        windows: list[list[Handle]] = self._tokens[np.ix_(keyframe.rows, keyframe.columns)].tolist()
         return windows
 
     def _move_crops(self, rows: IntArray, fresh: FloatArray) -> npt.NDArray[np.bool_]:
@@ -169,19 +172,18 @@ class WindowRing:
         self._encoded[rows[moved]] = False
         return moved
 
-    def _nearest(self, rows: IntArray, number: int) -> IntArray:
-        """Ring columns (N x T) of the windows around frame `number`, as the module's text says."""
+    def _columns(self, number: int) -> IntArray:
+        """Ring columns (T) of the window around frame `number`, clamped to the frames that there are of its scene."""
         numbers = np.arange(number - self._delta, number + self._delta + 1)
-        columns = numbers % self.length
-        present = self._seen[rows[:, None], columns] == numbers
-        choice = np.where(present[:, None, :], self._cost, 1 << 30).argmin(axis=2)
-        return columns[choice]
+        there = (numbers >= 0) & (numbers <= self.newest)
+        there &= self._scenes[numbers % self.length] == self._scenes[number % self.length]
+        first, last = numbers[there][[0, -1]]
+        return np.clip(numbers, first, last) % self.length
 
     def _missing(self, rows: IntArray, columns: IntArray) -> IntArray:
         """The (row, column) pairs of the windows without tokens, each once, sorted by column."""
-        wanted = np.zeros((len(rows), self.length), bool)
-        wanted[np.arange(len(rows))[:, None], columns] = True
-        wanted &= ~self._encoded[rows]
+        wanted = ~self._encoded[rows]
+        wanted[:, np.setdiff1d(np.arange(self.length), columns)] = False
         column, index = np.nonzero(wanted.T)
         return np.stack([rows[index], column], axis=1)
 
@@ -202,7 +204,9 @@ class WindowRing:
             if self._slots.get(int(self._ids[row])) == row:
                 del self._slots[int(self._ids[row])]
         self._last_seen[gone] = _NEVER
-        self._crops[gone] = 0  # the cells need no care: the ring has gone over all of them
+        self._crops[gone] = 0
+        self._tokens[gone] = None  # frames after the last one it was in
+        self._encoded[gone] = False
         self._free.extend(gone.tolist())
 
     def _allocate(self, rows: int) -> None:
