@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from sdtc_ros.commands.replay import add_run_arguments, replay_options
+from sdtc_ros.commands.replay import add_protocol, add_run_arguments, replay_options
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate import Result
 from sdtc_ros.host import cores
@@ -55,7 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("sources", type=Path, nargs="+", metavar="INPUT", help="what replay takes; names must differ")
     add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
-    add("--truth", type=Path, metavar="DIR", help="annotations, NAME.json for every input")
+    add("--truth", type=Path, metavar="DIR", help="annotations, NAME.json for every input (HiEve: a folder NAME)")
+    add_protocol(parser)
     add("--jobs", type=int, metavar="N", help="processes at a time (default: one a core)")
     add("--part", type=_part, metavar="I/N", help="only every N-th input, from the I-th on (counted from 1)")
     add("--resume", action="store_true", help="go on with an earlier run: leave alone what it completed, do the rest")
@@ -112,7 +113,7 @@ def _tasks(args: argparse.Namespace, bundle_hash: str) -> list[Task]:
     for name, source in named:
         if not source.exists():
             raise InputError(f"{source} does not exist; nothing was begun")
-        if args.truth and not _truth(args, name).is_file():
+        if args.truth and not _truth(args, name).exists():
             raise InputError(f"{args.truth} has no {name}.json, the annotations of the input {name}")
     words = _words(args)
     settings = (f"model={bundle_hash[:16]}", *words, *([f"--truth={args.truth}"] if args.detector == "truth" else []))
@@ -155,6 +156,7 @@ def _ready(args: argparse.Namespace, task: Task, jobs: int) -> Task:
     words += ["--quiet"] if args.quiet else []
     words += [f"--model={args.model}"] if args.model else []
     words += [f"--truth={_truth(args, task.name)}"] if args.truth else []
+    words += [f"--protocol={args.protocol}"] if args.protocol else []
     return replace(task, words=(*task.words, *words))
 
 
@@ -163,7 +165,8 @@ def _name(source: Path) -> str:
 
 
 def _truth(args: argparse.Namespace, name: str) -> Path:
-    return Path(args.truth / f"{name}.json")
+    file, folder = Path(args.truth / f"{name}.json"), Path(args.truth / name)  # HiEve has a folder of XML files a video
+    return folder if folder.is_dir() and not file.is_file() else file
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -180,7 +183,7 @@ def _evaluate(args: argparse.Namespace, outcomes: Sequence[Outcome], skeleton: S
 
     names = [one.name for one in outcomes if one.written]
     return measure_together(
-        [(_truth(args, name), args.out / name / POSETRACK / f"{name}.json") for name in names], skeleton
+        [(_truth(args, name), args.out / name / POSETRACK / f"{name}.json") for name in names], skeleton, args.protocol
     )
 
 

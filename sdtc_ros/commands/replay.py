@@ -42,7 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--truth", type=Path, metavar="FILE",
         help="annotations, PoseTrack's JSON: the file, or a folder with NAME.json for this input; adds the accuracy",
     )  # fmt: skip
+    add_protocol(parser)
     add_run_arguments(parser)
+
+
+def add_protocol(parser: argparse.ArgumentParser) -> None:
+    """The argument that says by whose rules the accuracy is measured."""
+    from sdtc_ros.evaluate import PROTOCOLS
+
+    parser.add_argument(
+        "--protocol", choices=list(PROTOCOLS), help="whose rules --truth is measured by (default: its data set's own)"
+    )
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
@@ -142,7 +152,7 @@ def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -
         source=source, out=args.out, model=args.model, topic=args.topic, truth=truth,
         detector=args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
         pipeline=pipeline_config(args),
-        engine=engine_config(args), overwrite=args.overwrite, rotate=args.rotate,
+        engine=engine_config(args), overwrite=args.overwrite, rotate=args.rotate, protocol=args.protocol,
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
 

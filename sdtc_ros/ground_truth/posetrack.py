@@ -56,7 +56,7 @@ def read_sequence(path: Path | str, skeleton: Skeleton = POSETRACK) -> Sequence:
 def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Sequence:
     """A file's content as read_sequence reads it; `path` names the sequence and stands in what errors say."""
     if isinstance(data, dict) and "annolist" in data:
-        return Sequence(path.stem, parse_annolist(data, path, skeleton), skeleton, path)
+        return Sequence(path.stem, parse_annolist(data, path, skeleton), skeleton, path, dataset_of(data))
     if not isinstance(data, dict) or "images" not in data:
         raise InputError(
             f"{path} is not a PoseTrack file: expected 'images' and 'annotations' (PoseTrack18/21) or 'annolist' "
@@ -79,7 +79,16 @@ def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Seq
         by_id[image_id].people.append(_person(annotation, keypoints[order], order, slots, where))
     for image, frame in zip(data["images"], frames, strict=True):
         frame.labelled = bool(image.get("is_labeled", frame.people))
-    return Sequence(path.stem, frames, skeleton, path)
+    return Sequence(path.stem, frames, skeleton, path, dataset_of(data))
+
+
+def dataset_of(data: dict[str, Any]) -> str:
+    """posetrack17, 18 or 21, by a file's content: 21 gives every annotation a `person_id`."""
+    if "annolist" in data:
+        return "posetrack17"
+    annotations = data.get("annotations")
+    rows = annotations if isinstance(annotations, list) else []
+    return "posetrack21" if any(isinstance(row, dict) and "person_id" in row for row in rows) else "posetrack18"
 
 
 def _slot_order(data: dict[str, Any], path: Path, skeleton: Skeleton) -> tuple[list[int], int]:

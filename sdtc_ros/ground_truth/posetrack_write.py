@@ -75,7 +75,7 @@ def _people(output: FramePoses, skeleton: Skeleton) -> list[Person]:
                 f"poses have {len(pose.keypoints)} joints; the {skeleton.name} skeleton has {len(skeleton)}"
             )
         keypoints = pose.keypoints.astype(np.float64)
-        scores = keypoints[:, 2].copy()
+        scores = pose.joint_scores.astype(np.float64)
         keypoints[:, 2] = 1.0
         people.append(Person(keypoints, pose.track_id, pose.box.astype(np.float64), None, float(pose.score), scores))
     return people

@@ -62,9 +62,13 @@ class SequenceFrame:
 
 @dataclass
 class Sequence:
-    """A video: `name` pairs truth with predictions (the file's stem), `path` is the file or folder it was read from."""
+    """A video: `name` pairs truth with predictions (the file's stem), `path` is the file or folder it was read from.
+
+    dataset: whose annotations the file holds, as its content tells (one of evaluate's protocols; None where unknown).
+    """
 
     name: str
     frames: list[SequenceFrame]
     skeleton: Skeleton = POSETRACK
     path: Path | None = None
+    dataset: str | None = None

@@ -14,18 +14,27 @@ from pathlib import Path, PurePosixPath
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import Result, evaluate
+from sdtc_ros.ground_truth.hieve import read_hieve_folder
 from sdtc_ros.ground_truth.json_input import load_json
 from sdtc_ros.ground_truth.posetrack import parse_sequence, read_folder, read_sequence
 from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
-from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.skeleton import HIEVE, Skeleton
 
 
 @dataclass
 class Truth:
-    """An annotated sequence and the number, in the input, of each of its frames (by the annotations' image id)."""
+    """An annotated sequence and the number, in the input, of each of its frames (by the annotations' image id).
+
+    protocol: by whose rules poses are measured on it: the data set's, as the annotations tell.
+    """
 
     sequence: Sequence
     number_of: dict[int, int]
+
+    @property
+    def protocol(self) -> str:
+        """One of evaluate's protocols."""
+        return "hieve" if self.sequence.skeleton is HIEVE else self.sequence.dataset or "posetrack18"
 
     def __post_init__(self) -> None:
         """Make the tables the other way round."""
@@ -46,9 +55,13 @@ class Truth:
 def read_truth(path: Path, input_name: str, skeleton: Skeleton) -> Truth:
     """The annotations of the input `input_name` in a file, or in the folder's file of that name or only file.
 
+    For a model with HiEve's joints the path may also be a video's folder of XML files, or the folder of these folders.
     Raises InputError where there is none, or where several could be meant.
     """
-    sequences = read_folder(path, skeleton)
+    if skeleton is HIEVE and path.is_dir() and not any(path.glob("*.json")):  # as HiEve is published
+        sequences = read_hieve_folder(path / input_name if (path / input_name).is_dir() else path)
+    else:
+        sequences = read_folder(path, skeleton)
     named = [sequence for sequence in sequences if sequence.name == input_name] or sequences
     if len(named) > 1:
         raise InputError(
@@ -74,9 +87,10 @@ class Accuracy:
     annotated: int
 
 
-def measure(truth: Truth, poses_file: Path, replayed: set[int]) -> Accuracy:
+def measure(truth: Truth, poses_file: Path, replayed: set[int], protocol: str | None = None) -> Accuracy:
     """Evaluate the written poses on the annotated frames that were replayed (by image id).
 
+    protocol: one of evaluate's, in place of the truth's own.
     Raises InputError where there is no such frame.
     """
     annotated = [frame for frame in truth.sequence.frames if frame.people]
@@ -88,20 +102,26 @@ def measure(truth: Truth, poses_file: Path, replayed: set[int]) -> Accuracy:
             "so there is no accuracy to tell; do the annotations belong to this input?"
         )
     predictions = read_sequence(poses_file, truth.sequence.skeleton)
-    result = evaluate([replace(truth.sequence, frames=kept)], [replace(predictions, name=truth.sequence.name)])
+    result = evaluate(
+        [replace(truth.sequence, frames=kept)],
+        [replace(predictions, name=truth.sequence.name)],
+        protocol or truth.protocol,
+    )
     return Accuracy(result, count, len(annotated))
 
 
-def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton) -> Result:
+def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, protocol: str | None = None) -> Result:
     """Evaluate many replays at once: pairs of an annotation file and the JSON file of the poses.
 
     As for one alone, the annotated frames that were replayed count; a replay without such frames is left out with a
-    warning. Whether the replay had the annotations, and so their frames' names, does not matter. Raises InputError
-    where nothing is left.
+    warning. Whether the replay had the annotations, and so their frames' names, does not matter. protocol as in
+    `measure`. Raises InputError where nothing is left, or where the annotations are of data sets with other rules.
     """
-    truths, answers, out = [], [], list[str]()
+    truths, answers, out, rules = [], [], list[str](), dict[str, Path]()
     for truth_file, poses_file in files:
-        truth, predictions = _paired(read_truth(truth_file, "", skeleton), poses_file)
+        whole = read_truth(truth_file, "", skeleton)
+        rules.setdefault(protocol or whole.protocol, truth_file)
+        truth, predictions = _paired(whole, poses_file)
         if any(frame.people for frame in truth.frames):
             truths.append(truth)
             answers.append(predictions)
@@ -109,7 +129,10 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton) -> 
             out.append(f"{poses_file} has none of the annotated frames of {truth_file} and is left out")
     if not truths:
         raise InputError("; ".join(out))
-    result = evaluate(truths, answers)
+    if len(rules) > 1:
+        told = ", ".join(f"{file} of {name}" for name, file in rules.items())
+        raise InputError(f"the annotations are of several data sets ({told}); say by --protocol whose rules count")
+    result = evaluate(truths, answers, next(iter(rules)))
     return replace(result, warnings=[*out, *result.warnings])
 
 

@@ -12,7 +12,7 @@ replay ends (damage, Ctrl-C, a defect), what was answered until then is on disk 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
@@ -39,6 +39,7 @@ class ReplayOptions:
     """What to replay and how; see `python -m sdtc_ros replay --help`.
 
     detector: 'hog', 'truth', an .onnx file, or a .json file of boxes; fps: of a folder, or in place of a video's own;
+    protocol: evaluate's, None for the truth's own;
     rotate: the degrees clockwise that turn the images upright (results stay in the images as they are).
     """
 
@@ -55,6 +56,7 @@ class ReplayOptions:
     wanted: Wanted = field(default_factory=Wanted)
     overwrite: bool = False
     rotate: int = 0
+    protocol: str | None = None
 
 
 def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: bool = True) -> ReplayResult:
@@ -81,7 +83,7 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
         result.stopped, result.files = stop.status, outputs.files
         result.problems = [*source.problems, *_dropped(pipeline)]
         if truth:
-            _measure(result, truth, outputs, options.out)
+            _measure(result, truth, outputs, options)
     result.notes = notes
     result.files["report"] = write_report(result, options.out / REPORT)
     return result
@@ -143,9 +145,10 @@ def _pipeline(options: ReplayOptions) -> Pipeline:
         detector = OnnxDetector(
             Path(options.detector), engine.provider, threads=engine.threads, allow_cpu=engine.allow_cpu
         )
-    return Pipeline.from_bundle(
-        options.model or default_bundle(), options.pipeline, detector=detector, engine=options.engine
-    )
+    config = options.pipeline
+    if options.detector.lower().endswith(".json"):  # as in the papers, every box of a file has its pose
+        config = replace(config, tracking=replace(config.tracking, keep_untracked=True))
+    return Pipeline.from_bundle(options.model or default_bundle(), config, detector=detector, engine=options.engine)
 
 
 def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
@@ -169,13 +172,13 @@ def _dropped(pipeline: Pipeline) -> list[str]:
     return [f"{count} person {'box was' if count == 1 else 'boxes were'} empty or outside the image and left out"]
 
 
-def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, out: Path) -> None:
+def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: ReplayOptions) -> None:
     from sdtc_ros.commands.evaluate import write_json
 
     try:
-        result.accuracy = measure(truth, outputs.files["poses"], outputs.replayed)
+        result.accuracy = measure(truth, outputs.files["poses"], outputs.replayed, options.protocol)
     except InputError as error:
         result.problems.append(str(error))
     else:
-        result.files["evaluation"] = out / EVALUATION
+        result.files["evaluation"] = options.out / EVALUATION
         write_json(result.accuracy.result, result.files["evaluation"])

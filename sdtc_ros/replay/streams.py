@@ -61,7 +61,7 @@ class PoseTrackStream:
         points[self._order, :2] = pose.keypoints[:, :2]
         points[self._order, 2] = 1
         scores = np.zeros(len(self._slots), np.float64)
-        scores[self._order] = pose.keypoints[:, 2]
+        scores[self._order] = pose.joint_scores
         return {
             "track_id": int(pose.track_id),
             "bbox": _rounded(pose.box, 3),

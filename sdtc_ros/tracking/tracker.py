@@ -34,7 +34,9 @@ class TrackingConfig:
 
     new_score: boxes scored from here on may start a track, weaker ones only continue one; min_iou: smallest overlap
     of a box with where its track was expected; confirm: successive detections until a track counts; lost_seconds: how
-    long a lost track may be found again; frame_rate: the rate (frames a second) in which the motion model counts.
+    long a lost track may be found again; frame_rate: the rate (frames a second) in which the motion model counts;
+    keep_untracked: boxes that belong to no track get an id for their frame instead of being dropped: for evaluation,
+    which in the papers' protocol asks for a pose of every box, however weak.
     """
 
     new_score: float = 0.3
@@ -42,6 +44,7 @@ class TrackingConfig:
     confirm: int = 1
     lost_seconds: float = 1.0
     frame_rate: float = 30.0
+    keep_untracked: bool = False
 
 
 class Tracker:
@@ -50,6 +53,7 @@ class Tracker:
     def __init__(self, config: TrackingConfig | None = None) -> None:
         """Nothing is imported before the first box comes: the library takes a second or two."""
         self._config = config or TrackingConfig()
+        self._confirm = 1 if self._config.keep_untracked else self._config.confirm  # the library's ids would meet ours
         self._next_id = 1
         self.restart()
 
@@ -138,8 +142,12 @@ class Tracker:
         ids = np.full(len(boxes), -1, np.int64)
         if len(found):
             ids[np.asarray(found.data["index"])] = found.tracker_id
-        if self._config.confirm <= 1:
+        if self._confirm <= 1:
             self._name_newborn(xyxy, ids)
+        if self._config.keep_untracked:
+            lone = np.flatnonzero(ids < 0)
+            free = max(self._next_id - self._first_id, int(ids.max(initial=-1)) + 1)
+            ids[lone] = free + np.arange(len(lone))
         kept = np.flatnonzero(ids >= 0)
         ids = ids[kept] + self._first_id
         self._next_id = max(self._next_id, int(ids.max(initial=-1)) + 1)
@@ -163,7 +171,7 @@ class Tracker:
             frame_rate=config.frame_rate,
             track_activation_threshold=config.new_score,
             high_conf_det_threshold=config.new_score,
-            minimum_consecutive_frames=config.confirm,
+            minimum_consecutive_frames=self._confirm,
             minimum_iou_threshold=config.min_iou,
         )
 

@@ -107,7 +107,8 @@ def test_json_bag_and_video_tell_the_same(tmp_path, model, boxes):
         assert [person.track_id for person in frame.people] == arrays.track_ids.tolist()
         for i, person in enumerate(frame.people):
             assert np.allclose(person.keypoints[:, :2], arrays.keypoints[i, :, :2], atol=6e-4)
-            assert np.allclose(person.joint_scores, arrays.keypoints[i, :, 2], atol=1e-6)
+            box_score = {5: 1.0, 9: 0.5}[person.track_id]  # evaluation's joint score is the joint's own x the box's
+            assert np.allclose(person.joint_scores, box_score * arrays.keypoints[i, :, 2], atol=1e-6)
             assert np.allclose(person.box, arrays.boxes[i], atol=6e-4)
             assert person.score == pytest.approx(float(arrays.scores[i]), abs=1e-6)
     capture = cv2.VideoCapture(str(next(out.glob("annotated.*"))))
@@ -241,3 +242,55 @@ def test_a_defect_midway_leaves_readable_outputs(tmp_path, model, boxes, monkeyp
         run_replay(bag, out, model, "--boxes", boxes)
     assert [time for time, _ in poses_of(out)] == STAMPS[:5]
     assert len(read_sequence(out / "posetrack" / "tour.json").frames) == 5
+
+
+def test_a_doubtful_box_costs_less_than_a_sure_one(tmp_path, model, capsys):
+    """Two people alike, one of them nobody's: its box's score decides whether AP is 50 or 100, as in validation."""
+    bag, first = make_bag(tmp_path / "tour"), tmp_path / "first"
+    wrong = [[44.0, 6.0, 24.0, 40.0]]
+    answered = {}
+    for sure, doubtful in ((1.0, 0.25), (0.25, 1.0)):  # the right box's score, and the wrong one's
+        rows = [{"frame": n, "bbox": BOX, "track_id": 5, "score": sure} for n in range(12)]
+        rows += [{"frame": n, "bbox": box, "track_id": 9, "score": doubtful} for n in range(12) for box in wrong]
+        boxes = tmp_path / f"{sure}.json"
+        boxes.write_text(json.dumps(rows))
+        if not answered:
+            assert run_replay(bag, first, model, "--boxes", boxes, "--sticky", 0) == 0
+            answered = {n: arrays.keypoints[0, :, :2] for n, (_, arrays) in enumerate(poses_of(first))}
+        truth = make_truth(tmp_path / "truth.json", answered)
+        out = tmp_path / f"out-{sure}"
+        assert run_replay(bag, out, model, "--boxes", boxes, "--sticky", 0, "--truth", truth) == 0
+        ap = json.loads((out / "evaluation.json").read_text())["ap"]["total"]
+        assert ap == pytest.approx(100.0) if sure == 1 else ap == pytest.approx(50.0)
+
+
+def test_every_box_of_a_file_has_its_pose_however_weak(tmp_path, model):
+    """As in the papers: from 0.2 on a box counts, whether or not a tracker would believe in it."""
+    bag = make_bag(tmp_path / "tour")
+    rows = [{"frame": n, "bbox": BOX, "score": score} for n, score in enumerate((0.9, 0.25, 0.21, 0.2, 0.19))]
+    rows += [{"frame": n, "bbox": [40.0, 6.0, 24.0, 40.0], "score": 0.22} for n in range(4)]
+    boxes = tmp_path / "boxes.json"
+    boxes.write_text(json.dumps(rows))
+    assert run_replay(bag, tmp_path / "out", model, "--boxes", boxes) == 0
+    frames = read_sequence(tmp_path / "out" / "posetrack" / "tour.json").frames
+    assert [len(frame.people) for frame in frames] == [2, 2, 2, 2] + [0] * 8
+
+
+@pytest.mark.parametrize("new", [False, True])
+def test_the_truth_is_measured_by_its_own_data_sets_rules(tmp_path, model, capsys, new):
+    """PoseTrack21 counts the frames that are marked as labelled, PoseTrack18 those that list people."""
+    bag = make_bag(tmp_path / "tour")
+    truth = make_truth(tmp_path / "truth.json", dict.fromkeys((0, 4, 8), np.tile([[20.0, 26.0]], (15, 1))))
+    data = json.loads(truth.read_text())
+    for image in data["images"]:
+        image["is_labeled"] = image["id"] == 7000
+    for annotation in data["annotations"]:
+        annotation |= {"person_id": 3} if new else {}
+    truth.write_text(json.dumps(data))
+    arguments = ["--detector", "truth", "--truth", truth]
+    assert run_replay(bag, tmp_path / "out", model, *arguments) == 0
+    assert (f"posetrack21: 1 sequences, {1} frames" if new else "posetrack18: 1 sequences, 3 frames") in (
+        capsys.readouterr().out
+    )
+    assert run_replay(bag, tmp_path / "other", model, *arguments, "--protocol", "posetrack21") == 0
+    assert "posetrack21: 1 sequences, 1 frames" in capsys.readouterr().out

@@ -73,6 +73,28 @@ def test_confirm_two_wants_two_frames_and_weak_boxes_start_nothing() -> None:
     assert [len(tracker.update(b, n * 100_000_000)) for n, b in ((4, strong), (5, weak), (6, weak))] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("confirm", [1, 3])
+def test_untracked_boxes_can_be_kept_with_ids_of_their_own(confirm: int) -> None:
+    """For evaluation: every box has an id, the sure ones keep theirs, no id is used for two people."""
+    config = TrackingConfig(keep_untracked=True, confirm=confirm)
+    tracker = Tracker(config)
+    weak = (config.new_score / 2, config.new_score * 0.9)
+    seen: list[list[int]] = []
+    for number in range(8):
+        sure = [[10 + 2 * number, 10, 20, 40], [200, 10, 20, 40]]
+        doubtful = [[100, 100, 20, 40], [300, 100 + 60 * (number % 2), 20, 40]]
+        boxes = Boxes(np.array(sure + doubtful, np.float32), np.array([0.9, 0.8, *weak], np.float32))
+        tracked = tracker.update(boxes, number * 40_000_000)
+        assert np.array_equal(tracked.xywh, boxes.xywh) and np.array_equal(tracked.scores, boxes.scores)
+        assert tracked.ids is not None
+        seen.append(tracked.ids.tolist())
+    assert len({tuple(ids[:2]) for ids in seen}) == 1
+    lone = [identity for ids in seen for identity in ids[2:]]
+    assert len(set(lone)) == len(lone) == 16 and not set(lone) & set(seen[0][:2])
+    newcomer = tracker.update(Boxes(np.array([[500, 10, 20, 40]], np.float32), np.ones(1, np.float32)), 8 * 40_000_000)
+    assert newcomer.ids is not None and not set(newcomer.ids.tolist()) & (set(lone) | set(seen[0][:2]))
+
+
 def test_ids_from_outside_are_used_as_they_are() -> None:
     tracker = Tracker()
     given = Boxes(np.array([[0, 0, 10, 10], [0, 0, 10, 10]], np.float32), np.ones(2, np.float32), np.array([77, -4]))

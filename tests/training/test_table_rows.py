@@ -39,7 +39,7 @@ def row_settings(table_name: str, row_name: str) -> tuple[dict[str, Any], dict[s
                 place = place.setdefault(parent, {})
             place[last] = value
     config = arguments.pop("config")
-    config["backbone"] |= {"depth": 1} if "depth" in config["backbone"] else {"image_size": [64, 48]}  # in no time
+    config["backbone"] |= {"depth": 1} if "depth" in config["backbone"] else {"image_size": [64, 64]}  # in no time
     return arguments, config
 
 

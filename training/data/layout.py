@@ -26,6 +26,7 @@ from typing import Any
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate.protocols import PROTOCOLS
 from sdtc_ros.ground_truth.json_input import load_json
+from sdtc_ros.ground_truth.posetrack import dataset_of
 
 DATASETS = tuple(PROTOCOLS)
 _JSON_PLACES = ("annotations/{split}", "posetrack_data/{split}", "posetrack_data/annotations/{split}")
@@ -142,12 +143,9 @@ def _json_dataset(data: Any, file: Path) -> str:
     """PoseTrack21 adds `has_labeled_person` to images and `person_id` to annotations."""
     if not isinstance(data, dict) or not data.keys() & {"annolist", "images"}:
         raise InputError(f"{file} is not a PoseTrack file: expected 'annolist' or 'images' at its top level")
-    if "annolist" in data:
-        return "posetrack17"
-    parts = (data.get("images"), "has_labeled_person"), (data.get("annotations"), "person_id")
-    if any(isinstance(rows, list) and any(key in row for row in rows if isinstance(row, dict)) for rows, key in parts):
-        return "posetrack21"
-    return "posetrack18"
+    images = data.get("images")
+    marked = isinstance(images, list) and any("has_labeled_person" in row for row in images if isinstance(row, dict))
+    return "posetrack21" if marked else dataset_of(data)
 
 
 def _image_roots(root: Path, split: str, images: Path | None) -> tuple[Path, ...]:
