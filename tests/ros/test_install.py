@@ -105,7 +105,7 @@ def test_colcon_test_runs_the_suite(workspace: Workspace) -> None:
     if not find_spec("colcon_core"):
         pytest.skip(f"colcon runs tests under its own Python, and {sys.executable} has no colcon")
     env = workspace.ros.env
-    tested = colcon(workspace.folder, "test", "--pytest-args", "tests/test_messages.py", env=env)
+    tested = colcon(workspace.folder, "test", "--pytest-args", "tests/messages/test_messages.py", env=env)
     assert tested.returncode == 0, tested.stdout
     results = workspace.folder / "build" / "sdtc_ros" / "pytest.xml"
     assert 'failures="0"' in results.read_text()

@@ -1,0 +1,59 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""What an install holds and what it says of itself: one version everywhere, nothing of training on a robot."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sdtc_ros.version import __version__
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def setup_arguments(monkeypatch: pytest.MonkeyPatch, setuptools_version: str) -> dict[str, Any]:
+    """What setup.py gives to a setuptools of that version."""
+    import setuptools
+
+    given: dict[str, Any] = {}
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, "argv", ["setup.py"])
+    monkeypatch.setattr(setuptools, "setup", lambda **arguments: given.update(arguments))
+    monkeypatch.setattr(setuptools, "__version__", setuptools_version)
+    exec(compile((ROOT / "setup.py").read_text(encoding="utf-8"), "setup.py", "exec"), {"__name__": "__main__"})
+    return given
+
+
+def test_one_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+", __version__)
+    package = re.search("<version>(.+)</version>", (ROOT / "package.xml").read_text(encoding="utf-8"))
+    assert package and package[1] == __version__
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))["version"] == __version__
+    assert f"\n{__version__}\n-" in (ROOT / "CHANGELOG.rst").read_text(encoding="utf-8")
+    assert 'version = { attr = "sdtc_ros.version.__version__" }' in (ROOT / "pyproject.toml").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_robot_gets_sdtc_ros_alone_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = set(setup_arguments(monkeypatch, "68.1.2")["packages"])
+    assert {name.partition(".")[0] for name in packages} == {"sdtc_ros"}
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "sdtc_ros").rglob("*.py")}
+    assert packages == {".".join(folder.parts) for folder in folders}
+
+
+def test_setuptools_of_ubuntu_22_04_is_told_what_it_cannot_read_in_pyproject(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = setup_arguments(monkeypatch, "59.6.0")
+    assert (old["name"], old["version"]) == ("sdtc_ros", __version__)
+    assert "pytest" in old["extras_require"]["test"]
+    assert not {"name", "version"} & set(setup_arguments(monkeypatch, "68.1.2"))
