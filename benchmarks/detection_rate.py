@@ -10,7 +10,7 @@ Synthetic people; the detector is the truth with trembling edges and some people
 k-th frame. Between, boxes are carried on in three ways: by the poses, which is the pipeline's; at the constant speed of
 the last two detections, which it falls back on where poses tell nothing; or not at all. Which frames the misses fall on
 differs from k to k, so every clip is played with several draws of them, and figures are their mean. For the cost,
-OpenCV's HOG detector is timed on the same frames: a frame costs the pipeline's time and a k-th of the detector's.
+The person detector is timed on the same frames: a frame costs the pipeline's time and a k-th of the detector's.
 
 `ratio` of the JSON file is AP with a detection in every fifth frame, boxes carried on by the poses, divided by AP with
 one in every frame.
@@ -45,7 +45,8 @@ from benchmarks.accuracy import (  # noqa: E402
 from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, options  # noqa: E402
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
-from sdtc_ros.detection.boxes import HogDetector, Image, overlaps  # noqa: E402
+from sdtc_ros.detection.boxes import Image, overlaps  # noqa: E402
+from sdtc_ros.detection.person import PersonDetector  # noqa: E402
 from sdtc_ros.engine.base import Engine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
@@ -57,7 +58,7 @@ EVERY = (1, 2, 3, 5, 8, 12)
 POSES, SPEED, HELD = "poses", "constant speed", "not carried"
 COLOURS = {POSES: "tab:blue", SPEED: "tab:orange", HELD: "tab:gray"}
 RATIO_AT = 5
-TIMED = 12  # frames on which HOG is timed
+TIMED = 12  # frames on which the detector is timed
 
 
 class _Straight(Tracker):
@@ -170,9 +171,9 @@ def _overlap(run: Run, scenes: Sequence[Scene], every: int) -> float:
     return float(np.mean(found)) if found else float("nan")
 
 
-def hog_ms(scenes: Sequence[Scene], clock: Clock) -> float:
-    """Milliseconds of the HOG detector a frame: the median."""
-    detector, times = HogDetector(), []
+def detector_ms(scenes: Sequence[Scene], clock: Clock) -> float:
+    """Milliseconds of the person detector a frame: the median."""
+    detector, times = PersonDetector(threads=1), []
     for number in range(TIMED):
         scene = scenes[number % len(scenes)]
         start = clock()
@@ -181,23 +182,23 @@ def hog_ms(scenes: Sequence[Scene], clock: Clock) -> float:
     return 1e3 * float(np.median(times))
 
 
-def report(rows: Sequence[Row], hog: float) -> str:
+def report(rows: Sequence[Row], detector: float) -> str:
     """A Markdown table."""
     header = ["detected every", "carried on by", "AP", "to every frame", "to constant speed", "PCKh", "wrists", "MOTA",
-              "overlap", "pipeline, ms a frame", "with HOG"]  # fmt: skip
+              "overlap", "pipeline, ms a frame", "with the detector"]  # fmt: skip
     cells = [
         [f"{r.every}", r.way if r.every > 1 else "-", f"{r.figures.ap:.1f}",
          f"{-r.loss:+.1f} ± {r.loss_error:.1f}" if r.every > 1 else "",
          f"{r.gain:+.1f} ± {r.gain_error:.1f}" if r.every > 1 and r.way != SPEED else "",
          f"{r.figures.pckh:.1f}", f"{r.figures.wrists:.1f}", f"{r.figures.mota:.1f}", f"{r.overlap:.3f}",
-         f"{r.pipeline_ms:.1f}", f"{r.pipeline_ms + hog / r.every:.1f}"]
+         f"{r.pipeline_ms:.1f}", f"{r.pipeline_ms + detector / r.every:.1f}"]
         for r in rows
     ]  # fmt: skip
-    return table(header, cells) + f"\n\nHOG: {hog:.1f} ms a frame"
+    return table(header, cells) + f"\n\nPerson detector: {detector:.1f} ms a frame"
 
 
-def plot(rows: Sequence[Row], hog: float, path: Path) -> None:
-    """AP, overlap against k, and AP against what a frame costs with HOG, as a PNG."""
+def plot(rows: Sequence[Row], detector: float, path: Path) -> None:
+    """AP, overlap against k, and AP against what a frame costs with the detector, as a PNG."""
     figure = new_figure(13, 4.2)
     left, middle, right = figure.subplots(1, 3)
     for way in TRACKERS:
@@ -206,14 +207,14 @@ def plot(rows: Sequence[Row], hog: float, path: Path) -> None:
         ap = [row.figures.ap for row in own]
         left.errorbar(every, ap, [row.loss_error for row in own], capsize=2, **style)
         middle.plot(every, [row.overlap for row in own], **style)
-        right.plot([row.pipeline_ms + hog / row.every for row in own], ap, **style)
+        right.plot([row.pipeline_ms + detector / row.every for row in own], ap, **style)
         if way == POSES:
             for row in own:
-                at = (row.pipeline_ms + hog / row.every, row.figures.ap)
+                at = (row.pipeline_ms + detector / row.every, row.figures.ap)
                 right.annotate(f"k = {row.every}", at, (5, -9), textcoords="offset points", fontsize=8)
     left.set(xlabel="detector in every k-th frame", ylabel="AP", xticks=EVERY)
     middle.set(xlabel="detector in every k-th frame", ylabel="overlap of carried boxes with true ones", xticks=EVERY)
-    right.set(xlabel="processor time a frame with HOG, ms", ylabel="AP")
+    right.set(xlabel="processor time a frame with the detector, ms", ylabel="AP")
     left.legend(loc="lower left")
     figure.savefig(path, dpi=100)
 
@@ -230,15 +231,15 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _work(args: argparse.Namespace) -> None:
-    rows, hog = _measured(args)
-    print(report(rows, hog))
+    rows, detector = _measured(args)
+    print(report(rows, detector))
     if args.plot:
-        plot(rows, hog, args.plot)
+        plot(rows, detector, args.plot)
     if args.json:
         ap = {row.every: row.figures.ap for row in rows if row.way == POSES}
         content = {
             "ratio": ap[RATIO_AT] / max(ap[1], 1e-9),
-            "hog_ms": hog,
+            "detector_ms": detector,
             "rate": RATE,
             "rows": [asdict(row) for row in rows],
         }
@@ -256,7 +257,7 @@ def _measured(args: argparse.Namespace) -> tuple[list[Row], float]:
     bundle, clock = begin(args), CLOCKS[args.clock]
     scenes = [render_scene(FIRST_SEED + number, args.frames, args.people) for number in range(args.clips)]
     rows = measure_all(bundle, OnnxEngine(bundle, threads=args.threads), scenes, args.lookahead, clock, args.draws)
-    return rows, hog_ms(scenes, clock)
+    return rows, detector_ms(scenes, clock)
 
 
 if __name__ == "__main__":

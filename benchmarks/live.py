@@ -12,7 +12,7 @@
 - cameras: two cameras in one node against two nodes.
 
 The node is launched with the source tree's pose.launch.py. A process beside it publishes synthetic people that were
-rendered beforehand; another one stands for a person detector, with the true boxes (`--detector hog`: the node's own
+rendered beforehand; another one stands for a person detector, with the true boxes (`--detector person`: the node's own
 instead). Where `--detector topic` is measured, every answer's boxes are compared with those of the frame that its
 stamp names. Exit status 1 where frames are unaccounted for, 2 without ROS 2.
 """
@@ -38,8 +38,9 @@ from benchmarks.node.lab import Lab  # noqa: E402
 from benchmarks.node.rig import Setting  # noqa: E402
 from benchmarks.report import surroundings, write_json  # noqa: E402
 from benchmarks.scenes import parse_size  # noqa: E402
+from sdtc_ros.detection.factory import PERSON  # noqa: E402
 from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
-from sdtc_ros.node.parameters import HOG, TOPIC  # noqa: E402
+from sdtc_ros.node.parameters import TOPIC  # noqa: E402
 
 
 def run_soak(lab: Lab, args: argparse.Namespace) -> tuple[str, dict[str, Any], list[str]]:
@@ -97,7 +98,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--size", type=parse_size, default=size, help="of the images (default: 640x480; cost: both)")
         sub.add_argument("--hz", type=float, default=hz, help="of each camera (default: %(default)s)")
         sub.add_argument("--people", type=int, default=4, help="in every image (default: %(default)s)")
-        sub.add_argument("--detector", choices=(TOPIC, HOG), default=TOPIC, help="default: %(default)s")
+        sub.add_argument("--detector", choices=(TOPIC, PERSON), default=TOPIC, help="default: %(default)s")
         sub.add_argument("--lookahead", type=int, default=lookahead, help="the node's (default: %(default)s)")
         sub.add_argument("--threads", type=int, default=0, help="the node's, of ONNX Runtime (default: its own choice)")
         sub.add_argument("--domain", type=int, help="ROS_DOMAIN_ID (default: one that no other benchmark or test has)")
@@ -119,8 +120,8 @@ def _check(args: argparse.Namespace) -> None:
             raise UsageError(f"--{name} {path}: there is no folder {path.parent}")
     if args.keep is not None and args.keep.exists():
         raise UsageError(f"--keep {args.keep} is there already")
-    if args.detector == HOG and args.which in ("cost", "restarts"):
-        raise UsageError(f"--detector {HOG} is for soak and cameras: {args.which} needs the detector's process")
+    if args.detector == PERSON and args.which in ("cost", "restarts"):
+        raise UsageError(f"--detector {PERSON} is for soak and cameras: {args.which} needs the detector's process")
 
 
 def main(arguments: list[str] | None = None) -> int:

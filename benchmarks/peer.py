@@ -8,7 +8,7 @@
 
 The same frames and boxes go to both, each in a process of its own, clip by clip in turn, on one core. MediaPipe finds
 one person in a picture, so it gets every person's crop: with a tracker a person ("tracking", as for a video), and as
-pictures without a past ("still"). On clips of one person it also gets the whole frame, and we our own HOG detector.
+pictures without a past ("still"). On clips of one person it also gets the whole frame, and we our own person detector.
 
 `ratio` is our people a second with boxes given divided by MediaPipe's "tracking" on the first clip, 4 synthetic
 people. MediaPipe was trained on photographs and our shipped model on drawn people, so the accuracy on drawn people

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.beside.worker import JOINTS
-from sdtc_ros.detection.boxes import HogDetector
+from sdtc_ros.detection.person import PersonDetector
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.io.boxes_file import person_box
@@ -72,8 +72,8 @@ def synthetic(people: int, frames: int, seed: int) -> Clip:
 
 
 def video(path: Path, frames: int) -> Clip:
-    """The first frames of a video without truth; its people are those that the HOG detector and the tracker find."""
-    detect, tracker = HogDetector(), Tracker()
+    """The first frames of a video without truth; its people are those that the person detector and the tracker find."""
+    detect, tracker = PersonDetector(threads=1), Tracker()
     images, found = [], []
     for _, frame in islice(open_source(path).frames, frames):
         tracked = tracker.update(detect(frame.image), frame.stamp)
@@ -82,7 +82,7 @@ def video(path: Path, frames: int) -> Clip:
         found.append(dict(zip(tracked.ids.tolist(), tracked.xywh, strict=True)))
     ids = [i for i in sorted({i for frame in found for i in frame}) if sum(i in f for f in found) >= MIN_FRAMES]
     if not ids:
-        raise InputError(f"the HOG detector finds nobody for {MIN_FRAMES} frames in the first {frames} of {path}")
+        raise InputError(f"the person detector finds nobody for {MIN_FRAMES} frames in the first {frames} of {path}")
     boxes = np.full((len(images), len(ids), 4), np.nan)
     for number, frame_boxes in enumerate(found):
         for column, track in enumerate(ids):

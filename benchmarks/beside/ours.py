@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Our pipeline as a contender: mode "boxes" gets every frame's boxes, "detector" finds people by itself (HOG)."""
+"""Our pipeline as a contender: mode "boxes" gets every frame's boxes, "detector" finds people by itself."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 """`python -m sdtc_ros demo --out DIR`: people drawn by ourselves, recorded as a bag, replayed against their truth.
 
 The person boxes are the truth's by default, given to the pipeline from outside: the figure then tells how accurate
-the poses are, and not how well a detector for photographed people sees drawn ones (ask for that with --detector hog).
+the poses are, and not how well a detector for photographed people sees drawn ones (--detector person tells that).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sdtc_ros.commands.replay import (
     add_pipeline_arguments,
+    detection,
     engine_config,
     exit_status,
     pipeline_config,
@@ -75,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     bag, truth = _input_paths(args.out / _INPUT)
     options = ReplayOptions(
         source=bag, out=args.out, model=args.model, truth=truth, detector=args.detector,
-        pipeline=pipeline_config(args), engine=engine_config(args),
+        detection=detection(args), pipeline=pipeline_config(args), engine=engine_config(args),
         wanted=Wanted(video=not args.no_video), overwrite=again,
     )  # fmt: skip
     check(options)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdtc_ros.detection.factory import PERSON, START_SCORE, DetectorConfig
 from sdtc_ros.errors import PartialInputError, UsageError
 
 if TYPE_CHECKING:
@@ -94,11 +95,28 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
     add(
         "--detector",
         "--boxes",
-        default="hog",
+        default=PERSON,
         metavar="WHICH",
-        help="where person boxes come from: hog (OpenCV's, misses many), PATH.onnx (a detector of yours), FILE.json "
-        "(boxes found before) or truth (--truth's) (default %(default)s); both names are one option",
+        help="where person boxes come from: person (the detector that ships), PATH.onnx (a detector of yours), "
+        "FILE.json (boxes found before) or truth (--truth's) (default %(default)s); both names are one option",
     )
+    add(
+        "--detector-size", type=int, default=DetectorConfig.size, metavar="PX",
+        help="of the shipped detector: the image's longer side is scaled to it, a multiple of 32 (default %(default)s; "
+        "608 for people who are far away, at twice the time)",
+    )  # fmt: skip
+    add(
+        "--person-class", default="", metavar="NAME",
+        help="with PATH.onnx: name or index of the class that is a person (default: the one that the file names so)",
+    )  # fmt: skip
+    add(
+        "--start-score", type=float, default=START_SCORE, metavar="SCORE",
+        help="boxes scored from here on start a track (default %(default)s); those of weaker ones only continue one",
+    )  # fmt: skip
+    add(
+        "--continue-score", type=float, default=DetectorConfig.min_score, metavar="SCORE",
+        help="what a detector scores lower is dropped (default %(default)s)",
+    )  # fmt: skip
     add(
         "--lookahead", type=int, metavar="N",
         help="frames seen beyond the one that is answered, 0 to the model's delta (default: delta, as `info` says it)",
@@ -150,19 +168,33 @@ def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -
         raise UsageError("--start must be 0 or more, and --frames 1 or more")
     return ReplayOptions(
         source=source, out=args.out, model=args.model, topic=args.topic, truth=truth,
-        detector=args.detector, fps=args.fps, excerpt=Excerpt(args.start, args.frames),
+        detector=args.detector, detection=detection(args), fps=args.fps, excerpt=Excerpt(args.start, args.frames),
         pipeline=pipeline_config(args),
         engine=engine_config(args), overwrite=args.overwrite, rotate=args.rotate, protocol=args.protocol,
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
 
 
+def detection(args: argparse.Namespace) -> DetectorConfig:
+    """The detector's settings; raises UsageError for a score outside 0 to 1."""
+    _check_score("--continue-score", args.continue_score)
+    return DetectorConfig(size=args.detector_size, min_score=args.continue_score, person_class=args.person_class)
+
+
+def _check_score(name: str, score: float) -> None:
+    if not 0 < score <= 1:
+        raise UsageError(f"{name} must be above 0 and at most 1, not {score}")
+
+
 def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
     """The pipeline's settings, its own defaults where an argument was not given."""
     from sdtc_ros.pipeline.pipeline import PipelineConfig
+    from sdtc_ros.tracking.tracker import TrackingConfig
 
+    _check_score("--start-score", args.start_score)
+    tracking = TrackingConfig(start_score=args.start_score)
     given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
-    return PipelineConfig(**{name: value for name, value in given.items() if value is not None})
+    return PipelineConfig(tracking=tracking, **{name: value for name, value in given.items() if value is not None})
 
 
 def engine_config(args: argparse.Namespace) -> EngineConfig:

@@ -4,15 +4,16 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Person boxes of a frame: checks on boxes from outside, and OpenCV's HOG people detector as the embedded default.
+"""Person boxes of a frame: what a detector is, checks on boxes whoever made them, and non-maximum suppression.
 
-A detector is any callable from an image (H x W x 3 uint8 BGR) to Boxes; `onnx_detector` has one that runs a graph.
+A detector is any callable from an image (H x W x 3 uint8 BGR) to Boxes: `person` has the one that the package ships
+with, `onnx` one that runs a graph of yours. One that can look at several images at once is a BatchDetector.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -28,6 +29,21 @@ Detector = Callable[[Image], Boxes]
 MIN_SIDE, MAX_SIDES = 1.0, 10.0  # of a box: what is smaller or larger comes of another unit, or of a defect
 
 
+@runtime_checkable
+class BatchDetector(Protocol):
+    """A detector that looks at several images at once, which a GPU does sooner than one after the other."""
+
+    def many(self, images: Sequence[Image]) -> list[Boxes]:
+        """The people of each image."""
+
+
+def detect_all(detector: Detector, images: Sequence[Image]) -> list[Boxes]:
+    """The people of each of several images, in one batch where the detector can."""
+    if len(images) > 1 and isinstance(detector, BatchDetector):
+        return detector.many(images)
+    return [detector(image) for image in images]
+
+
 def no_boxes() -> Boxes:
     """Nobody there."""
     return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
@@ -36,10 +52,9 @@ def no_boxes() -> Boxes:
 def usable_boxes(boxes: Boxes, image_size: tuple[int, int], min_score: float = 0.0) -> tuple[Boxes, int]:
     """The boxes a pose can be sought in, and how many others were dropped as invalid.
 
-    image_size is (width, height). Invalid: not finite, wholly outside the image, a side under MIN_SIDE pixels or over
-    MAX_SIDES times the image's longer one, a score outside 0..1, or an id that a better scored box of the frame has
-    too. Boxes scored under `min_score` go as well, uncounted.
-    Raises InputError where the arrays do not fit each other.
+    image_size is (width, height). Invalid: impossible (see `impossible_boxes`), or with an id that a better scored box
+    of the frame has too. Boxes scored under `min_score` go as well, uncounted. Raises InputError where the arrays do
+    not fit each other.
     """
     xywh = np.asarray(boxes.xywh, np.float32)
     scores = np.asarray(boxes.scores, np.float32)
@@ -50,17 +65,27 @@ def usable_boxes(boxes: Boxes, image_size: tuple[int, int], min_score: float = 0
             + ("" if ids is None else f" and ids of shape {ids.shape}")
             + " do not fit each other; N boxes need N x 4 numbers, N scores and N ids or none"
         )
-    width, height = image_size
-    valid = np.isfinite(xywh).all(axis=1) & (scores >= 0) & (scores <= 1)
-    x, y, w, h = xywh.T
-    with np.errstate(invalid="ignore", over="ignore"):
-        valid &= (np.minimum(w, h) >= MIN_SIDE) & (np.maximum(w, h) <= MAX_SIDES * max(width, height))
-        valid &= (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
+    valid = ~impossible_boxes(Boxes(xywh, scores), image_size)
     if ids is not None:
         valid &= _first_of_each(ids, np.where(valid, scores, -1.0))
     keep = valid & (scores >= min_score)
     kept = Boxes(xywh[keep], scores[keep], None if ids is None else ids[keep])
     return kept, int(len(valid) - valid.sum())
+
+
+def impossible_boxes(boxes: Boxes, image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Which boxes (N) cannot be a person's in an image of (width, height).
+
+    Not finite, wholly outside the image, a side under MIN_SIDE pixels or over MAX_SIDES times the image's longer one,
+    or scored outside 0..1.
+    """
+    width, height = image_size
+    x, y, w, h = np.asarray(boxes.xywh, np.float64).T
+    with np.errstate(invalid="ignore"):
+        possible = np.isfinite(boxes.xywh).all(axis=1) & (boxes.scores >= 0) & (boxes.scores <= 1)
+        possible &= (np.minimum(w, h) >= MIN_SIDE) & (np.maximum(w, h) <= MAX_SIDES * max(width, height))
+        possible &= (x < width) & (y < height) & (x + w > 0) & (y + h > 0)
+    return ~possible
 
 
 def best_boxes(boxes: Boxes, most: int) -> Boxes:
@@ -80,82 +105,13 @@ def overlaps(one: FloatArray, other: FloatArray) -> FloatArray:
     return np.asarray(shared / np.maximum(union, 1e-9), np.float32)
 
 
-def suppress(xywh: FloatArray, scores: FloatArray, overlap: float, *, of_smaller: bool = False) -> IntArray:
-    """Non-maximum suppression: indices of the boxes kept, best first; xywh N x 4, scores N.
+def suppress(xywh: FloatArray, scores: FloatArray, overlap: float) -> IntArray:
+    """Non-maximum suppression (OpenCV's): indices of the boxes kept, best first.
 
-    A box goes where its overlap with a better one exceeds `overlap`: intersection over union, or over the smaller of
-    the two areas.
+    xywh: N x 4, scores: N, all finite, the scores above 0. A box goes where its intersection over union with a better
+    one exceeds `overlap`.
     """
-    order = np.argsort(-scores, kind="stable")
-    near, far, area = xywh[:, :2], xywh[:, :2] + xywh[:, 2:], xywh[:, 2] * xywh[:, 3]
-    kept = []
-    while len(order):
-        best, rest = order[0], order[1:]
-        kept.append(best)
-        sides = np.maximum(np.minimum(far[best], far[rest]) - np.maximum(near[best], near[rest]), 0)
-        common = sides[:, 0] * sides[:, 1]
-        whole = np.minimum(area[best], area[rest]) if of_smaller else area[best] + area[rest] - common
-        order = rest[common <= overlap * whole]
-    return np.array(kept, np.int64)
-
-
-@dataclass(frozen=True)
-class HogConfig:
-    """Settings of the HOG detector.
-
-    min_height: the smallest person to be found, in image pixels (a person fills 96 of the 128 pixels of HOG's
-    window, so the image is scaled by 96 / min_height); max_pixels: area of the scaled image that is not exceeded,
-    whatever min_height asks for, which bounds the time; stride, pyramid: step of the window in scaled pixels, and
-    from one scale to the next; hit_threshold: smallest SVM margin; shrink_w, shrink_h: the person's part of HOG's
-    window, which is loose by construction; overlap: part of the smaller of two boxes that may lie in the other, the
-    weaker one goes beyond it (HOG likes to put a large box around a small one).
-    """
-
-    min_height: float = 72.0
-    max_pixels: int = 1024 * 768
-    stride: int = 8
-    pyramid: float = 1.05
-    hit_threshold: float = 0.0
-    shrink_w: float = 0.65
-    shrink_h: float = 0.8
-    overlap: float = 0.6
-
-
-class HogDetector:
-    """OpenCV's HOG + linear SVM people detector (Dalal and Triggs, CVPR 2005): upright people, no model file.
-
-    A score is 1 - exp(-2 x margin) of the SVM's margin: 0 on its decision boundary, 0.2 at 0.11, 0.5 at 0.35, 0.86 at
-    1. It grows with the margin, and is no probability.
-    """
-
-    def __init__(self, config: HogConfig | None = None) -> None:
-        """Load the default people detector of OpenCV."""
-        self._config = config or HogConfig()
-        self._hog = cv2.HOGDescriptor()
-        self._hog.setSVMDetector(np.array(cv2.HOGDescriptor.getDefaultPeopleDetector()))
-
-    def __call__(self, image: Image) -> Boxes:
-        """People in an H x W x 3 uint8 BGR image."""
-        config = self._config
-        height, width = image.shape[:2]
-        scale = min(96.0 / config.min_height, (config.max_pixels / (width * height)) ** 0.5)
-        # the window is 64 x 128: a smaller image has no place for it
-        size = (max(64, round(width * scale)), max(128, round(height * scale)))
-        scaled = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR if scale > 1 else cv2.INTER_AREA)
-        found, margins = self._hog.detectMultiScale(
-            scaled, hitThreshold=config.hit_threshold, winStride=(config.stride, config.stride),
-            scale=config.pyramid, groupThreshold=0,
-        )  # fmt: skip
-        if len(found) == 0:
-            return no_boxes()
-        to_image = np.array([width / size[0], height / size[1]] * 2, np.float32)
-        boxes = np.asarray(found, np.float32).reshape(-1, 4) * to_image
-        part = np.array([config.shrink_w, config.shrink_h], np.float32)
-        boxes[:, :2] += boxes[:, 2:] * (1 - part) / 2
-        boxes[:, 2:] *= part
-        scores = (1 - np.exp(-2 * np.maximum(np.asarray(margins, np.float32).reshape(-1), 0))).astype(np.float32)
-        kept = suppress(boxes, scores, config.overlap, of_smaller=True)
-        return Boxes(boxes[kept], scores[kept])
+    return np.array(cv2.dnn.NMSBoxes(xywh.tolist(), scores.tolist(), 0.0, overlap), np.int64).reshape(-1)
 
 
 def _first_of_each(ids: IntArray, scores: FloatArray) -> npt.NDArray[np.bool_]:

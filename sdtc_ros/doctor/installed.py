@@ -52,7 +52,12 @@ def findings() -> list[Finding]:
         found += checked(PART, package, partial(_package, package, module, needed_by, present))
     for module, rivals in RIVALS.items():
         found += checked(PART, module, partial(_rivals, module, rivals, present))
-    return [*found, *checked(PART, "cache", _cache), *checked(PART, "video", _video)]
+    return [
+        *found,
+        *checked(PART, "cache", _cache),
+        *checked(PART, "video", _video),
+        *checked(PART, "detector", _detector),
+    ]
 
 
 def _system() -> Iterator[Finding]:
@@ -126,8 +131,11 @@ def _video() -> Iterator[Finding]:
         yield Finding(PART, OK, "video", f"{path.suffix} is written and read")
     else:
         yield Finding(PART, BROKEN, "video", f"{path.suffix} is written, but not read back", "use images or a bag")
-    has_hog = hasattr(cv2, "HOGDescriptor")
-    yield Finding(
-        PART, OK if has_hog else BROKEN, "detector", "OpenCV's HOG" if has_hog else "this OpenCV has no HOG",
-        "" if has_hog else "pip install 'opencv-python<5'",
-    )  # fmt: skip
+
+
+def _detector() -> Iterator[Finding]:
+    """Whether the person detector that ships is whole and runs."""
+    from sdtc_ros.detection.person import PersonDetector, default_detector
+
+    PersonDetector()
+    yield Finding(PART, OK, "detector", f"{default_detector().name} runs; people are found with it by default")

@@ -25,6 +25,7 @@ from sdtc_ros.models.bundle_files import DATA, ENCODER, MANIFEST, PRECISIONS, TE
 from sdtc_ros.skeleton import Skeleton, skeleton_by_name
 
 FORMAT = 1
+DETECTOR = "person-detector"  # the kind that the model.json of a detector says; a bundle's says none
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "name": str, "skeleton": str, "input_size": list, "delta": int, "channel_order": str, "mean": list, "std": list,
     "decode": str, "tokens": dict, "files": dict,
@@ -202,6 +203,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Raise BundleError at the first key that is missing or of the wrong form."""
     path = folder / MANIFEST
+    if manifest.get("kind") == DETECTOR:
+        raise BundleError(f"'{folder}' is a person detector and no pose model; give the folder of a pose model")
     version = manifest.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise BundleError(f"'{path}' has no valid format version; export the bundle again")

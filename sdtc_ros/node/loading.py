@@ -17,12 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sdtc_ros.detection.factory import DetectorConfig, make_detector
 from sdtc_ros.errors import UsageError
-from sdtc_ros.node.parameters import HOG, TOPIC, check_all
+from sdtc_ros.node.parameters import TOPIC, check_all
 
 if TYPE_CHECKING:
     from sdtc_ros.detection.boxes import Detector
     from sdtc_ros.engine.base import Engine
+    from sdtc_ros.engine.select import EngineConfig
     from sdtc_ros.models.bundle import Bundle
     from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 
@@ -90,19 +92,26 @@ def cannot_import(error: ImportError) -> UsageError:
 
 def load_model(values: Mapping[str, Any]) -> Model:
     """The bundle that `values` name in a warm engine; raises as `load`."""
-    from sdtc_ros.engine.select import EngineConfig, open_engine
+    from sdtc_ros.engine.select import open_engine
     from sdtc_ros.models.bundle import default_bundle, load_bundle
 
     bundle = load_bundle(Path(values["bundle"]).expanduser() if values["bundle"] else default_bundle())
-    config = EngineConfig(values["provider"], values["precision"], values["threads"], values["allow_cpu"])
-    return Model(bundle, open_engine(bundle, config))
+    return Model(bundle, open_engine(bundle, _engine_config(values)))
+
+
+def _engine_config(values: Mapping[str, Any]) -> EngineConfig:
+    from sdtc_ros.engine.select import EngineConfig
+
+    return EngineConfig(values["provider"], values["precision"], values["threads"], values["allow_cpu"])
 
 
 def pipeline_config(values: Mapping[str, Any]) -> PipelineConfig:
     """The settings of every camera's pipeline."""
     from sdtc_ros.pipeline.pipeline import PipelineConfig
+    from sdtc_ros.tracking.tracker import TrackingConfig
 
     return PipelineConfig(
+        tracking=TrackingConfig(start_score=values["start_score"]),
         lookahead=None if values["lookahead"] < 0 else values["lookahead"],
         sticky=values["sticky"],
         min_box_score=values["min_box_score"],
@@ -126,12 +135,5 @@ def _detector(values: Mapping[str, Any]) -> Detector | None:
     which = str(values["detector"])
     if which == TOPIC:
         return None
-    if which == HOG:
-        from sdtc_ros.detection.boxes import HogDetector
-
-        return HogDetector()
-    from sdtc_ros.detection.onnx import OnnxDetector
-
-    return OnnxDetector(
-        Path(which).expanduser(), provider=values["provider"], threads=values["threads"], allow_cpu=values["allow_cpu"]
-    )
+    config = DetectorConfig(which, values["detector_size"], values["continue_score"], values["person_class"])
+    return make_detector(config, _engine_config(values))

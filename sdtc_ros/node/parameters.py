@@ -16,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sdtc_ros.detection.factory import PERSON, START_SCORE, DetectorConfig
 from sdtc_ros.errors import UsageError
 
 Value = bool | int | float | str | list[str]
-HOG, TOPIC = "hog", "topic"
+TOPIC = "topic"
 RAW, COMPRESSED = "raw", "compressed"
 AUTO, RELIABLE, BEST_EFFORT = "auto", "reliable", "best_effort"
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list of texts"}
@@ -121,9 +122,22 @@ PARAMETERS = (
         pattern=(r"[A-Za-z][A-Za-z0-9_/]*:(0|90|180|270)", "NAME:DEGREES, with 0, 90, 180 or 270 degrees"),
     ),
     Parameter(
-        "detector", HOG, "where person boxes come from: hog (OpenCV's, upright people), the path of an .onnx file, or "
-        "topic: another process sends them, as vision_msgs/Detection2DArray on `detections`",
-        pattern=(r"hog|topic|.+\.[oO][nN][nN][xX]", "hog, topic or the path of an .onnx file"),
+        "detector", PERSON, "where person boxes come from: person (the detector that ships), the path of an .onnx "
+        "file, or topic: another process sends them, as vision_msgs/Detection2DArray on `detections`",
+        pattern=(r"person|topic|.+\.[oO][nN][nN][xX]", "person, topic or the path of an .onnx file"),
+    ),
+    Parameter(
+        "detector_size", DetectorConfig.size, "detector person: pixels to which an image's longer side is scaled, a "
+        "multiple of 32; 608 for people who are far away, at twice the time", 32, 2048,
+    ),
+    Parameter(
+        "person_class", "", "detector of an .onnx file: name or index of the class that is a person, several with "
+        "commas between; empty: the one that the file names so",
+    ),
+    Parameter("start_score", START_SCORE, "person boxes scored from here on start a track", 0.0, 1.0),
+    Parameter(
+        "continue_score", DetectorConfig.min_score, "what a detector here scores lower is dropped; between this and "
+        "start_score it only continues a track", 0.01, 1.0,
     ),
     Parameter(
         "detections_tolerance", 0.0, "detector topic: seconds by which the stamps of image and detections may differ; "

@@ -24,7 +24,7 @@ from sdtc_ros.node.health.statistics import Counts, Meter
 from sdtc_ros.node.loading import Model
 from sdtc_ros.node.lookahead import LookaheadLimit
 from sdtc_ros.pipeline.inference import Pending
-from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.pipeline.pipeline import Found, Pipeline, check_image
 from sdtc_ros.types import Boxes, Frame, FramePoses
 
 LEFT_OUT, RESTARTED, BOXES = "left out", "restarted", "boxes"  # what a warning is about
@@ -123,23 +123,35 @@ class Stream:
         """A message that was received is left out: nothing came for it that it was to wait for."""
         self.counts.unmatched += 1
 
-    def take(self, arrival: Arrival) -> list[Pending]:
-        """Let the frame into the pipeline, unless it is too old or damaged; the keyframe that it makes ready."""
+    def frame_of(self, arrival: Arrival) -> tuple[Frame, Boxes | None] | None:
+        """The frame, and its people where they came with it; None (counted, and said) if it is too old or damaged."""
         stamp = stamp_of(arrival.message.header) or arrival.stamp
         if self._is_too_old(stamp):
-            return []
+            return None
         try:
             frame, people = self.read(arrival)
-            self._tell_jumps(frame.stamp)
-            self._bound_wait()
-            pending = self._let_in(frame, people)
+            check_image(frame)
         except InputError as error:
-            self.counts.damaged += 1
-            self._warn(LEFT_OUT, str(error))
+            self._leave_damaged(error)
+            return None
+        self._tell_jumps(frame.stamp)
+        return frame, people
+
+    def take(self, frame: Frame, people: Boxes | None, found: Found | None) -> list[Pending]:
+        """Let a frame into the pipeline; the keyframe that it makes ready. found: of `detect_together`."""
+        try:
+            self._bound_wait()
+            pending = self._let_in(frame, people, found)
+        except InputError as error:
+            self._leave_damaged(error)
             return []
         self.counts.taken += 1
         self._worked_at = monotonic()
         return [] if pending is None else [pending]
+
+    def _leave_damaged(self, error: InputError) -> None:
+        self.counts.damaged += 1
+        self._warn(LEFT_OUT, str(error))
 
     def _bound_wait(self) -> None:
         """Have frames wait for as many later ones as time allows; give out what has waited for longer than that."""
@@ -150,10 +162,10 @@ class Stream:
         for result in self.pipeline.drain(frames):
             self.hand_on(result)
 
-    def _let_in(self, frame: Frame, people: Boxes | None) -> Pending | None:
+    def _let_in(self, frame: Frame, people: Boxes | None, found: Found | None) -> Pending | None:
         """What `Pipeline.take` gives; boxes of it that are none are counted and told."""
         before = self.pipeline.dropped_boxes
-        pending = self.pipeline.take(frame, people)
+        pending = self.pipeline.take(frame, people, found)
         dropped = self.pipeline.dropped_boxes - before
         if dropped:
             self.counts.invalid_boxes += dropped

@@ -24,6 +24,7 @@ from typing import Generic, TypeVar
 
 from sdtc_ros.node.stream import Arrival, Stream
 from sdtc_ros.pipeline.inference import CropBuffer, answer
+from sdtc_ros.pipeline.pipeline import detect_together
 
 T = TypeVar("T")
 
@@ -130,12 +131,17 @@ class LiveWorker:
     def _work(self, arrivals: dict[Stream, Arrival]) -> None:
         """Everything that becomes of one batch of frames."""
         begin = monotonic()
-        taken = [(stream, stream.take(arrival)) for stream, arrival in arrivals.items()]
-        pending = [one for _, ones in taken for one in ones]
-        answers = iter(answer(pending, self._buffer))
+        read = {stream: stream.frame_of(arrival) for stream, arrival in arrivals.items()}
+        frames = {stream: frame for stream, frame in read.items() if frame is not None}
+        found = detect_together([(stream.pipeline, *frame) for stream, frame in frames.items()])
+        taken = [
+            (stream, stream.take(*frame, people)) for (stream, frame), people in zip(frames.items(), found, strict=True)
+        ]
+        answers = iter(answer([one for _, ones in taken for one in ones], self._buffer))
         for stream, ones in taken:
             for _ in ones:
                 stream.hand_on(next(answers))
+        for stream in arrivals:
             stream.worked(monotonic() - begin)
 
     def _attend_silence(self) -> None:

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtc_ros.detection.boxes import Detector, HogDetector, best_boxes, usable_boxes
+from sdtc_ros.detection.boxes import Detector, best_boxes, detect_all, usable_boxes
+from sdtc_ros.detection.factory import make_detector
 from sdtc_ros.engine.base import Engine
 from sdtc_ros.engine.select import EngineConfig, open_engine
 from sdtc_ros.errors import InputError, UsageError
@@ -60,6 +61,14 @@ class PipelineConfig:
             raise UsageError(f"max_gap must be above 0 seconds, not {self.max_gap}")
 
 
+@dataclass(frozen=True)
+class Found:
+    """People that a detector found in a frame, and how long it took, for all frames of its batch."""
+
+    boxes: Boxes
+    seconds: float
+
+
 class Pipeline:
     """Poses of a stream of frames, one camera or video a pipeline; not to be shared by threads."""
 
@@ -71,11 +80,12 @@ class Pipeline:
         detector: Detector | None = None,
         *,
         phase: int = 0,
+        runs_on: EngineConfig | None = None,
     ) -> None:
-        """Put a pipeline together; without a detector it is HOG's, made when a frame first comes without boxes.
+        """Put a pipeline together; without a detector it is the one that ships, made when a frame comes without boxes.
 
-        phase: by how many frames its second detection comes early, so that pipelines that run side by side do not all
-        ask the detector in the same frame.
+        runs_on: what that is opened on (None: the CPU); phase: by how many frames its second detection comes early, so
+        that pipelines that run side by side do not all ask the detector in the same frame.
         """
         self.bundle, self.engine, self.config = bundle, engine, config or PipelineConfig()
         self.max_lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
@@ -83,7 +93,7 @@ class Pipeline:
             raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.max_lookahead}")
         self.lookahead = self.max_lookahead  # may be less for a while, see `drain`
         self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
-        self._detector, self._phase = detector, phase
+        self._detector, self._phase, self._runs_on = detector, phase, runs_on
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
         self.ring = WindowRing(bundle.delta, width / height, self.config.sticky)
@@ -102,7 +112,7 @@ class Pipeline:
     ) -> Pipeline:
         """A pipeline on FP32 on the CPU, or on what `engine` says; raises as load_bundle and choose.open_engine."""
         bundle = load_bundle(folder)
-        return cls(bundle, open_engine(bundle, engine), config, detector)
+        return cls(bundle, open_engine(bundle, engine), config, detector, runs_on=engine)
 
     def reset(self) -> None:
         """Forget frames, people and what still waits for an answer; track ids go on counting."""
@@ -126,7 +136,7 @@ class Pipeline:
         What still waits is this one's to answer (`flush`), and after that it is not to be used. Raises UsageError where
         the model's delta is smaller than the lookahead asked for.
         """
-        heir = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase)
+        heir = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
         heir._tracker, heir._since_detection = self._tracker, self._since_detection
         heir._stamp, heir._shape, heir._warned = self._stamp, self._shape, self._warned
         heir.dropped_boxes = self.dropped_boxes
@@ -142,12 +152,15 @@ class Pipeline:
         pending = self.take(frame, boxes)
         return None if pending is None else answer([pending], self._buffer)[0]
 
-    def take(self, frame: Frame, boxes: Boxes | None = None) -> Pending | None:
-        """The first part of `process`: all but crops, encoder and estimate, which `batch.answer` does for several."""
-        _check_image(frame)
-        timings: Timings = {}
+    def take(self, frame: Frame, boxes: Boxes | None = None, found: Found | None = None) -> Pending | None:
+        """The first part of `process`: all but crops, encoder and estimate, which `batch.answer` does for several.
+
+        found: what `detect_together` found for this frame.
+        """
+        check_image(frame)
+        timings: Timings = {} if found is None else {"detect": found.seconds}
         self._cut_at_gaps(frame)
-        people = self._people(frame, boxes, timings)
+        people = self._people(frame, boxes, found, timings)
         with timed([timings], "track"):
             newest = self.ring.push(frame, people)
         return self._pending(timings) if newest - self._next >= self.lookahead else None
@@ -173,15 +186,30 @@ class Pipeline:
 
     def _cut_at_gaps(self, frame: Frame) -> None:
         """Let windows and tracks end where time jumps or the image changes its size."""
-        step = 0 if self._stamp is None else frame.stamp - self._stamp
-        changed = bool(self._shape) and frame.image.shape != self._shape
-        if step < 0 or step > self.config.max_gap * 1e9 or changed:
+        if self._begins_anew(frame):
             self.ring.cut()
             self._tracker.restart()
             self._since_detection = 0
         self._stamp, self._shape = frame.stamp, frame.image.shape
 
-    def _people(self, frame: Frame, boxes: Boxes | None, timings: Timings) -> Boxes:
+    def _begins_anew(self, frame: Frame) -> bool:
+        step = 0 if self._stamp is None else frame.stamp - self._stamp
+        changed = bool(self._shape) and frame.image.shape != self._shape
+        return step < 0 or step > self.config.max_gap * 1e9 or changed
+
+    @property
+    def detector(self) -> Detector:
+        """Who is asked for the people of a frame that comes without boxes; opened here where it is the default."""
+        if self._detector is None:
+            self._detector = make_detector(engine=self._runs_on)
+        return self._detector
+
+    def will_detect(self, frame: Frame) -> bool:
+        """Whether the frame, coming without boxes, would be one in which the detector is asked."""
+        check_image(frame)
+        return self._begins_anew(frame) or self._since_detection % self.config.detect_every == 0
+
+    def _people(self, frame: Frame, boxes: Boxes | None, found: Found | None, timings: Timings) -> Boxes:
         """The frame's people with track ids: from the boxes given, detected, or expected."""
         config, carry = self.config, boxes is None and self.config.detect_every > 1
         if boxes is None and self._since_detection % config.detect_every:
@@ -190,12 +218,15 @@ class Pipeline:
                 return self._usable(self._tracker.predict(frame.stamp), frame, counted=False)
         if boxes is None:
             self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
-            self._detector = self._detector or HogDetector()
-            with timed([timings], "detect"):
-                boxes = self._detector(frame.image)
+            boxes = found.boxes if found is not None else self._detect(frame, timings)
         with timed([timings], "track"):
             people = self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp, carry=carry)
             return self._usable(people, frame, counted=False) if carry else people
+
+    def _detect(self, frame: Frame, timings: Timings) -> Boxes:
+        detector = self.detector
+        with timed([timings], "detect"):
+            return detector(frame.image)
 
     def _usable(self, boxes: Boxes, frame: Frame, counted: bool) -> Boxes:
         height, width = frame.image.shape[:2]
@@ -205,8 +236,8 @@ class Pipeline:
             if dropped and dropped == len(boxes) and not self._warned:
                 self._warned = True
                 _log.warning(
-                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, outside its %d x %d image, "
-                    "or scored outside 0 to 1) and were dropped; are they pixels of this image?",
+                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, huge, outside its %d x %d "
+                    "image, or scored outside 0 to 1) and were dropped; are they pixels of this image?",
                     dropped, frame.stamp, width, height,
                 )  # fmt: skip
         return best_boxes(kept, self.config.max_people)
@@ -220,6 +251,24 @@ class Pipeline:
         return Pending(self.ring, self.engine, size, keyframe, timings, tell)
 
 
+def detect_together(inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]]) -> list[Found | None]:
+    """The people of several pipelines' frames, those who share a detector in one batch, for `Pipeline.take`.
+
+    None where the boxes are given, or it is not a frame in which the detector is asked. Raises InputError as `take`
+    does.
+    """
+    asked = [i for i, (pipe, frame, boxes) in enumerate(inputs) if boxes is None and pipe.will_detect(frame)]
+    found: list[Found | None] = [None] * len(inputs)
+    for detector in {id(inputs[i][0].detector): inputs[i][0].detector for i in asked}.values():
+        rows = [i for i in asked if inputs[i][0].detector is detector]
+        timings: Timings = {}
+        with timed([timings], "detect"):
+            people = detect_all(detector, [inputs[i][1].image for i in rows])
+        for i, boxes in zip(rows, people, strict=True):
+            found[i] = Found(boxes, timings["detect"])
+    return found
+
+
 def process_together(
     inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]], buffer: CropBuffer | None = None
 ) -> list[FramePoses | None]:
@@ -227,12 +276,14 @@ def process_together(
 
     Raises InputError as that does, UsageError where the engines differ. No pipeline may occur twice.
     """
-    pending = [pipeline.take(frame, boxes) for pipeline, frame, boxes in inputs]
+    found = detect_together(inputs)
+    pending = [pipe.take(frame, boxes, people) for (pipe, frame, boxes), people in zip(inputs, found, strict=True)]
     answers = iter(answer([one for one in pending if one is not None], buffer or CropBuffer()))
     return [None if one is None else next(answers) for one in pending]
 
 
-def _check_image(frame: Frame) -> None:
+def check_image(frame: Frame) -> None:
+    """Raise InputError unless the frame's image is H x W x 3 uint8, with pixels."""
     image = frame.image
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         form = f"{image.dtype} of shape {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__

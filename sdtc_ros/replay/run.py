@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from sdtc_ros.detection.boxes import Detector
+from sdtc_ros.detection.factory import PERSON, DetectorConfig, is_detector, make_detector
 from sdtc_ros.engine.select import EngineConfig
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.ground_truth.truth import Truth, measure, read_truth
@@ -31,15 +31,15 @@ from sdtc_ros.replay.progress import Progress
 from sdtc_ros.replay.result import ReplayResult
 from sdtc_ros.replay.statistics import RunStatistics
 
-HOG, TRUTH = "hog", "truth"
+TRUTH = "truth"  # the annotations' boxes
 
 
 @dataclass(frozen=True)
 class ReplayOptions:
     """What to replay and how; see `python -m sdtc_ros replay --help`.
 
-    detector: 'hog', 'truth', an .onnx file, or a .json file of boxes; fps: of a folder, or in place of a video's own;
-    protocol: evaluate's, None for the truth's own;
+    detector: 'person', the one that ships, 'truth', an .onnx file, or a .json file of boxes; detection: settings of the
+    first and the third; fps: of a folder, or in place of a video's own; protocol: evaluate's, None for the truth's own;
     rotate: the degrees clockwise that turn the images upright (results stay in the images as they are).
     """
 
@@ -48,7 +48,8 @@ class ReplayOptions:
     model: Path | None = None
     topic: str | None = None
     truth: Path | None = None
-    detector: str = HOG
+    detector: str = PERSON
+    detection: DetectorConfig = field(default_factory=DetectorConfig)
     fps: float | None = None
     excerpt: Excerpt = field(default_factory=Excerpt)
     pipeline: PipelineConfig = field(default_factory=PipelineConfig)
@@ -133,22 +134,19 @@ def _run(
 def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
     if boxes is not None:
         return boxes.what
-    return "HOG people detector" if options.detector == HOG else f"detector {Path(options.detector).name}"
+    return _detection(options).title
 
 
 def _pipeline(options: ReplayOptions) -> Pipeline:
-    detector: Detector | None = None
-    if options.detector.lower().endswith(".onnx"):
-        from sdtc_ros.detection.onnx import OnnxDetector
-
-        engine = options.engine
-        detector = OnnxDetector(
-            Path(options.detector), engine.provider, threads=engine.threads, allow_cpu=engine.allow_cpu
-        )
+    detector = make_detector(_detection(options), options.engine) if is_detector(options.detector) else None
     config = options.pipeline
     if options.detector.lower().endswith(".json"):  # as in the papers, every box of a file has its pose
         config = replace(config, tracking=replace(config.tracking, keep_untracked=True))
     return Pipeline.from_bundle(options.model or default_bundle(), config, detector=detector, engine=options.engine)
+
+
+def _detection(options: ReplayOptions) -> DetectorConfig:
+    return replace(options.detection, which=options.detector)
 
 
 def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
@@ -158,10 +156,10 @@ def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
         if truth is None:
             raise UsageError("boxes of the truth need annotations; name them with --truth")
         return truth_boxes(truth)
-    if kind == HOG or kind.lower().endswith(".onnx"):
+    if is_detector(kind):
         return None
     if not Path(kind).is_file():
-        raise UsageError(f"detector '{kind}' is none of hog, truth, an .onnx file or a .json file of boxes")
+        raise UsageError(f"detector '{kind}' is none of {PERSON}, truth, an .onnx file or a .json file of boxes")
     return read_boxes(Path(kind))
 
 

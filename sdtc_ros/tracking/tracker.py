@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.detection.boxes import overlaps
+from sdtc_ros.detection.factory import START_SCORE
 from sdtc_ros.tracking.motion import Motion
 from sdtc_ros.types import Boxes, FramePoses
 
@@ -32,14 +33,14 @@ IntArray = npt.NDArray[np.int64]
 class TrackingConfig:
     """Settings of the tracker.
 
-    new_score: boxes scored from here on may start a track, weaker ones only continue one; min_iou: smallest overlap
+    start_score: boxes scored from here on may start a track, weaker ones only continue one; min_iou: smallest overlap
     of a box with where its track was expected; confirm: successive detections until a track counts; lost_seconds: how
     long a lost track may be found again; frame_rate: the rate (frames a second) in which the motion model counts;
     keep_untracked: boxes that belong to no track get an id for their frame instead of being dropped: for evaluation,
     which in the papers' protocol asks for a pose of every box, however weak.
     """
 
-    new_score: float = 0.3
+    start_score: float = START_SCORE
     min_iou: float = 0.1
     confirm: int = 1
     lost_seconds: float = 1.0
@@ -169,8 +170,8 @@ class Tracker:
         return ByteTrackTracker(
             lost_track_buffer=round(config.lost_seconds * 30),  # the library counts it in 30ths of a second
             frame_rate=config.frame_rate,
-            track_activation_threshold=config.new_score,
-            high_conf_det_threshold=config.new_score,
+            track_activation_threshold=config.start_score,
+            high_conf_det_threshold=config.start_score,
             minimum_consecutive_frames=self._confirm,
             minimum_iou_threshold=config.min_iou,
         )

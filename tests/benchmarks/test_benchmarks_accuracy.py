@@ -202,7 +202,7 @@ def test_detection_rate_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert rows[1, "poses"]["overlap"] > rows[5, "poses"]["overlap"] > rows[5, "not carried"]["overlap"]
     assert len({rows[key]["overlap"] for key in rows}) == 4
     assert figures["ratio"] == pytest.approx(rows[5, "poses"]["figures"]["ap"] / rows[1, "poses"]["figures"]["ap"])
-    assert figures["hog_ms"] > 0
+    assert figures["detector_ms"] > 0
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 

@@ -295,7 +295,7 @@ def test_without_ros_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (["soak", "--minutes", "0"], "--minutes must be above 0, not 0"),
         (["soak", "--plot", "nowhere/out.png"], "--plot nowhere/out.png: there is no folder nowhere"),
         (["cost", "--people", "0"], "--people must be at least 1, not 0"),
-        (["restarts", "--detector", "hog"], "--detector hog is for soak and cameras"),
+        (["restarts", "--detector", "person"], "--detector person is for soak and cameras"),
         (["cameras", "--keep", "."], "--keep . is there already"),
     ],
 )

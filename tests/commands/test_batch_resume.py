@@ -120,7 +120,7 @@ def test_results_that_no_batch_wrote_are_left(world, out, boxes, model, capsys):
         (["--sticky", 0], "made otherwise, and not with --sticky=0.0; add --overwrite"),
         (["--frames", 2], "made otherwise, and not with --frames=2;"),
         (["--model", "other"], "made with model="),
-        (["--boxes", "hog"], ", and not without it;"),
+        (["--boxes", "person"], ", and not without it;"),
         (["input"], "made with INPUT="),
     ],
 )

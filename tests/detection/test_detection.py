@@ -4,31 +4,17 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Box checks, non-maximum suppression, and HOG on a real frame."""
+"""Box checks, non-maximum suppression, several images at once."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import pytest
 
-from sdtc_ros.detection.boxes import HogConfig, HogDetector, best_boxes, suppress, usable_boxes
+from sdtc_ros.detection.boxes import best_boxes, detect_all, suppress, usable_boxes
 from sdtc_ros.types import Boxes
-
-VIDEO = Path(__file__).resolve().parents[3] / "shared" / "data" / "video" / "pedestrians.avi"
-
-
-def real_frame(number: int) -> np.ndarray:
-    """A frame of the pedestrians video (768 x 576)."""
-    if not VIDEO.is_file():
-        pytest.skip("the pedestrians video is not there")
-    capture = cv2.VideoCapture(str(VIDEO))
-    capture.set(cv2.CAP_PROP_POS_FRAMES, number)
-    good, image = capture.read()
-    assert good
-    return image
 
 
 def test_usable_boxes_keep_what_touches_the_image() -> None:
@@ -63,41 +49,39 @@ def test_best_boxes_keep_their_order() -> None:
     assert best_boxes(boxes, 9) is boxes
 
 
-def test_suppression_by_union_and_by_the_smaller() -> None:
-    """A small box inside a large one: little of the union, all of the smaller."""
+def test_suppression_by_intersection_over_union() -> None:
+    """A small box inside a large one is little of their union."""
     xywh = np.array([[0, 0, 100, 100], [30, 30, 20, 20], [10, 0, 100, 100], [300, 0, 10, 10]], np.float32)
     scores = np.array([0.9, 0.8, 0.7, 0.95], np.float32)
     assert suppress(xywh, scores, 0.5).tolist() == [3, 0, 1]
-    assert suppress(xywh, scores, 0.5, of_smaller=True).tolist() == [3, 0]
     assert suppress(xywh[:0], scores[:0], 0.5).tolist() == []
 
 
-def test_hog_finds_the_people_of_a_real_frame() -> None:
-    """Three pedestrians stand clear of each other here; their boxes (by hand) are met at IoU 0.6."""
-    people = np.array([[281, 213, 39, 89], [486, 163, 29, 76], [590, 242, 54, 84]], np.float32)
-    found = HogDetector()(real_frame(5))
-    assert found.xywh.dtype == found.scores.dtype == np.float32
-    assert ((found.scores >= 0) & (found.scores <= 1)).all()
-    sure = found.xywh[found.scores > 0.7]
-    near = np.maximum(people[:, None, :2], sure[None, :, :2])
-    far = np.minimum(people[:, None, :2] + people[:, None, 2:], sure[None, :, :2] + sure[None, :, 2:])
-    common = np.prod(np.maximum(far - near, 0), axis=2)
-    iou = common / (np.prod(people[:, 2:], axis=1)[:, None] + np.prod(sure[:, 2:], axis=1)[None] - common)
-    assert len(sure) == 3 and (iou.max(axis=1) > 0.6).all(), iou.max(axis=1)
+@pytest.mark.parametrize(
+    "xywh",
+    [
+        (10, 10, 1e30, 50), (10, 10, 50, 0.001), (10, 10, np.inf, 50), (10, 10, -5, 50), (101, 0, 5, 5),
+        (10, 10, 401, 50),
+    ],
+)  # fmt: skip
+def test_impossible_boxes_are_dropped_and_counted(xywh: tuple[float, ...]) -> None:
+    kept, dropped = usable_boxes(Boxes(np.array([xywh], np.float32), np.ones(1, np.float32)), (100, 50))
+    assert (len(kept), dropped) == (0, 1)
 
 
-def test_hog_scales_small_and_large_images() -> None:
-    """The same scene at half and at twice its size still shows its people, where they are."""
-    image = real_frame(5)
-    whole = HogDetector()(image)
-    best = whole.xywh[whole.scores.argmax()]
-    for scale in (0.6, 2.0):
-        resized = cv2.resize(image, None, fx=scale, fy=scale)
-        found = HogDetector(HogConfig(min_height=72 * scale))(resized)
-        centres = found.xywh[:, :2] + found.xywh[:, 2:] / 2
-        assert np.abs(centres / scale - best[:2] - best[2:] / 2).max(axis=1).min() < 12
+def test_a_detector_that_takes_several_images_is_given_them_together() -> None:
+    class Both:
+        def __init__(self) -> None:
+            self.calls: list[int] = []
 
+        def __call__(self, image: np.ndarray) -> Boxes:
+            return self.many([image])[0]
 
-@pytest.mark.parametrize("shape", [(1, 1, 3), (40, 400, 3), (200, 30, 3)])
-def test_hog_takes_images_smaller_than_its_window(shape: tuple[int, int, int]) -> None:
-    assert len(HogDetector()(np.zeros(shape, np.uint8))) == 0
+        def many(self, images: Sequence[np.ndarray]) -> list[Boxes]:
+            self.calls.append(len(images))
+            return [Boxes(np.full((1, 4), len(image), np.float32), np.ones(1, np.float32)) for image in images]
+
+    both, images = Both(), [np.zeros((n, 8, 3), np.uint8) for n in (3, 5)]
+    assert [boxes.xywh[0, 0] for boxes in detect_all(both, images)] == [3, 5]
+    assert both.calls == [2]
+    assert [len(boxes) for boxes in detect_all(lambda image: both(image), images)] == [1, 1]

@@ -67,7 +67,7 @@ def checkpoint(tmp_path_factory):
     config = SDTCConfig(backbone=VIT, channels=16, head_width=8, mlsme=MLSMEConfig(heads=2))
     path = tmp_path_factory.mktemp("checkpoint") / "sdtc.ckpt"
     figures = {"val/pckh_all": 70.5, "val/pckh_hidden": float("nan")}
-    return save(lively(SDTC(config)), path, validation=figures, boxes="boxes of hog.json")
+    return save(lively(SDTC(config)), path, validation=figures, boxes="boxes of found.json")
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def test_bundle_says_what_it_is(exported):
     assert (loaded.training["kind"], loaded.training["epoch"], loaded.training["steps"]) == ("sdtc", 0, 7)
     assert loaded.training["config"]["channels"] == 16
     figures = {"val/pckh_all": 70.5, "val/pckh_hidden": None}
-    assert loaded.accuracy == {"note": "no", "validation": figures, "boxes": "boxes of hog.json"}
+    assert loaded.accuracy == {"note": "no", "validation": figures, "boxes": "boxes of found.json"}
     assert loaded.parity["windows"] == parity.windows == 8
     assert loaded.parity["joints"] == 120
     assert loaded.parity["undecided"] <= 12

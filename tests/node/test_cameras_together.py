@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -130,6 +131,41 @@ def test_a_restarted_stream_answers_what_waits_and_gives_new_ids(tmp_path: Path)
     assert bench.worker.stop(5)
 
 
+class Together:
+    """A detector for several images at once; `batches` holds how many it was given each time."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, image: Any) -> Boxes:
+        return self.many([image])[0]
+
+    def many(self, images: Sequence[Any]) -> list[Boxes]:
+        self.batches.append(len(images))
+        return [Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32)) for _ in images]
+
+
+def test_people_of_several_cameras_are_looked_for_in_one_batch(tmp_path: Path) -> None:
+    """A camera whose image is damaged, or whose turn to detect it is not, takes no part in it."""
+    make_bundle(tmp_path / "bundle")
+    loaded = load(values(bundle=str(tmp_path / "bundle"), lookahead=0, max_gap=60.0))
+    loaded = replace(loaded, detector=(detector := Together()))
+    streams = [
+        Stream(loaded.pipeline(), lambda result: None, warn=lambda about, sentence: None, now=lambda: stamp(0))
+        for _ in range(3)
+    ]
+    worker = LiveWorker(streams, failed=lambda error: None)
+    for stream in streams:
+        stream.open(lambda arrival: False)
+    damaged = image_message(0)
+    damaged.data = damaged.data[:3]
+    messages = (image_message(0), damaged, image_message(0))
+    worker._work({stream: Arrival(message, 0) for stream, message in zip(streams, messages, strict=True)})
+    assert detector.batches == [2]
+    assert [stream.counts.damaged for stream in streams] == [0, 1, 0]
+    assert [stream.counts.answered for stream in streams] == [1, 0, 1]
+
+
 def test_streams_change_over_together_or_not_at_all(tmp_path: Path) -> None:
     benches = [Bench(tmp_path / name) for name in ("front", "rear")]
     for bench in benches:
@@ -137,7 +173,9 @@ def test_streams_change_over_together_or_not_at_all(tmp_path: Path) -> None:
         until(lambda: bench.stream.counts.taken == 1)  # noqa: B023
         assert bench.worker.stop(5)
         bench.stream.open(lambda arrival: False)
-        bench.stream.take(Arrival(image_message(1), 0))
+        frame = bench.stream.frame_of(Arrival(image_message(1), 0))
+        assert frame is not None
+        bench.stream.take(*frame, None)
     streams, before = [bench.stream for bench in benches], [bench.stream.pipeline for bench in benches]
     other = load_model(values(bundle=str(make_bundle(tmp_path / "other", delta=1).folder)))
     rear = streams[1]
@@ -162,7 +200,9 @@ def test_an_engine_that_fails_at_what_waits_costs_no_frame_and_no_track(failure:
 
     def send(*numbers: int) -> None:
         for stream, number in product(streams, numbers):
-            for one in stream.take(Arrival(image_message(number), 0)):
+            frame = stream.frame_of(Arrival(image_message(number), 0))
+            assert frame is not None
+            for one in stream.take(*frame, None):
                 stream.hand_on(answer([one], CropBuffer())[0])
 
     send(0, 1, 2, 3)

@@ -253,8 +253,8 @@ def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
     ("values", "sentence"),
     [
         ({"provider": "a"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'a'"),
-        ({"detector": "magic"}, "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
-        ({"detector": ".onnx"}, "parameter 'detector' must be hog, topic or the path of an .onnx file, not '.onnx'"),
+        ({"detector": "magic"}, "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
+        ({"detector": ".onnx"}, "parameter 'detector' must be person, topic or the path of an .onnx file, not '.onnx'"),
         ({"sticky": 1.5}, "parameter 'sticky' must lie in 0 to 1, not 1.5"),
         ({"max_gap": 0.0}, "parameter 'max_gap' must lie in 0.001 to 3600, not 0.0"),
     ],

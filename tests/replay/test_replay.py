@@ -188,10 +188,10 @@ def test_results_are_not_overwritten_unasked(tmp_path, model, boxes, capsys):
     assert len(poses_of(out)) == 12
 
 
-def test_hog_is_the_default_detector(tmp_path, model):
+def test_the_person_detector_is_the_default(tmp_path, model):
     out = tmp_path / "out"
     assert run_replay(make_folder(tmp_path / "clip", 3), out, model) == 0
-    assert "HOG people detector" in (out / "report.html").read_text()
+    assert "person detector at 416 px" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -49,7 +49,7 @@ def test_node_and_replay_answer_the_same(ros, tmp_path: Path) -> None:
     live = ros.peer("--video", VIDEO, "--frames", str(FRAMES), "--patient", "1")["poses"]
     offline = {poses.stamp: poses for poses in replayed(tmp_path)}
     assert len(offline) == FRAMES
-    assert sum(len(poses) for poses in offline.values()) >= FRAMES, "HOG finds people in this video"
+    assert sum(len(poses) for poses in offline.values()) >= FRAMES, "people are found in this video"
     assert [message["stamp"] for message in live] == list(offline), "a frame was lost on its way"
     for message in live:
         expected = offline[message["stamp"]]

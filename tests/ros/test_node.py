@@ -149,7 +149,7 @@ def test_ctrl_c_while_it_loads_is_no_traceback(ros, models) -> None:
 @pytest.mark.parametrize(
     ("wrong", "status", "sentence"),
     [
-        ("detector:=magic", 2, "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
+        ("detector:=magic", 2, "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
         ("detector:=magic.onnx", 4, "detector 'magic.onnx' is not there"),
         ("sticky:=7.5", 2, "parameter 'sticky' must lie in 0 to 1, not 7.5"),
         ("threads:=many", 2, "parameter 'threads' must be a whole number of 0 to 1024, not 'many'"),

@@ -68,7 +68,7 @@ def test_describe_on_the_command_line(ros, models) -> None:
         ("max_age", "soon", "Wrong parameter type"),
         ("transport", "pigeon", "parameter 'transport' must be one of raw, compressed, not 'pigeon'"),
         ("lookahead", 1, "'lookahead' is read when the node is configured: deactivate it and clean it up first"),
-        ("detector", "magic", "parameter 'detector' must be hog, topic or the path of an .onnx file, not 'magic'"),
+        ("detector", "magic", "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
         ("cameras", ["a"], "'cameras' is read when the node is configured: deactivate it and clean it up first"),
         ("cameras", ["a-b"], "parameter 'cameras' must hold names of ROS (letters, digits, _), not 'a-b'"),
     ],

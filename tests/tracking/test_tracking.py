@@ -78,7 +78,7 @@ def test_untracked_boxes_can_be_kept_with_ids_of_their_own(confirm: int) -> None
     """For evaluation: every box has an id, the sure ones keep theirs, no id is used for two people."""
     config = TrackingConfig(keep_untracked=True, confirm=confirm)
     tracker = Tracker(config)
-    weak = (config.new_score / 2, config.new_score * 0.9)
+    weak = (config.start_score / 2, config.start_score * 0.9)
     seen: list[list[int]] = []
     for number in range(8):
         sure = [[10 + 2 * number, 10, 20, 40], [200, 10, 20, 40]]

@@ -39,7 +39,16 @@ def tensorrt_options(
     was kept goes: it may be the cause; a full GPU or a stop costs nothing. Raises UsageError where there is no GPU.
     """
     profile = any_batch(max_batch, most_slots(bundle.tokens))
-    key = provider_key(f"{name}.{precision}", graph, profile, {"bundle": bundle.hash_of(precision)})
+    with cached_options(f"{name}.{precision}", graph, profile, {"bundle": bundle.hash_of(precision)}, cache) as options:
+        yield options
+
+
+@contextmanager
+def cached_options(
+    name: str, graph: Path | bytes, profile: Profile, words: Mapping[str, str], cache: Cache
+) -> Iterator[dict[str, str]]:
+    """`tensorrt_options` for any graph; words: what it is made from (see `provider_key`)."""
+    key = provider_key(name, graph, profile, words)
     need_onnx("tensorrt")
     with cache.alone(key):
         folder = cache.folder_for(key)
