@@ -12,6 +12,7 @@ Writing gives a bag of metadata version 8 (Humble to Jazzy play it) and closes i
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +23,10 @@ import cv2
 import numpy as np
 
 from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.io.bag_parts import find_parts, gap_lengths, read_metadata, storage_files
 from sdtc_ros.io.images import UnknownEncodingError, compressed_to_bgr, image_to_bgr
-from sdtc_ros.io.recover import Record, salvage
+from sdtc_ros.io.part_files import Key, Scratch, part_records, unpacked
+from sdtc_ros.io.recover import LOSS, Record
 from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import (
     POSES_TOPIC,
@@ -41,7 +44,7 @@ from sdtc_ros.types import Frame, FramePoses
 
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
-STORAGE_SUFFIXES = (".mcap", ".db3")
+_MILLION = 10**6
 ANNOTATED_TOPIC = "/sdtc/image_annotated/compressed"
 
 
@@ -59,73 +62,71 @@ def bag_message_types() -> MessageTypes:
     return message_types(lambda name: typestore().types[name])
 
 
-def storage_files(path: Path) -> list[Path]:
-    """The storage files of a bag (a folder, or one such file itself), in recording order; none: it is no bag."""
-    if path.is_dir():
-        found = [file for file in path.iterdir() if file.suffix in STORAGE_SUFFIXES]
-        return sorted(found, key=lambda file: (len(file.name), file.name))  # bag_10 comes after bag_9
-    return [path] if path.suffix in STORAGE_SUFFIXES else []
-
-
 def is_bag(path: Path) -> bool:
     """Whether it looks like a rosbag2: a storage file, or a folder with one or with its metadata.yaml."""
     return (path / "metadata.yaml").is_file() or bool(storage_files(path))
 
 
 class BagReader:
-    """A rosbag2 folder or storage file: its topics, its messages, and in `problems` what of it could not be read."""
+    """A rosbag2 folder or storage file: its topics, its messages, and in `problems` what of it could not be read.
+
+    seconds: between the first and the last message. Raises InputError for what is no bag, may not be read, holds no
+    readable file, or holds ROS 1 messages.
+    """
 
     def __init__(self, path: Path) -> None:
+        """Find the bag's parts and count their messages."""
         self.path = path
         self.problems: list[str] = []
-        self.damage = ""  # why the bag library refuses it, where it does
-        self.seconds = 0.0
-        self.topics = self._read_topics()
+        self._scratch = Scratch()
+        self._metadata = read_metadata(path, self.problems) if path.is_dir() else None
+        self._parts = find_parts(path, self._metadata, self._scratch, self.problems)
+        if not any(part.file for part in self._parts):
+            said = "; ".join(self.problems) or "it has no storage files"
+            raise InputError(f"{path} is not a rosbag2 that can be read: {said}")
+        counts = sum((part.counts for part in self._parts), Counter[Key]())
+        self.topics = sorted(BagTopic(name, kind, count) for (name, kind), count in counts.items())
+        spans = [part.span for part in self._parts if part.span]
+        self.seconds = max(0, max(last for _, last in spans) - min(first for first, _ in spans)) / 1e9 if spans else 0.0
 
-    def _read_topics(self) -> list[BagTopic]:
-        from rosbags.rosbag2 import Reader
+    def rate(self, topic: BagTopic) -> float | None:
+        """Messages a second of a topic, over the parts that are there; None where that is not known."""
+        key = topic.name, topic.type
+        there = [(part.counts[key] - 1, part.span[1] - part.span[0]) for part in self._parts if part.span]
+        steps = sum(max(0, count) for count, _ in there)
+        time = sum(span for _, span in there)
+        return steps / time * 1e9 if steps and time > 0 else None
 
-        try:
-            with Reader(self.path) as reader:
-                self.seconds = reader.duration / 1e9
-                return sorted(BagTopic(name, info.msgtype or "", info.msgcount) for name, info in reader.topics.items())
-        except PermissionError as error:
-            raise InputError(f"{self.path} may not be read: {error.strerror}") from error
-        except Exception as error:  # whatever the library trips over in a damaged file, the records may be whole
-            self.damage = str(error)
-        counts: dict[tuple[str, str], int] = {}
-        times = [2**63, 0]
-        for record in self._salvaged([]):
-            counts[record.topic, record.type] = counts.get((record.topic, record.type), 0) + 1
-            times = [min(times[0], record.time), max(times[1], record.time)]
-        self.seconds = max(0, times[1] - times[0]) / 1e9
-        return sorted(BagTopic(name, kind, count) for (name, kind), count in counts.items())
+    def records(self, topic: str, kind: str | None = None) -> Iterator[Record]:
+        """The messages of one topic (of type `kind`, or of the topic's first type) in order of recording.
 
-    def _salvaged(self, problems: list[str]) -> Iterator[Record]:
-        files = storage_files(self.path)
-        if not files:
-            raise InputError(f"{self.path} is no rosbag2 that can be read: {self.damage}")
-        for file in files:
-            yield from salvage(file, problems)
-
-    def records(self, topic: str) -> Iterator[Record]:
-        """The messages of one topic in order of recording; past damage, those that can still be found."""
-        last = -1
-        if not self.damage:
-            from rosbags.rosbag2 import Reader
-
-            try:
-                with Reader(self.path) as reader:
-                    connections = [c for c in reader.connections if c.topic == topic]
-                    for connection, time, data in reader.messages(connections):
-                        last = time
-                        yield Record(topic, connection.msgtype, time, data)
-                return
-            except Exception as error:  # damage in the middle surfaces as any kind of error, see above
-                self.damage = str(error)
-        for record in self._salvaged(self.problems):
-            if record.topic == topic and record.time > last:
+        Messages that are known to be lost come without data, at their place; LOSS stands where it is not known how
+        many were. Once they are used up, a number other than the announced is among `problems`.
+        """
+        key = topic, kind or next((known.type for known in self.topics if known.name == topic), "")
+        read, waiting = 0, list[Record]()
+        for part, gaps in zip(self._parts, gap_lengths(self._parts, key, self._metadata), strict=True):
+            lengths = iter(gaps)
+            for record in part_records(part, key, self.problems):
+                if record == LOSS:  # held back: what is lost at the end shifts nothing
+                    count = next(lengths, None)
+                    waiting += [LOSS] if count is None else [Record(*key, 0, None)] * count
+                    continue
+                record = unpacked(record)
+                read += record.data is not None
+                yield from waiting
+                waiting.clear()
                 yield record
+        self._compare(key, read)
+
+    def _compare(self, key: Key, read: int) -> None:
+        """Note a difference between the messages that the bag announces and those that were read."""
+        if self._metadata:
+            announced, where = self._metadata.counts.get(key, 0), "metadata.yaml announces"
+        else:
+            announced, where = sum(part.counts[key] for part in self._parts), "its index lists"
+        if read != announced:
+            self.problems.append(f"{where} {announced} messages of {key[0]}, but {read} could be read")
 
 
 def choose_image_topic(reader: BagReader, wanted: str | None) -> BagTopic:
@@ -153,6 +154,8 @@ def decode_image(record: Record) -> Frame:
 
     Its stamp is the header's, or the time of recording where the driver left the header's at zero.
     """
+    if record.data is None:
+        raise InputError(f"a message of {record.topic} is lost")
     try:
         message = typestore().deserialize_cdr(record.data, record.type)
     except Exception as error:  # damaged bytes: any error, from a wrong length to a wrong string
@@ -231,24 +234,28 @@ class BagWriter:
         self.close()
 
 
-def read_images(reader: BagReader, topic: BagTopic) -> Iterator[Frame | None]:
-    """The frames of an image topic in order, None for each that is damaged.
+def read_images(reader: BagReader, topic: BagTopic) -> Iterator[tuple[int, Frame | InputError]]:
+    """The frames of an image topic in order, each with its number in the recording; damaged or lost: why.
 
-    Raises UnknownEncodingError where the topic's first frame is of an encoding that is not known.
+    Numbers count the messages that are known to be lost too; after a loss of unknown extent they go on from the next
+    million, so that no frame is taken for another. Raises UnknownEncodingError where the topic's first frame is of an
+    encoding that is not known.
     """
-    read_one = False
-    for record in reader.records(topic.name):
+    number, read_one = 0, False
+    for record in reader.records(topic.name, topic.type):
+        if record == LOSS:
+            number = (number // _MILLION + 1) * _MILLION
+            continue
         try:
-            frame = decode_image(record)
+            yield number, decode_image(record)
+            read_one = True
         except UnknownEncodingError as error:
             if not read_one:
                 raise UnknownEncodingError(f"topic {topic.name} of {reader.path}: {error}") from error
-            yield None
-        except InputError:
-            yield None
-        else:
-            read_one = True
-            yield frame
+            yield number, error
+        except InputError as error:
+            yield number, error
+        number += 1
 
 
 def read_poses(path: Path | str, topic: str = POSES_TOPIC) -> Iterator[PoseArrays]:
@@ -261,5 +268,6 @@ def read_poses(path: Path | str, topic: str = POSES_TOPIC) -> Iterator[PoseArray
     if (topic, POSES_TYPE) not in [(known.name, known.type) for known in reader.topics]:
         listed = ", ".join(f"{known.name} ({known.type})" for known in reader.topics)
         raise UsageError(f"{path} has no poses ({POSES_TYPE}) on {topic}; its topics are: {listed or 'none at all'}")
-    for record in reader.records(topic):
-        yield poses_from_message(typestore().deserialize_cdr(record.data, POSES_TYPE))
+    for record in reader.records(topic, POSES_TYPE):
+        if record.data is not None:
+            yield poses_from_message(typestore().deserialize_cdr(record.data, POSES_TYPE))

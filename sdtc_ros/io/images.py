@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
+from sdtc_ros.io.jpeg import cut_short, without_padding
 
 Image = npt.NDArray[np.uint8]
 
@@ -133,8 +134,8 @@ def compressed_to_bgr(data: Any, fmt: str) -> Image:
     """Pixels of a sensor_msgs/CompressedImage as H x W x 3 uint8 BGR.
 
     fmt is as ROS writes it: 'jpeg', 'png', 'rgb8; jpeg compressed bgr8', 'bayer_rggb8; png compressed '; empty means
-    jpeg or png. Raises UnknownEncodingError for any other (depth, video codecs), InputError for data that does not
-    decode or a JPEG that is cut short.
+    jpeg or png. A JPEG may have bytes after its end, or lack the end marker alone. Raises UnknownEncodingError for any
+    other format (depth, video codecs), InputError for data that does not decode or is cut short.
     """
     order, what = _sample_order(fmt), f"compressed image ('{fmt}')"
     flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data
@@ -172,25 +173,21 @@ def _sample_order(fmt: str) -> str:
 def picture_to_bgr(data: Image, what: str) -> Image:
     """The content of an image file (N uint8) as H x W x 3 uint8 BGR, `what` names it in the error.
 
-    Raises InputError for data that does not decode or a JPEG that is cut short.
+    A photograph with an EXIF orientation is turned upright, as viewers and labelling tools show it. Raises InputError
+    for data that does not decode or is cut short.
     """
-    # pixels as the sensor saw them: an EXIF rotation would contradict the camera's calibration and the annotations
-    return np.asarray(_decoded(data, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION, what), np.uint8)
+    return np.asarray(_decoded(data, cv2.IMREAD_COLOR, what), np.uint8)
 
 
 def _decoded(data: Image, flags: int, what: str) -> npt.NDArray[Any]:
     try:
-        image = cv2.imdecode(data, flags) if data.size and not _jpeg_is_cut(data) else None
+        cut = cut_short(data, flags)
+        image = cv2.imdecode(without_padding(data), flags) if data.size and not cut else None
     except cv2.error:  # a size in the file that OpenCV takes for an attack
-        image = None
+        image, cut = None, False
     if image is None:
-        raise InputError(f"{what} of {data.size} bytes does not decode")
+        raise InputError(f"{what} of {data.size} bytes {'is cut short' if cut else 'does not decode'}")
     return image
-
-
-def _jpeg_is_cut(flat: Image) -> bool:
-    """Whether it begins as a JPEG but never ends as one (OpenCV would paint the missing part grey and say nothing)."""
-    return flat[:2].tobytes() == b"\xff\xd8" and b"\xff\xd9" not in flat[-4096:].tobytes()
 
 
 def _rows(flat: Image, height: int, row_bytes: int, encoding: str, step: int) -> Image:

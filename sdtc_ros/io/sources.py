@@ -14,21 +14,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import cv2
 import numpy as np
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.images import picture_to_bgr
+from sdtc_ros.io.video import DEFAULT_FPS, uniform_stamp, video_frames, video_info
 from sdtc_ros.types import Frame
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-DEFAULT_FPS = 25.0
-_RETRIES = 10  # undecodable frames in a row after which a video counts as over
-
-# FFmpeg prints its own complaints about damaged files unless told so before its first use; ours are one sentence
-os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+_ROS1_MAGIC = b"#ROSBAG V2.0"
 
 
 @dataclass
@@ -37,8 +32,9 @@ class Source:
 
     name: what its results are called (a PoseTrack sequence's, a file's or a folder's name); count: frames expected, as
     far as known; fps: its frame rate; frames: (number, Frame) in order, numbers from 0 and counting damaged frames
-    too, so they fit the truth's (number n of a video or folder is stamped (n + 1) / fps seconds); problems: once
-    `frames` is used up or closed, what could not be read, a clause each.
+    too, so they fit the truth's (number n of a folder is stamped (n + 1) / fps seconds, a video's frames as the file
+    says); problems: once `frames` is used up or closed, what could not be read, a clause each; names: of a folder's
+    pictures, by number; length: frames of the whole input, as far as known; size: (width, height) of the first frame.
     """
 
     name: str
@@ -47,6 +43,9 @@ class Source:
     count: int | None
     frames: Iterator[tuple[int, Frame]]
     problems: list[str] = field(default_factory=list)
+    names: list[str] | None = None
+    length: int | None = None
+    size: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True)
@@ -90,26 +89,25 @@ def open_source(
         source = _folder_source(path, fps, excerpt)
     else:
         source = _file_source(path, fps, excerpt)
-    source.frames = _primed(source.frames)
+    first = next(source.frames)  # where there is none, this raises, and not later
+    source.size = first[1].image.shape[1], first[1].image.shape[0]
+    source.frames = _begun(first, source.frames)
     return source
 
 
-def _primed(frames: Iterator[tuple[int, Frame]]) -> Iterator[tuple[int, Frame]]:
-    """The same stream, its first frame read already: where there is none, this raises, and not later."""
-    first = next(frames)
-
-    def rest() -> Iterator[tuple[int, Frame]]:
-        try:
-            yield first
-            yield from frames
-        finally:
-            frames.close()  # type: ignore[attr-defined]
-
-    return rest()
+def _begun(first: tuple[int, Frame], frames: Iterator[tuple[int, Frame]]) -> Iterator[tuple[int, Frame]]:
+    """A stream of which the first frame is read already."""
+    try:
+        yield first
+        yield from frames
+    finally:
+        frames.close()  # type: ignore[attr-defined]
 
 
 def _file_source(path: Path, fps: float | None, excerpt: Excerpt) -> Source:
-    if path.suffix == ".bag":
+    with path.open("rb") as file:
+        ros1 = file.read(len(_ROS1_MAGIC)) == _ROS1_MAGIC
+    if ros1 or path.suffix == ".bag":
         raise InputError(f"{path} is a ROS 1 bag; convert it first, with: rosbags-convert --src {path} --dst FOLDER")
     if path.suffix.lower() in PICTURE_SUFFIXES:
         raise InputError(f"{path} is a single picture; give a folder of pictures, a video or a rosbag2")
@@ -118,50 +116,71 @@ def _file_source(path: Path, fps: float | None, excerpt: Excerpt) -> Source:
 
 def _bag_source(path: Path, topic: str | None, excerpt: Excerpt) -> Source:
     from sdtc_ros.io.bag import BagReader, choose_image_topic, read_images
+    from sdtc_ros.io.part_files import plain_name
 
     reader = BagReader(path)
     chosen = choose_image_topic(reader, topic)
     if chosen.count == 0:
         raise InputError(f"topic {chosen.name} of {path} has no messages")
-    name = path.stem if path.is_file() else path.resolve().name
-    fps = (chosen.count - 1) / reader.seconds if reader.seconds > 0 and chosen.count > 1 else DEFAULT_FPS
+    name = printable(plain_name(path.name).rsplit(".", 1)[0] if path.is_file() else path.resolve().name)
+    fps = reader.rate(chosen) or DEFAULT_FPS
 
-    def frames() -> Iterator[tuple[int, Frame | None]]:
-        yield from enumerate(read_images(reader, chosen))
-
-    what = f"{path}, topic {chosen.name}"
+    what = f"{printable(path)}, topic {chosen.name}"
     source = Source(name, what, fps, excerpt.count(chosen.count), iter(()))
-    source.problems = reader.problems
-    source.frames = _sound(frames(), source, excerpt)
+    source.problems, source.length = reader.problems, None if reader.problems else chosen.count
+    source.frames = _sound(read_images(reader, chosen), source, excerpt)
     return source
 
 
 def _folder_source(folder: Path, fps: float | None, excerpt: Excerpt) -> Source:
-    files = sorted((file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES), key=_natural)
+    files = picture_files(folder)
     if not files:
-        inside = ", ".join(sorted(f"{child.name}/" for child in folder.iterdir() if child.is_dir())[:5])
+        inside = ", ".join(sorted(f"{printable(child.name)}/" for child in folder.iterdir() if child.is_dir())[:5])
         hint = f"; perhaps one of its folders is meant: {inside}" if inside else ""
         raise InputError(f"{folder} holds neither a rosbag2 nor images ({' '.join(PICTURE_SUFFIXES)}){hint}")
+    _refuse_pairs(folder, files)
     rate = fps or DEFAULT_FPS
-    parts = folder.resolve().parts
+    parts = [printable(part) for part in folder.resolve().parts]
     # PoseTrack's layout is images/<split>/<sequence>/<frame>: its annotations name frames by that path
     prefix = "/".join(parts[-3:] if len(parts) >= 3 and parts[-3] == "images" else parts[-1:])
 
-    def frames() -> Iterator[tuple[int, Frame | None]]:
+    def frames() -> Iterator[tuple[int, Frame | InputError | None]]:
         for number, file in enumerate(files):
             yield number, _read_picture(file, number, rate, prefix) if number >= excerpt.start else None
 
-    source = Source(parts[-1], str(folder), rate, excerpt.count(len(files)), iter(()))
+    source = Source(parts[-1], printable(folder), rate, excerpt.count(len(files)), iter(()))
+    source.names, source.length = [printable(file.name) for file in files], len(files)
     source.frames = _sound(frames(), source, excerpt)
     return source
 
 
-def _read_picture(file: Path, number: int, fps: float, prefix: str) -> Frame | None:
+def picture_files(folder: Path) -> list[Path]:
+    """The pictures of a folder in natural order; the companions that macOS writes beside files (`._NAME`) are none."""
+    found = [file for file in folder.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES]
+    return sorted((file for file in found if not file.name.startswith("._")), key=_natural)
+
+
+def _refuse_pairs(folder: Path, files: list[Path]) -> None:
+    """Raise InputError where two pictures have one name but for the ending: frames and masks, say, in one folder."""
+    first: dict[str, Path] = {}
+    pairs = [(first[file.stem], file) for file in files if first.setdefault(file.stem, file) is not file]
+    if pairs:
+        raise InputError(
+            f"{printable(folder)} holds two pictures of one name, {printable(pairs[0][0].name)} and "
+            f"{printable(pairs[0][1].name)} ({len(pairs)} such pairs), so it is not known which are the frames; "
+            "move the others to a folder of their own"
+        )
+
+
+def _read_picture(file: Path, number: int, fps: float, prefix: str) -> Frame | InputError:
+    name = printable(file.name)
     try:
-        image = picture_to_bgr(np.fromfile(file, np.uint8), file.name)
-    except (InputError, OSError):
-        return None
-    return Frame(image, _stamp(number, fps), "", f"{prefix}/{file.name}")
+        image = picture_to_bgr(np.fromfile(file, np.uint8), name)
+    except InputError as error:
+        return error
+    except OSError as error:
+        return InputError(f"{name} cannot be read: {error.strerror}")
+    return Frame(image, uniform_stamp(number, fps), "", f"{prefix}/{name}")
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:
@@ -170,78 +189,39 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _video_source(path: Path, fps: float | None, excerpt: Excerpt) -> Source:
-    capture = _open_video(path)
-    own = capture.get(cv2.CAP_PROP_FPS)
-    rate = fps or (own if 0 < own < 1000 else DEFAULT_FPS)
-    said = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-    said = said if 0 < said < 1 << 31 else 0
-
-    def frames() -> Iterator[tuple[int, Frame | None]]:
-        number = failed = 0
-        try:
-            while failed < _RETRIES:
-                done, image = capture.read() if number + failed >= excerpt.start else (capture.grab(), None)
-                if not done:
-                    failed += 1
-                    continue
-                for lost in range(number, number + failed):
-                    yield lost, None
-                number += failed
-                yield number, None if image is None else Frame(np.asarray(image, np.uint8), _stamp(number, rate))
-                number, failed = number + 1, 0
-            # containers count a frame or two wrongly even when nothing is missing
-            if number and said - number > max(2, said // 100):
-                source.problems.append(f"{path.name} is cut short, {number} of its {said} frames could be read")
-        finally:
-            capture.release()
-
-    source = Source(path.stem, str(path), rate, excerpt.count(said or None), iter(()))
-    source.frames = _sound(frames(), source, excerpt)
+    info = video_info(path)
+    rate = fps or info.rate
+    source = Source(printable(path.stem), printable(path), rate, excerpt.count(info.count or None), iter(()))
+    source.length = info.count or None
+    source.frames = _sound(video_frames(path, info, fps, excerpt.start, source.problems), source, excerpt)
     return source
 
 
-def _open_video(path: Path) -> cv2.VideoCapture:
-    """A capture that is open; raises InputError. OpenCV and FFmpeg are kept from printing their own complaints."""
-    logging: Any = getattr(cv2.utils, "logging", cv2)  # OpenCV before 4.12 has these two by themselves
-    level = logging.getLogLevel()
-    logging.setLogLevel(0)
-    try:
-        capture = cv2.VideoCapture(str(path))
-    finally:
-        logging.setLogLevel(level)
-    if not capture.isOpened() or _is_text(path):
-        raise InputError(f"{path} is neither a rosbag2 nor a video that OpenCV can read")
-    return capture
+def printable(name: Path | str) -> str:
+    """A path or name as text that can be written anywhere: bytes that are no UTF-8 are replaced."""
+    return os.fsencode(name).decode(errors="replace")
 
 
-def _is_text(path: Path) -> bool:
-    """Whether it is plain text, which FFmpeg would show as a film of a terminal."""
-    with path.open("rb") as file:
-        text = file.read(4096).decode(errors="replace").rstrip("\ufffd")  # the last character may be cut
-    return not any(mark in text for mark in "\0\ufffd")
-
-
-def _stamp(number: int, fps: float) -> int:
-    """Nanoseconds; frame 0 comes one step after 0, which in a ROS header stands for no stamp."""
-    return round((number + 1) * 1_000_000_000 / fps)
-
-
-def _sound(frames: Iterator[tuple[int, Frame | None]], source: Source, excerpt: Excerpt) -> Iterator[tuple[int, Frame]]:
+def _sound(
+    frames: Iterator[tuple[int, Frame | InputError | None]], source: Source, excerpt: Excerpt
+) -> Iterator[tuple[int, Frame]]:
     """The undamaged frames of the excerpt under a name each; the damaged are counted into `source.problems`.
 
     Raises InputError at the end where there was not one.
     """
     damaged: list[int] = []
+    reason = ""
     seen = yielded = 0
     try:
         for number, frame in frames:
             if number >= excerpt.stop:
                 break
             seen = number + 1
-            if number < excerpt.start:
+            if number < excerpt.start or frame is None:
                 continue
-            if frame is None:
+            if isinstance(frame, InputError):
                 damaged.append(number)
+                reason = reason or str(frame)
                 continue
             yielded += 1
             name = frame.name or f"{source.name}/{number:06d}.jpg"
@@ -249,9 +229,9 @@ def _sound(frames: Iterator[tuple[int, Frame | None]], source: Source, excerpt: 
     finally:
         frames.close()  # type: ignore[attr-defined]
         if damaged and yielded:
-            source.problems.append(_damaged_clause(damaged, seen - excerpt.start))
+            source.problems.append(_damaged_clause(damaged, yielded + len(damaged)))
     if not yielded:
-        raise InputError(_nothing(source, seen, len(damaged), excerpt))
+        raise InputError(_nothing(source, seen, len(damaged), reason, excerpt))
 
 
 def _damaged_clause(damaged: list[int], of: int) -> str:
@@ -261,9 +241,9 @@ def _damaged_clause(damaged: list[int], of: int) -> str:
     return f"{len(damaged)} of {of} frames are damaged and were left out (numbers {named})"
 
 
-def _nothing(source: Source, seen: int, damaged: int, excerpt: Excerpt) -> str:
+def _nothing(source: Source, seen: int, damaged: int, reason: str, excerpt: Excerpt) -> str:
     if damaged:
-        return f"{source.what}: none of its {damaged} frames could be read"
+        return f"{source.what}: none of its {damaged} frames could be read; the first: {reason}"
     if seen:
         return f"{source.what} has only {seen} frames, but --start asks for number {excerpt.start} on"
-    return f"{source.what} has 0 frames"
+    return "; ".join([f"{source.what} has 0 frames", *source.problems])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.images import ENCODINGS, UnknownEncodingError, compressed_to_bgr, image_to_bgr
+from sdtc_ros.io.images import ENCODINGS, UnknownEncodingError, compressed_to_bgr, image_to_bgr, picture_to_bgr
 
 H, W = 6, 8
 BGR = np.zeros((H, W, 3), np.uint8)
@@ -206,5 +206,41 @@ def test_a_float_file_is_no_image_of_colours():
 
 @pytest.mark.parametrize("data", [b"", b"no image at all", cv2.imencode(".jpg", BGR)[1].tobytes()[:-40]])
 def test_damaged_compression_is_an_input_error(data):
-    with pytest.raises(InputError, match="does not decode"):
+    with pytest.raises(InputError, match="does not decode|is cut short"):
         compressed_to_bgr(data, "jpeg")
+
+
+ENCODED = cv2.imencode(".jpg", np.random.default_rng(9).integers(0, 255, (60, 80, 3), np.uint8))[1].reshape(-1)
+KINDS = ([], [cv2.IMWRITE_JPEG_RST_INTERVAL, 4])
+
+
+@pytest.mark.parametrize("more", [b"", b"\0", bytes(8000), b"\xff\xd8\xff\xe0" + bytes(50), ENCODED[300:].tobytes()])
+@pytest.mark.parametrize("options", KINDS)
+def test_what_follows_a_jpegs_end_does_not_matter(options, more):
+    data = cv2.imencode(".jpg", BGR, options)[1].tobytes()
+    assert np.array_equal(compressed_to_bgr(data + more, "jpeg"), cv2.imdecode(np.frombuffer(data, np.uint8), 1))
+
+
+@pytest.mark.parametrize("flat", [False, True])
+@pytest.mark.parametrize("options", KINDS)
+def test_a_jpeg_that_lacks_its_end_marker_alone_is_whole(options, flat, capfd):
+    image = np.full_like(BGR, 90) if flat else BGR
+    data = cv2.imencode(".jpg", image, options)[1].tobytes()
+    whole = cv2.imdecode(np.frombuffer(data, np.uint8), 1)
+    for ending in (b"", b"\xff", bytes(200)):
+        assert np.array_equal(compressed_to_bgr(data[:-2] + ending, "jpeg"), whole)
+    for missing in (4, 9, 60, len(data) // 2):
+        with pytest.raises(InputError, match="cut short"):
+            compressed_to_bgr(data[:-missing], "jpeg")
+    assert capfd.readouterr().err == ""
+
+
+def test_a_photograph_is_turned_as_viewers_turn_it():
+    upright = cv2.imencode(".jpg", BGR)[1].tobytes()
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = upright[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + upright[2:]
+    image = picture_to_bgr(np.frombuffer(turned, np.uint8), "photo.jpg")
+    plain = cv2.imdecode(np.frombuffer(upright, np.uint8), 1)
+    assert np.array_equal(image, cv2.rotate(plain, cv2.ROTATE_90_CLOCKWISE))
+    message = compressed_to_bgr(turned, "jpeg")  # a camera's message stays as the sensor saw it
+    assert message.shape == BGR.shape

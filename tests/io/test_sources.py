@@ -6,6 +6,8 @@
 # governing permissions and limitations under the License.
 """Frames from bags, videos and folders: names, stamps and numbers, and what happens when some cannot be read."""
 
+import tarfile
+import tempfile
 from pathlib import Path
 
 import cv2
@@ -15,6 +17,7 @@ import pytest
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag import BagWriter
 from sdtc_ros.io.sources import Excerpt, open_source
+from sdtc_ros.io.video import uniform_stamp, video_stamp
 from sdtc_ros.types import Frame
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -177,3 +180,67 @@ def test_the_pedestrians_are_all_there():
     assert len(frames) == 20
     assert frames[0].image.shape == (576, 768, 3)
     assert source.problems == []
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path):
+    folder = write_folder(tmp_path / "clip")
+    cv2.imwrite(str(folder / "frame3.jpg"), grey(0))
+    with pytest.raises(
+        InputError, match=r"two pictures of one name, frame3.* \(1 such pairs\)"
+    ):
+        open_source(folder)
+
+
+def test_companions_of_macos_are_no_pictures(tmp_path):
+    folder = write_folder(tmp_path / "clip")
+    for n in range(12):
+        (folder / f"._frame{n}.png").write_bytes(b"\0\5\x16\7" + bytes(100))
+    source = open_source(folder)
+    assert [number for number, _ in source.frames] == list(range(12))
+    assert source.problems == []
+
+
+def test_names_that_are_no_utf_8(tmp_path):
+    name = b"caf\xe9".decode(errors="surrogateescape")
+    video = open_source(write_video(tmp_path / "walk.avi").rename(tmp_path / f"{name}.avi"))
+    assert (video.name, len(list(video.frames))) == ("caf\ufffd", 30)
+    folder = open_source(write_folder(tmp_path / "plain").rename(tmp_path / name))
+    assert [frame.name for _, frame in folder.frames][0] == "caf\ufffd/frame0.png"
+
+
+def test_why_no_frame_could_be_read(tmp_path):
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="none of its 1 frames could be read; the first: a.png of 7 bytes does not"):
+        open_source(folder)
+
+
+def test_a_videos_own_times_are_kept():
+    stamps, last = [], 0
+    times = [0.0, 40.0, 80.0, 280.0, 480.0, 480.0, 0.0, 700.0]  # variable; then one twice, and none
+    for number, time in enumerate(times):
+        last = video_stamp(number, 10.0, time, last)
+        stamps.append(last // 10**6)
+    assert stamps[:5] == [100, 140, 180, 380, 580]
+    assert stamps == sorted(set(stamps))
+    assert stamps[-1] == 800
+    assert [video_stamp(n, 30.0, n * 1000 / 30, 0) for n in range(50)] == [uniform_stamp(n, 30.0) for n in range(50)]
+    assert video_stamp(4, 25.0, None, 0) == uniform_stamp(4, 25.0) == 200_000_000
+
+
+@pytest.mark.parametrize("name", ["vfr.mp4", "live10.webm"])
+def test_videos_of_variable_rate(name):
+    archive = SHARED / "field-cases.tar.xz"
+    if not archive.exists():
+        pytest.skip(f"real data is absent: {archive}")
+    with tarfile.open(archive) as tar, tempfile.TemporaryDirectory() as folder:
+        tar.extract(f"field-cases/11-video-times/{name}", folder, filter="data")
+        source = open_source(Path(folder) / "field-cases/11-video-times" / name)
+        steps = np.diff([frame.stamp for _, frame in source.frames]) // 10**6
+    assert len(steps) == 23
+    if name == "vfr.mp4":
+        assert steps.tolist() == [40] * 12 + [200] * 11
+    else:
+        assert source.fps == pytest.approx(10, abs=0.1)
+        assert steps.sum() == 2314
