@@ -18,7 +18,7 @@ from sdtc_ros.evaluate.poses import pose_precision
 from sdtc_ros.evaluate.precision import Ties, joint_precision
 from sdtc_ros.evaluate.protocols import Protocol, protocol_by_name
 from sdtc_ros.evaluate.result import Result, Subset, by_joint, mean
-from sdtc_ros.evaluate.tracking import track_counts
+from sdtc_ros.evaluate.tracking import track_counts, without_ids
 from sdtc_ros.ground_truth.sequence import Sequence
 
 
@@ -95,6 +95,9 @@ def _warnings(matches: list[Matches], low: float, high: float) -> list[str]:
         if m.predictions.present[at]
     )
     found = []
+    for side, count in zip(("annotated", "predicted"), without_ids(matches), strict=True):
+        if count:
+            found.append(f"{count} {side} people have no track id and are left out of MOTA")
     if unscored:
         found.append(f"{unscored} predicted people have no joint scores; they are ranked last, in file order")
     if high - low > 0.05:

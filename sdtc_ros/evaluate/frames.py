@@ -49,7 +49,8 @@ def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> l
 
     They are paired by image name, or by image id where not a single name agrees.
 
-    Raises InputError where the predictions do not list a frame that counts, or give one track id to two people.
+    Raises InputError where the predictions do not list a frame that counts, or truth or
+    predictions give one track id to two people.
     """
     by_name = {frame.name: frame for frame in predictions.frames}
     by_id = {frame.id: frame for frame in predictions.frames}
@@ -64,13 +65,14 @@ def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> l
                 f"{_origin(predictions)} lacks the frame {frame.name} (image id {frame.id}) of {_origin(truth)}; "
                 "list every frame of the truth among the predictions' images, also where nobody was found"
             )
-        ids = [person.track_id for person in answer.people if person.track_id is not None]
-        if len(set(ids)) < len(ids):
-            repeated = next(i for i in ids if ids.count(i) > 1)
-            raise InputError(
-                f"{_origin(predictions)}: frame {answer.name} gives track id {repeated} to two people; "
-                "a track id may stand once in a frame"
-            )
+        for side, sequence in ((frame, truth), (answer, predictions)):
+            ids = [person.track_id for person in side.people if person.track_id is not None]
+            if len(set(ids)) < len(ids):
+                repeated = next(i for i in ids if ids.count(i) > 1)
+                raise InputError(
+                    f"{_origin(sequence)}: frame {side.name} gives track id {repeated} to two people; "
+                    "a track id may stand once in a frame"
+                )
         pairs.append((frame, answer.people))
     return pairs
 

@@ -16,7 +16,7 @@ the matches (and again of identity changes) by the number of matches, so it is a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -60,19 +60,49 @@ class _Track:
 
 
 def track_counts(matches: list[Matches]) -> Counts | None:
-    """MOT counts over all sequences, or None where a counted person has no track id or no two frames are counted."""
+    """MOT counts over all sequences, or None where a side has no track ids or no two frames are counted.
+
+    A person without a track id among others is left out, and with an annotated one the prediction that was matched to
+    them: see `without_ids`.
+    """
     joints = matches[0].hit.shape[-1] if matches else 0
     total = np.zeros((7, joints))
     frames = 0
     for m in matches:
-        if any((people.ids[people.present] < 0).any() for people in (m.truth, m.predictions)):
+        if any(people.present.any() and (people.ids[people.present] < 0).all() for people in (m.truth, m.predictions)):
             return None
+        m = _tracked(m)
         last = len(m.hit) - 1
         frames += max(last, 0)
         _count_presence(m, max(last, 0), total)
         for k in range(joints):
             _follow_joint(m, k, last, total[:, k])
     return Counts(*total) if frames else None
+
+
+def without_ids(matches: list[Matches]) -> tuple[int, int]:
+    """How many annotated and how many predicted people have no track id."""
+    sides = ([m.truth for m in matches], [m.predictions for m in matches])
+    true, guess = (sum(int((p.ids[p.present] < 0).sum()) for p in side) for side in sides)
+    return true, guess
+
+
+def _tracked(m: Matches) -> Matches:
+    """The matches of people who have a track id, less the predictions that were matched to others."""
+    lost_true, lost_guess = (people.present & (people.ids < 0) for people in (m.truth, m.predictions))
+    if not lost_true.any() and not lost_guess.any():
+        return m
+    owned = np.take_along_axis(lost_true, np.maximum(m.owner, 0), axis=1) if lost_true.size else lost_guess
+    lost_guess = lost_guess | (owned & (m.owner >= 0))
+    truth, predictions = (
+        replace(people, present=people.present & ~lost, exists=people.exists & ~lost[..., None])
+        for people, lost in ((m.truth, lost_true), (m.predictions, lost_guess))
+    )
+    frame, guess, true = m.close_at[:, 0], m.close_at[:, 1], m.close_at[:, 2]
+    kept = ~lost_true[frame, true] & ~lost_guess[frame, guess]
+    return replace(
+        m, truth=truth, predictions=predictions, close_at=m.close_at[kept], close_distance=m.close_distance[kept]
+    )
 
 
 def _count_presence(m: Matches, last: int, total: npt.NDArray[np.float64]) -> None:

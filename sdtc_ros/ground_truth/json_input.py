@@ -21,7 +21,7 @@ from sdtc_ros.ground_truth.sequence import Array
 def load_json(path: Path) -> Any:
     """The file's content; raises InputError if it cannot be read or is not JSON (the line is named)."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "

@@ -6,9 +6,10 @@
 # governing permissions and limitations under the License.
 """PoseTrack18 and PoseTrack21 annotation JSON (COCO-like: images, annotations, categories), a file a sequence.
 
-Slots are mapped by the names in `categories`; a file without categories has PoseTrack's 17 slots, of which the two
-ears are never labelled. A PoseTrack17 file (`annolist`) is recognised and read too (posetrack17.py). Formats:
-https://github.com/svenkreiss/poseval and https://github.com/anDoer/PoseTrack21 (doc/dataset_structure.md).
+Slots are mapped by the names in `categories`, and people told from other objects by `category_id`; a file without
+categories has PoseTrack's 17 slots, of which the two ears are never labelled. A PoseTrack17 file (`annolist`) is
+recognised and read too (posetrack17.py). Formats: https://github.com/svenkreiss/poseval and
+https://github.com/anDoer/PoseTrack21 (doc/dataset_structure.md).
 
 An annotation may carry `flags`, our own addition that other tools pass over: {"hidden": [0, 1, ...], ...}, one number
 a keypoint slot. The writer's counterpart is posetrack_write.py.
@@ -16,17 +17,20 @@ a keypoint slot. The writer's counterpart is posetrack_write.py.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sdtc_ros.errors import InputError
+from sdtc_ros.ground_truth.categories import is_people, listed_categories
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.posetrack17 import parse_annolist
 from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
+_log = logging.getLogger("sdtc_ros")
 # the file's own layout: skeleton order with two ears after head_top
 POSETRACK_SLOTS = (*POSETRACK.joints[:3], "left_ear", "right_ear", *POSETRACK.joints[3:])
 
@@ -62,21 +66,28 @@ def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Seq
             f"{path} is not a PoseTrack file: expected 'images' and 'annotations' (PoseTrack18/21) or 'annolist' "
             "(PoseTrack17) at its top level"
         )
-    order, slots = _slot_order(data, path, skeleton)
+    order, slots, category = _slot_order(data, path, skeleton)
     frames = [_frame(image, f"{path}: images[{i}]") for i, image in enumerate(member(data, "images", list, str(path)))]
     by_id: dict[int, SequenceFrame] = {}
     for i, frame in enumerate(frames):
         if by_id.setdefault(frame.id, frame) is not frame:
             raise InputError(f"{path}: images[{i}] repeats the image id {frame.id}; ids must be unique in a file")
-    annotations = member(data, "annotations", list, str(path))
-    for i, (annotation, keypoints) in enumerate(
-        zip(annotations, _all_keypoints(annotations, slots, path), strict=True)
-    ):
-        where = f"{path}: annotations[{i}]"
+    others = {other.get("id") for other in listed_categories(data, str(path))} - {category}
+    annotations = [
+        (annotation, f"{path}: annotations[{i}]")
+        for i, annotation in enumerate(member(data, "annotations", list, str(path)))
+        if not (isinstance(annotation, dict) and annotation.get("category_id") in others - {None})
+    ]
+    people = [(annotation, where) for annotation, where in annotations if not _is_pointless(annotation)]
+    if len(people) < len(annotations):
+        _log.warning("%s: %d people without keypoints are left out", path, len(annotations) - len(people))
+    for annotation, where in annotations:
         image_id = member(annotation, "image_id", int, where)
         if image_id not in by_id:
             raise InputError(f"{where} belongs to image id {image_id}, which is not among the file's images")
-        by_id[image_id].people.append(_person(annotation, keypoints[order], order, slots, where))
+        by_id[image_id].pointless += _is_pointless(annotation)
+    for (annotation, where), keypoints in zip(people, _all_keypoints(people, slots), strict=True):
+        by_id[annotation["image_id"]].people.append(_person(annotation, keypoints[order], order, slots, where))
     for image, frame in zip(data["images"], frames, strict=True):
         frame.labelled = bool(image.get("is_labeled", frame.people))
     return Sequence(path.stem, frames, skeleton, path, dataset_of(data))
@@ -91,18 +102,39 @@ def dataset_of(data: dict[str, Any]) -> str:
     return "posetrack21" if any(isinstance(row, dict) and "person_id" in row for row in rows) else "posetrack18"
 
 
-def _slot_order(data: dict[str, Any], path: Path, skeleton: Skeleton) -> tuple[list[int], int]:
-    """Which slot holds each joint of the skeleton, and how many slots there are."""
-    names: list[Any] = list(POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints)
-    categories = data.get("categories")
-    if categories:
-        if not isinstance(categories, list):
-            raise InputError(f"{path}: 'categories' must be a list")
-        names = member(categories[0], "keypoints", list, f"{path}: categories[0]")
-    missing = [joint for joint in skeleton.joints if joint not in names]
-    if missing:
-        raise InputError(f"{path}: categories[0].keypoints lacks {', '.join(missing)} of the {skeleton.name} skeleton")
-    return [names.index(joint) for joint in skeleton.joints], len(names)
+def _is_pointless(annotation: Any) -> bool:
+    """Whether it is a person without a list of keypoints: outside the image in a tool's track, say."""
+    return isinstance(annotation, dict) and annotation.get("keypoints") == []
+
+
+def _slot_order(data: dict[str, Any], path: Path, skeleton: Skeleton) -> tuple[list[int], int, Any]:
+    """Which slot holds each joint of the skeleton, how many slots there are, and the id of the category of people.
+
+    That is the one whose keypoints are the skeleton's joints, wherever in the list it stands.
+    """
+    categories = listed_categories(data, str(path))
+    if not categories:
+        names: list[Any] = list(POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints)
+        return [names.index(joint) for joint in skeleton.joints], len(names), None
+    lacking = {}
+    fitting = []
+    for i, category in enumerate(categories):
+        names = category.get("keypoints") or []
+        lacking[i] = [joint for joint in skeleton.joints if not isinstance(names, list) or joint not in names]
+        if not lacking[i]:
+            fitting.append(category)
+    if not fitting:
+        at = min(lacking, key=lambda i: (len(lacking[i]), i))
+        raise InputError(
+            f"{path}: categories[{at}].keypoints lacks {', '.join(lacking[at])} of the {skeleton.name} skeleton"
+            + (", and so do the others" if len(categories) > 1 else "")
+        )
+    people = [category for category in fitting if is_people(category)] or fitting
+    if len(people) > 1:
+        named = " and ".join(f"'{category.get('name')}'" for category in people[:2])
+        raise InputError(f"{path}: categories {named} both have the joints; which of them are the people?")
+    names = people[0]["keypoints"]
+    return [names.index(joint) for joint in skeleton.joints], len(names), people[0].get("id")
 
 
 def _frame(image: Any, where: str) -> SequenceFrame:
@@ -117,11 +149,9 @@ def _frame(image: Any, where: str) -> SequenceFrame:
     return SequenceFrame(name, identity, False, ignore=polygons)
 
 
-def _all_keypoints(annotations: list[Any], slots: int, path: Path) -> Array:
-    """The keypoints of all annotations at once, N x slots x 3: a third of the time of one by one."""
-    rows = [
-        member(annotation, "keypoints", list, f"{path}: annotations[{i}]") for i, annotation in enumerate(annotations)
-    ]
+def _all_keypoints(people: list[tuple[Any, str]], slots: int) -> Array:
+    """The keypoints of annotations (with their places) at once, N x slots x 3: a third of the time of one by one."""
+    rows = [member(annotation, "keypoints", list, where) for annotation, where in people]
     if not rows:
         return np.zeros((0, slots, 3))
     try:
@@ -130,7 +160,8 @@ def _all_keypoints(annotations: list[Any], slots: int, path: Path) -> Array:
     except (TypeError, ValueError):
         sound = False
     if not sound:  # one by one now, to name the one that is wrong
-        array = np.stack([numbers(row, 3 * slots, f"{path}: annotations[{i}].keypoints") for i, row in enumerate(rows)])
+        pairs = zip(rows, people, strict=True)
+        array = np.stack([numbers(row, 3 * slots, f"{where}.keypoints") for row, (_, where) in pairs])
     return array.reshape(len(rows), slots, 3)
 
 

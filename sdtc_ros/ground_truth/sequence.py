@@ -49,7 +49,7 @@ class Person:
 class SequenceFrame:
     """One image of a sequence: `name` is its path as the file has it, `ignore` polygons M x 2 float64 (pixels).
 
-    pointless: how many people the file lists without a list of points (PoseTrack17); they are not among `people`.
+    pointless: how many people the file lists without a list of points ; they are not among `people`.
     """
 
     name: str

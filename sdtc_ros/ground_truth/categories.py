@@ -1,0 +1,44 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Which category of a COCO-like file are people, whatever its place in the list and however a tool numbers it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sdtc_ros.errors import InputError
+
+_PEOPLE = ("person", "people", "pedestrian", "human")
+
+
+def listed_categories(data: dict[str, Any], where: str) -> list[dict[str, Any]]:
+    """The file's categories ([] where it has none); raises InputError where they are no list of objects."""
+    categories = data.get("categories") or []
+    if not isinstance(categories, list) or not all(isinstance(category, dict) for category in categories):
+        raise InputError(f"{where}: 'categories' must be a list of objects")
+    return categories
+
+
+def is_people(category: dict[str, Any]) -> bool:
+    """Whether its name is one for people."""
+    return str(category.get("name", "")).strip().lower() in _PEOPLE
+
+
+def people_among(ids: set[int], where: str) -> int:
+    """Which of the category ids of a list of boxes without names stands for people: COCO's 1, else YOLO's 0.
+
+    Raises InputError where that would be guessed.
+    """
+    if 1 in ids and 0 not in ids:
+        return 1
+    if 0 in ids and 1 not in ids:
+        return 0
+    shown = ", ".join(str(i) for i in sorted(ids)[:6])
+    raise InputError(
+        f"{where}: which boxes are people? Their 'category_id' is one of {shown}; people are 1, as in COCO, or 0, as "
+        "in YOLO, so keep their boxes alone, or leave 'category_id' away"
+    )
