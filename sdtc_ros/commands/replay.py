@@ -126,6 +126,10 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
         help="how far, in parts of its size, a person may drift before a new crop is cut and encoded (default 0.1); "
         "0: a new one for every frame, as in the papers, slower",
     )  # fmt: skip
+    add(
+        "--max-people", type=int, metavar="N",
+        help="how many people a frame has at most: the best scored boxes (default 64); what is left out is said",
+    )  # fmt: skip
     add("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)")
     add(
         "--provider", choices=["cpu", "cuda", "tensorrt", "tensorrt-direct"], default="cpu",
@@ -193,7 +197,12 @@ def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
 
     _check_score("--start-score", args.start_score)
     tracking = TrackingConfig(start_score=args.start_score)
-    given = {"lookahead": args.lookahead, "sticky": args.sticky, "detect_every": args.detect_every}
+    given = {
+        "lookahead": args.lookahead,
+        "sticky": args.sticky,
+        "detect_every": args.detect_every,
+        "max_people": args.max_people,
+    }
     return PipelineConfig(tracking=tracking, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -9,11 +9,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence as Names
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import Result, evaluate
+from sdtc_ros.ground_truth.frame_names import place_frames
 from sdtc_ros.ground_truth.hieve import read_hieve_folder
 from sdtc_ros.ground_truth.json_input import load_json
 from sdtc_ros.ground_truth.posetrack import parse_sequence, read_folder, read_sequence
@@ -23,13 +25,15 @@ from sdtc_ros.skeleton import HIEVE, Skeleton
 
 @dataclass
 class Truth:
-    """An annotated sequence and the number, in the input, of each of its frames (by the annotations' image id).
+    """An annotated sequence and where its frames lie in an input, by the annotations' image id.
 
+    number_of: a frame's number, stamp_of: its stamp (nanoseconds), where the annotations say one or the other;
     protocol: by whose rules poses are measured on it: the data set's, as the annotations tell.
     """
 
     sequence: Sequence
     number_of: dict[int, int]
+    stamp_of: dict[int, int] = field(default_factory=dict)
 
     @property
     def protocol(self) -> str:
@@ -38,26 +42,35 @@ class Truth:
 
     def __post_init__(self) -> None:
         """Make the tables the other way round."""
-        self._by_name = {PurePosixPath(frame.name).name: frame for frame in self.sequence.frames}
-        self._by_name |= {frame.name: frame for frame in self.sequence.frames}
-        self._by_number = {self.number_of[frame.id]: frame for frame in self.sequence.frames}
+        frames = {frame.id: frame for frame in self.sequence.frames}
+        self._by_number = {number: frames[i] for i, number in self.number_of.items()}
+        self._by_stamp = {stamp: frames[i] for i, stamp in self.stamp_of.items()}
 
-    def frame(self, number: int, name: str) -> SequenceFrame | None:
-        """The frame of that name (as a path, or its last part), else of that number in the input."""
-        return self._by_name.get(name) or self._by_name.get(PurePosixPath(name).name) or self._by_number.get(number)
+    def frame(self, number: int, stamp: int = 0) -> SequenceFrame | None:
+        """The frame of that stamp, else of that number in the input."""
+        return self._by_stamp.get(stamp) or self._by_number.get(number)
 
-    def number(self, number: int, name: str) -> int:
-        """The number that the annotations give to the input's frame `number` of that name."""
-        frame = self.frame(number, name)
-        return number if frame is None else self.number_of[frame.id]
+    def absent(self, replayed: set[int], start: int, stop: float) -> int:
+        """How many annotated frames were not replayed (image ids), though of a number from `start` to before `stop`."""
+        return sum(
+            bool(frame.people) and frame.id not in replayed and start <= self.number_of.get(frame.id, start) < stop
+            for frame in self.sequence.frames
+        )
 
 
-def read_truth(path: Path, input_name: str, skeleton: Skeleton) -> Truth:
+def read_truth(
+    path: Path, input_name: str, skeleton: Skeleton, pictures: Names | None = None, count: int | None = None
+) -> Truth:
     """The annotations of the input `input_name` in a file, or in the folder's file of that name or only file.
 
-    For a model with HiEve's joints the path may also be a video's folder of XML files, or the folder of these folders.
-    Raises InputError where there is none, or where several could be meant.
+    pictures: the input's file names by number, where its frames have names; count: its length, where known. For a
+    model with HiEve's joints the path may also be a video's folder of XML files, or the folder of these folders. Raises
+    InputError where there is none, where several could be meant, or where it cannot be told which frame is which.
     """
+    return place(_one_sequence(path, input_name, skeleton), pictures, count)
+
+
+def _one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:
     if skeleton is HIEVE and path.is_dir() and not any(path.glob("*.json")):  # as HiEve is published
         sequences = read_hieve_folder(path / input_name if (path / input_name).is_dir() else path)
     else:
@@ -67,15 +80,18 @@ def read_truth(path: Path, input_name: str, skeleton: Skeleton) -> Truth:
         raise InputError(
             f"{path} has annotations of {len(named)} sequences and none is named {input_name}; name a file"
         )
-    return Truth(named[0], _numbers(named[0]))
+    return named[0]
 
 
-def _numbers(sequence: Sequence) -> dict[int, int]:
-    """Numbers from 0 by image id: those in the file names (PoseTrack17 counts from 1, in 8 digits), else the order."""
-    stems = [PurePosixPath(frame.name).stem for frame in sequence.frames]
-    if all(stem.isdigit() for stem in stems):
-        return {f.id: int(s) - (len(s) == 8) for f, s in zip(sequence.frames, stems, strict=True)}
-    return {frame.id: number for number, frame in enumerate(sequence.frames)}
+def place(sequence: Sequence, pictures: Names | None, count: int | None) -> Truth:
+    """The truth of an input: its frames are found as `place_frames` says; raises InputError as that does."""
+    frames, what = sequence.frames, str(sequence.path or f"sequence {sequence.name}")
+    if not frames:
+        raise InputError(f"{what} lists no images")
+    places = place_frames([frame.name for frame in frames], [frame.id for frame in frames], pictures, count, what)
+    numbers = {f.id: number for f, number in zip(frames, places.numbers, strict=True) if number is not None}
+    stamps = {f.id: stamp for f, stamp in zip(frames, places.stamps, strict=True) if stamp is not None}
+    return Truth(sequence, numbers, stamps)
 
 
 @dataclass(frozen=True)
@@ -119,8 +135,8 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
     """
     truths, answers, out, rules = [], [], list[str](), dict[str, Path]()
     for truth_file, poses_file in files:
-        whole = read_truth(truth_file, "", skeleton)
-        rules.setdefault(protocol or whole.protocol, truth_file)
+        whole = _one_sequence(truth_file, "", skeleton)
+        rules.setdefault(protocol or Truth(whole, {}).protocol, truth_file)
         truth, predictions = _paired(whole, poses_file)
         if any(frame.people for frame in truth.frames):
             truths.append(truth)
@@ -136,15 +152,30 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
     return replace(result, warnings=[*out, *result.warnings])
 
 
-def _paired(truth: Truth, poses_file: Path) -> tuple[Sequence, Sequence]:
+def _paired(truth: Sequence, poses_file: Path) -> tuple[Sequence, Sequence]:
     """The annotated frames that a replay answered, and its answers, under the annotations' names and ids."""
     data = load_json(poses_file)
-    predictions = parse_sequence(data, poses_file, truth.sequence.skeleton)
-    answers = {}
-    for image, frame in zip(data["images"], predictions.frames, strict=True):
-        known = truth.frame(image.get("number", -1), frame.name)
-        if known:
-            answers[known.id] = replace(frame, name=known.name, id=known.id)
-    frames = [frame for frame in truth.sequence.frames if frame.id in answers]
-    name = truth.sequence.name
-    return replace(truth.sequence, frames=frames), replace(predictions, name=name, frames=list(answers.values()))
+    predictions = parse_sequence(data, poses_file, truth.skeleton)
+    names = {frame.name: frame for frame in truth.frames}
+    numbers = [image.get("number", -1) for image in data["images"]]
+    stamps = [image.get("stamp", 0) for image in data["images"]]
+    if any(frame.name in names for frame in predictions.frames):  # the replay had the annotations
+        known = [names.get(frame.name) for frame in predictions.frames]
+    else:
+        placed = place(truth, _pictures(predictions, numbers), max(numbers, default=-1) + 1)
+        known = [placed.frame(number, stamp) for number, stamp in zip(numbers, stamps, strict=True)]
+    answers = {
+        frame.id: replace(answer, name=frame.name, id=frame.id)
+        for frame, answer in zip(known, predictions.frames, strict=True)
+        if frame is not None
+    }
+    frames = [frame for frame in truth.frames if frame.id in answers]
+    return replace(truth, frames=frames), replace(predictions, name=truth.name, frames=list(answers.values()))
+
+
+def _pictures(predictions: Sequence, numbers: list[int]) -> list[str] | None:
+    """The pictures' names by number; None where a replay called its frames by their numbers."""
+    if all(frame.name.endswith(f"/{n:06d}.jpg") for frame, n in zip(predictions.frames, numbers, strict=True)):
+        return None
+    names = {n: frame.name for frame, n in zip(predictions.frames, numbers, strict=True)}
+    return [names.get(n, "") for n in range(max(names, default=-1) + 1)]

@@ -9,37 +9,46 @@
 A boxes file is JSON, in one of two forms:
 
 - a list of boxes, `{"frame": 12, "bbox": [left, top, width, height], "score": 0.9, "track_id": 3}`; instead of `frame`
-  (the frame's number in the input, from 0) a box may name its image (`image_name`, the last part of the path counts)
-  or give its header stamp in nanoseconds (`stamp`); `score` is 1 and the tracks are the pipeline's own where missing;
-- a PoseTrack18 annotation file, of which `bbox`, `score` and `track_id` are taken.
+  (the frame's number in the input, from 0) a box may name its image (`image_name`), give its header stamp in
+  nanoseconds (`stamp`), or, as COCO's results do, the truth's image id (`image_id`); `score` is 1 and the tracks are
+  the pipeline's own where missing; of boxes with a `category_id` people's alone are taken;
+- a PoseTrack18 or COCO annotation file, of which the people's `bbox`, `score` and `track_id` are taken.
+
+Boxes are pixels. A file of fractions, or of corners (x1 y1 x2 y2), is recognised by its values and refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
 from sdtc_ros.errors import InputError
+from sdtc_ros.ground_truth.categories import is_people, listed_categories, people_among
+from sdtc_ros.ground_truth.frame_names import place_frames, plain_path
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.sequence import Person
 from sdtc_ros.ground_truth.truth import Truth
 from sdtc_ros.types import Boxes, Frame
 
 Row = tuple[list[float], float, "int | None"]
-Key = int | str | tuple[str, int]  # a frame's number, its image's name, or ("stamp", nanoseconds)
+Key = int | str | tuple[str, int]  # a frame's number, its image's name, ("stamp", nanoseconds) or ("image", id)
+_log = logging.getLogger("sdtc_ros")
 _MAX_FILLED_GAP = 12  # labelled frames of PoseTrack lie 4 apart
+_CATEGORY_NAMES = ("category_name", "category", "class", "label")
 
 
 class BoxTable:
     """The boxes of every frame, found by the frame's number, its image's name or its stamp."""
 
-    def __init__(self, what: str, renumber: Callable[[int, str], int] | None = None) -> None:
-        """`what` says in a report where the boxes come from; renumber: (number, name) to the table's own numbers."""
-        self.what, self._renumber = what, renumber
+    def __init__(self, what: str) -> None:
+        """`what` says in a report where the boxes come from."""
+        self.what = what
         self._rows: dict[Key, list[Row]] = {}
+        self._asked: set[Key] = set()
 
     def add(self, key: Key, row: Row) -> None:
         """Add a box under a frame's number (int), its image's name (str) or ('stamp', nanoseconds)."""
@@ -48,14 +57,34 @@ class BoxTable:
     def __len__(self) -> int:
         return sum(map(len, self._rows.values()))
 
+    def place(self, pictures: Sequence[str] | None, count: int | None, truth: Truth | None) -> None:
+        """Find the numbers of named images in an input (see `place_frames`), and of the truth's image ids.
+
+        Raises InputError where not one of the boxes belongs to a frame of the input.
+        """
+        names = [key for key in self._rows if isinstance(key, str)]
+        places = place_frames(names, [], pictures, count, self.what) if names else None
+        number = dict(zip(names, places.numbers, strict=True)) if places else {}
+        stamp = dict(zip(names, places.stamps, strict=True)) if places else {}
+        rows, self._rows = self._rows, {}
+        for key, boxes in rows.items():
+            found: Key | None = key
+            if isinstance(key, str):
+                found = number[key] if number[key] is not None else None
+                found = ("stamp", stamp[key] or 0) if found is None and stamp[key] else found
+            elif isinstance(key, tuple) and key[0] == "image":
+                found = _number_of_image(key[1], truth, self.what)
+            self._rows.setdefault(key if found is None else found, []).extend(boxes)
+        numbered = [key for key in self._rows if isinstance(key, int)]
+        if numbered == list(self._rows) and count is not None and min(numbered, default=0) >= count:
+            first = min(numbered)
+            raise InputError(f"{self.what}: all are of frames from number {first} on, but the input has {count}")
+
     def boxes(self, number: int, frame: Frame) -> Boxes:
         """The boxes of a frame; none where the table has none for it."""
-        number = self._renumber(number, frame.name) if self._renumber else number
-        rows = [
-            row
-            for key in (number, PurePosixPath(frame.name).name, ("stamp", frame.stamp))
-            for row in self._rows.get(key, [])
-        ]
+        keys: tuple[Key, ...] = (number, PurePosixPath(plain_path(frame.name)).name, ("stamp", frame.stamp))
+        self._asked.update(keys)
+        rows = [row for key in keys for row in self._rows.get(key, [])]
         ids = [row[2] for row in rows]
         return Boxes(
             np.array([row[0] for row in rows], np.float32).reshape(-1, 4),
@@ -63,29 +92,75 @@ class BoxTable:
             np.array(ids, np.int64) if rows and None not in ids else None,
         )
 
+    def unused(self) -> int:
+        """How many boxes are of frames that nobody asked for."""
+        return sum(len(rows) for key, rows in self._rows.items() if key not in self._asked)
 
-def read_boxes(path: Path) -> BoxTable:
-    """A boxes file; raises InputError that says what is wrong with it where."""
+    def values(self) -> Iterator[list[float]]:
+        """Every box."""
+        return (row[0] for rows in self._rows.values() for row in rows)
+
+
+def _number_of_image(identity: int, truth: Truth | None, what: str) -> Key:
+    if truth is None:
+        raise InputError(
+            f"{what} name their images by 'image_id' alone; give the annotations that these ids are of (--truth), or "
+            "name the image of each box ('image_name')"
+        )
+    if identity in truth.number_of:
+        return truth.number_of[identity]
+    return ("stamp", truth.stamp_of[identity]) if identity in truth.stamp_of else ("image", identity)
+
+
+def read_boxes(path: Path, size: tuple[int, int] | None = None) -> BoxTable:
+    """A boxes file; size: (width, height) of the input's images, by which corners are told from boxes.
+
+    Raises InputError that says what is wrong with it where.
+    """
     table = BoxTable(f"boxes from {path.name}")
-    for key, row in iterate_boxes(path):
-        table.add(PurePosixPath(key).name if isinstance(key, str) else key, row)
+    for key, row in iterate_boxes(path, with_ids=True):
+        table.add(PurePosixPath(plain_path(key)).name if isinstance(key, str) else key, row)
+    _check_values(np.array(list(table.values()), np.float64), size, path)
     return table
 
 
-def iterate_boxes(path: Path) -> Iterator[tuple[Key, Row]]:
-    """Every box of a boxes file under its frame's number, its image's whole name or its stamp; raises InputError."""
+def _check_values(xywh: np.ndarray, size: tuple[int, int] | None, path: Path) -> None:
+    """Raise InputError where the numbers cannot be left, top, width and height in pixels."""
+    ends = xywh[:, :2] + xywh[:, 2:]
+    if ends.max() <= 2 and np.abs(xywh).max() <= 2:
+        raise InputError(
+            f"{path}: all boxes lie between 0 and 1, as fractions of an image do; write left, top, width, height in "
+            "pixels"
+        )
+    if size is None or len(xywh) < 3:
+        return
+    limit = np.array(size, np.float64)
+    corners = bool((xywh[:, 2:] > xywh[:, :2]).all() and (xywh[:, 2:] <= 1.02 * limit).all())
+    outside = float((ends > 1.1 * limit).any(axis=1).mean())
+    if corners and outside > 0.1:
+        raise InputError(
+            f"{path}: {outside:.0%} of the boxes end outside the {size[0]} x {size[1]} image, and all would fit as "
+            "corners x1 y1 x2 y2; write left, top, width, height"
+        )
+
+
+def iterate_boxes(path: Path, with_ids: bool = False) -> Iterator[tuple[Key, Row]]:
+    """Every person's box of a boxes file under its frame's number, its image's whole name or its stamp.
+
+    with_ids: also under ('image', id), as COCO's results have it. Raises InputError.
+    """
     data, empty = load_json(path), True
     if isinstance(data, dict) and "annotations" in data:
         rows = _annotation_rows(data, path)
     elif isinstance(data, list):
-        rows = _listed_rows(data, path)
+        rows = _listed_rows(data, path, with_ids)
     else:
-        raise InputError(f"{path} is no boxes file: expected a list of boxes or a PoseTrack18 annotation file")
+        raise InputError(f"{path} is not a boxes file: expected a list of boxes or a PoseTrack18 annotation file")
     for row in rows:
         empty = False
         yield row
     if empty:
-        raise InputError(f"{path} holds no boxes")
+        raise InputError(f"{path} holds no boxes of people")
 
 
 def _annotation_rows(data: dict[str, Any], path: Path) -> Iterator[tuple[Key, Row]]:
@@ -93,24 +168,38 @@ def _annotation_rows(data: dict[str, Any], path: Path) -> Iterator[tuple[Key, Ro
         member(image, "id", int, f"{path}: images[{i}]"): member(image, "file_name", str, f"{path}: images[{i}]")
         for i, image in enumerate(member(data, "images", list, str(path)))
     }
+    categories = listed_categories(data, str(path))
+    named = any(is_people(category) for category in categories)
+    others = {category.get("id") for category in categories if named and not is_people(category)}
     for i, annotation in enumerate(member(data, "annotations", list, str(path))):
         where = f"{path}: annotations[{i}]"
         name = images.get(member(annotation, "image_id", int, where))
         if name is None:
             raise InputError(f"{where} belongs to an image that is not among the file's images")
-        yield name, _row(annotation, where)
+        if annotation.get("category_id") not in others or annotation.get("category_id") is None:
+            yield name, _row(annotation, where)
 
 
-def _listed_rows(data: list[Any], path: Path) -> Iterator[tuple[Key, Row]]:
+def _listed_rows(data: list[Any], path: Path, with_ids: bool) -> Iterator[tuple[Key, Row]]:
+    boxes = [box for box in data if isinstance(box, dict)]
+    ids = {box["category_id"] for box in boxes if isinstance(box.get("category_id"), int)}
+    people, others = people_among(ids, str(path)) if ids else None, 0
     for i, box in enumerate(data):
         where = f"{path}: [{i}]"
         row = _row(box, where)
-        if "frame" in box:
+        named = any(isinstance(box.get(key), str) and not is_people({"name": box[key]}) for key in _CATEGORY_NAMES)
+        if named or (people is not None and box.get("category_id", people) != people):
+            others += 1
+        elif "frame" in box:
             yield member(box, "frame", int, where), row
         elif "stamp" in box:
             yield ("stamp", member(box, "stamp", int, where)), row
+        elif with_ids and "image_id" in box and "image_name" not in box:
+            yield ("image", member(box, "image_id", int, where)), row
         else:
             yield member(box, "image_name", str, where), row
+    if others:
+        _log.warning("%s: %d boxes of other categories than people were left out", path, others)
 
 
 def _row(box: Any, where: str) -> Row:
@@ -126,10 +215,15 @@ def truth_boxes(truth: Truth) -> BoxTable:
 
     Without boxes there, a window around a labelled frame would know its person in that one frame only.
     """
-    table = BoxTable("ground-truth boxes", truth.number)
+    table = BoxTable("ground-truth boxes")
     last: dict[int, tuple[int, list[float]]] = {}
-    numbered = [(truth.number_of[frame.id], frame) for frame in truth.sequence.frames]
-    for number, frame in sorted(numbered, key=lambda pair: pair[0]):
+    frames = {frame.id: frame for frame in truth.sequence.frames}
+    for identity, stamp in truth.stamp_of.items():
+        for person in frames[identity].people:
+            if (box := person_box(person)) is not None:
+                table.add(("stamp", stamp), (box, 1.0, person.track_id))
+    for identity, number in sorted(truth.number_of.items(), key=lambda pair: pair[1]):
+        frame = frames[identity]
         for person in frame.people:
             box = person_box(person)
             if box is None:

@@ -93,6 +93,7 @@ class Pipeline:
             raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.max_lookahead}")
         self.lookahead = self.max_lookahead  # may be less for a while, see `drain`
         self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
+        self.surplus_boxes = 0  # given or detected, but more than max_people
         self._detector, self._phase, self._runs_on = detector, phase, runs_on
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
@@ -139,7 +140,7 @@ class Pipeline:
         heir = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
         heir._tracker, heir._since_detection = self._tracker, self._since_detection
         heir._stamp, heir._shape, heir._warned = self._stamp, self._shape, self._warned
-        heir.dropped_boxes = self.dropped_boxes
+        heir.dropped_boxes, heir.surplus_boxes = self.dropped_boxes, self.surplus_boxes
         return heir
 
     def process(self, frame: Frame, boxes: Boxes | None = None) -> FramePoses | None:
@@ -233,6 +234,7 @@ class Pipeline:
         kept, dropped = usable_boxes(boxes, (width, height), self.config.min_box_score)
         if counted:
             self.dropped_boxes += dropped
+            self.surplus_boxes += max(0, len(kept) - self.config.max_people)
             if dropped and dropped == len(boxes) and not self._warned:
                 self._warned = True
                 _log.warning(

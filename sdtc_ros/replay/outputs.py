@@ -61,6 +61,8 @@ class Outputs:
         self.files: dict[str, Path] = {}
         self.numbers: dict[str, int] = {}
         self.replayed: set[int] = set()
+        # frames that are not annotated must not take an annotated one's id
+        self._first_free_id = 1 + max(frame.id for frame in truth.sequence.frames) if truth else 0
         name = truth.sequence.name if truth else source.name
         self._json = self._stack.enter_context(PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton))
         self.files["poses"] = self._json.path
@@ -76,10 +78,11 @@ class Outputs:
         start = perf_counter()
         frame = result.frame
         number = self.numbers.pop(frame.name)
-        known = self._truth.frame(number, frame.name) if self._truth else None
+        known = self._truth.frame(number, frame.stamp) if self._truth else None
         if known:
             self.replayed.add(known.id)
-        self._json.write(result, number, known.id if known else number, known.name if known else frame.name)
+        image_id = known.id if known else self._first_free_id + number
+        self._json.write(result, number, image_id, known.name if known else frame.name)
         if self._bag:
             self._bag.write_poses(result, self._skeleton)
         sampled = statistics.wants_sample()

@@ -21,7 +21,7 @@ from sdtc_ros.engine.select import EngineConfig
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.ground_truth.truth import Truth, measure, read_truth
 from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
-from sdtc_ros.io.sources import Excerpt, open_source
+from sdtc_ros.io.sources import Excerpt, Source, open_source
 from sdtc_ros.models.bundle import default_bundle
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.pipeline.rotation import Rotation
@@ -72,8 +72,8 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
     with collected_warnings() as notes:
         source = open_source(options.source, options.topic, options.fps, options.excerpt)
         pipeline = pipeline or _pipeline(options)
-        truth = read_truth(options.truth, source.name, pipeline.bundle.skeleton) if options.truth else None
-        boxes = _boxes(options, truth)
+        truth = _truth(options, source, pipeline)
+        boxes = _boxes(options, truth, source)
         prepare_folder(options.out, options.overwrite)
         result = ReplayResult(source, pipeline, _boxes_text(options, boxes), RunStatistics(pipeline.bundle.skeleton))
         outputs = Outputs(options.out, options.wanted, source, pipeline.bundle, truth)
@@ -82,7 +82,7 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
             _run(result, boxes, outputs, rotation, stop, bar)
         result.statistics.wall = perf_counter() - start
         result.stopped, result.files = stop.status, outputs.files
-        result.problems = [*source.problems, *_dropped(pipeline)]
+        result.problems = [*source.problems, *_dropped(pipeline), *_unused(options, result, boxes)]
         if truth:
             _measure(result, truth, outputs, options)
     result.notes = notes
@@ -98,7 +98,7 @@ def check(options: ReplayOptions) -> None:
     with collected_warnings():  # the replays' reports tell them
         _pipeline(options)
     if options.detector != TRUTH or options.truth is None:
-        _boxes(options, None)
+        _boxes(options, None, None)
 
 
 def _run(
@@ -149,7 +149,13 @@ def _detection(options: ReplayOptions) -> DetectorConfig:
     return replace(options.detection, which=options.detector)
 
 
-def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
+def _truth(options: ReplayOptions, source: Source, pipeline: Pipeline) -> Truth | None:
+    if options.truth is None:
+        return None
+    return read_truth(options.truth, source.name, pipeline.bundle.skeleton, source.names, source.length)
+
+
+def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -> BoxTable | None:
     """The boxes given from outside, or None where a detector is to find them."""
     kind = options.detector
     if kind == TRUTH:
@@ -160,23 +166,46 @@ def _boxes(options: ReplayOptions, truth: Truth | None) -> BoxTable | None:
         return None
     if not Path(kind).is_file():
         raise UsageError(f"detector '{kind}' is none of {PERSON}, truth, an .onnx file or a .json file of boxes")
-    return read_boxes(Path(kind))
+    table = read_boxes(Path(kind), source.size if source else None)
+    if source:
+        table.place(source.names, source.length, truth)
+    return table
 
 
 def _dropped(pipeline: Pipeline) -> list[str]:
-    count = pipeline.dropped_boxes
-    if not count:
+    said = []
+    if pipeline.dropped_boxes:
+        said.append(f"{_boxes_were(pipeline.dropped_boxes)} empty or outside the image and left out")
+    if pipeline.surplus_boxes:
+        most = pipeline.config.max_people
+        left = _boxes_were(pipeline.surplus_boxes)
+        said.append(f"{left} left out beyond the best {most} of a frame; --max-people takes more")
+    return said
+
+
+def _boxes_were(count: int) -> str:
+    return f"{count} person {'box was' if count == 1 else 'boxes were'}"
+
+
+def _unused(options: ReplayOptions, result: ReplayResult, boxes: BoxTable | None) -> list[str]:
+    """What of a boxes file belongs to no frame of the input, where all of it was read."""
+    unused = boxes.unused() if boxes is not None and options.detector != TRUTH else 0
+    if not unused or result.stopped or options.excerpt != Excerpt():
         return []
-    return [f"{count} person {'box was' if count == 1 else 'boxes were'} empty or outside the image and left out"]
+    return [f"{unused} of the {len(boxes or [])} {result.boxes} are of frames that were not read"]
 
 
 def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: ReplayOptions) -> None:
     from sdtc_ros.commands.evaluate import write_json
 
+    excerpt = options.excerpt
+    absent = 0 if result.stopped else truth.absent(outputs.replayed, excerpt.start, excerpt.stop)
     try:
         result.accuracy = measure(truth, outputs.files["poses"], outputs.replayed, options.protocol)
     except InputError as error:
         result.problems.append(str(error))
     else:
+        if absent:
+            result.problems.append(f"{absent} annotated frames of {truth.sequence.path} are not among those read")
         result.files["evaluation"] = options.out / EVALUATION
         write_json(result.accuracy.result, result.files["evaluation"])

@@ -83,8 +83,9 @@ def _evaluate(words: list[str]) -> int:
     args, stop = _arguments(words), _stop_request()
     source = open_input(args)
     bundle = load_bundle(Path(args.bundle).expanduser() if args.bundle else default_bundle())
-    truth = read_truth(args.truth, source.name, bundle.skeleton) if args.truth else None
-    boxes = _boxes(args, truth)
+    names, length, skeleton = source.names, source.length, bundle.skeleton
+    truth = read_truth(args.truth, source.name, skeleton, names, length) if args.truth else None
+    boxes = _boxes(args, truth, source)
     prepare_folder(args.out, args.overwrite, "--overwrite (to a ros2 launch: overwrite:=true)")
     outputs = Outputs(args.out, Wanted(video=args.video), source, bundle, truth)
     manner = Manner(
@@ -111,12 +112,14 @@ def _stop_request() -> StopRequest:
     return request
 
 
-def _boxes(args: argparse.Namespace, truth: Truth | None) -> BoxTable | None:
+def _boxes(args: argparse.Namespace, truth: Truth | None, source: Source) -> BoxTable | None:
     """The person boxes to send, or None where the node finds them itself."""
     if not args.boxes:
         return None
     if args.boxes != TRUTH:
-        return read_boxes(Path(args.boxes))
+        table = read_boxes(Path(args.boxes), source.size)
+        table.place(source.names, source.length, truth)
+        return table
     if truth is None:
         raise UsageError("boxes of the truth need annotations; name them with --truth")
     return truth_boxes(truth)

@@ -13,7 +13,7 @@ import pytest
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.ground_truth.truth import Truth
+from sdtc_ros.ground_truth.truth import Truth, place
 from sdtc_ros.io.boxes_file import read_boxes, truth_boxes
 from sdtc_ros.types import Frame
 
@@ -56,7 +56,7 @@ def test_an_annotation_file_is_a_boxes_file(tmp_path):
     ("data", "message"),
     [
         ([], "holds no boxes"),
-        ({"boxes": []}, "is no boxes file"),
+        ({"boxes": []}, "is not a boxes file"),
         ([{"frame": 1}], r"\[0\] lacks 'bbox'"),
         ([{"frame": 1, "bbox": [1, 2, 3]}], r"\[0\].bbox must hold 4 numbers"),
         ([{"frame": 1, "bbox": [1, 2, 3, 4], "score": 2}], "'score' must lie in 0 to 1"),
@@ -90,8 +90,93 @@ def test_truth_without_boxes_takes_the_joints_extent():
     assert boxes.ids is None
 
 
-def test_truth_is_found_by_name_before_number():
+def test_truth_of_a_folder_is_found_by_name():
     frames = [SequenceFrame(f"images/val/x/{n:06d}.jpg", n, True, [person(10.0 * n, 1)]) for n in (3, 4, 5)]
-    table = truth_boxes(Truth(Sequence("x", frames), {3: 3, 4: 4, 5: 5}))
-    assert table.boxes(0, Frame(IMAGE, 0, "", "elsewhere/000003.jpg")).xywh[:, 0].tolist() == [30]  # a folder from 3 on
-    assert table.boxes(4, Frame(IMAGE, 0, "", "elsewhere/a.jpg")).xywh[:, 0].tolist() == [40]
+    table = truth_boxes(place(Sequence("x", frames), [f"{n:06d}.jpg" for n in range(3, 9)], 6))
+    assert table.boxes(0, Frame(IMAGE, 0, "", "elsewhere/000003.jpg")).xywh[:, 0].tolist() == [30]
+    assert table.boxes(1, Frame(IMAGE, 0, "", "elsewhere/000004.jpg")).xywh[:, 0].tolist() == [40]
+
+
+def test_truth_by_stamps_is_found_by_stamps():
+    frames = [SequenceFrame(f"1790000000{n:09d}.jpg", n, True, [person(10.0 * n, 1)]) for n in (3, 4)]
+    table = truth_boxes(place(Sequence("x", frames), None, None))
+    assert table.boxes(0, Frame(IMAGE, 1_790_000_000_000_000_004)).xywh[:, 0].tolist() == [40]
+
+
+BOX = [100.0, 20.0, 40.0, 90.0]
+
+
+@pytest.mark.parametrize(
+    "name", ["images\\val\\000004.jpg", "4.png", "a/000004.jpg?x=1", "%61/000004.jpg", "3f2a1b9c-000004.jpg"]
+)
+@pytest.mark.parametrize("pictures", [None, [f"{n:06d}.jpg" for n in range(9)]])
+def test_boxes_by_names_as_tools_write_them(tmp_path, name, pictures):
+    table = read_boxes(write(tmp_path / "b.json", [{"image_name": name, "bbox": BOX}]), (640, 480))
+    table.place(pictures, 9, None)
+    found = [table.boxes(n, Frame(IMAGE, n, "", f"clip/{n:06d}.jpg")).xywh.tolist() for n in range(9)]
+    assert [n for n in range(9) if found[n]] == [4]
+    assert table.unused() == 0
+
+
+def test_boxes_of_no_frame_of_the_input(tmp_path):
+    table = read_boxes(write(tmp_path / "b.json", [{"image_name": "left_side.jpg", "bbox": BOX}]))
+    with pytest.raises(InputError, match="no image name, 'left_side.jpg' say, is that of a picture of the input"):
+        table.place(["a.jpg", "b.jpg"], 2, None)
+    table = read_boxes(write(tmp_path / "b.json", [{"frame": 30, "bbox": BOX}]))
+    with pytest.raises(InputError, match="all are of frames from number 30 on, but the input has 24"):
+        table.place(None, 24, None)
+    some = [{"frame": 2, "bbox": BOX}, {"frame": 30, "bbox": BOX}, {"frame": 31, "bbox": BOX}]
+    table = read_boxes(write(tmp_path / "b.json", some))
+    table.place(None, 24, None)
+    table.boxes(2, Frame(IMAGE, 2))
+    assert table.unused() == 2
+
+
+def test_cocos_results_need_the_truth_for_their_ids(tmp_path):
+    path = write(tmp_path / "b.json", [{"image_id": 1234, "category_id": 1, "bbox": BOX, "score": 0.5}])
+    with pytest.raises(InputError, match="name their images by 'image_id' alone; give the annotations"):
+        read_boxes(path).place(None, 9, None)
+    table = read_boxes(path)
+    table.place(None, 9, place(Sequence("x", [SequenceFrame("000005.jpg", 1234, True)]), None, 9))
+    assert table.boxes(5, Frame(IMAGE, 5)).xywh.tolist() == [BOX]
+
+
+@pytest.mark.parametrize(
+    ("category", "taken"),
+    [({"category_id": 1}, True), ({"category_id": 3}, False), ({"label": "car"}, False), ({"label": "Person"}, True)],
+)
+def test_boxes_of_others_than_people_are_left_out(tmp_path, category, taken):
+    boxes = [{"frame": 0, "bbox": BOX, "category_id": 1}, {"frame": 1, "bbox": BOX, **category}]
+    assert len(read_boxes(write(tmp_path / "b.json", boxes))) == 1 + taken
+
+
+@pytest.mark.parametrize("ids", [[3], [0, 1], [2, 3]])
+def test_categories_that_may_or_may_not_be_people(tmp_path, ids):
+    boxes = [{"frame": 0, "bbox": BOX, "category_id": i} for i in ids]
+    with pytest.raises(InputError, match="which boxes are people"):
+        read_boxes(write(tmp_path / "b.json", boxes))
+
+
+def test_categories_of_an_annotation_file_go_by_their_names(tmp_path):
+    data = {
+        "images": [{"id": 5, "file_name": "000003.jpg"}],
+        "annotations": [{"image_id": 5, "bbox": BOX, "category_id": i} for i in (0, 7)],
+        "categories": [{"id": 0, "name": "car"}, {"id": 7, "name": "person"}],
+    }
+    assert len(read_boxes(write(tmp_path / "b.json", data))) == 1
+
+
+def test_fractions_and_corners_are_told_from_boxes(tmp_path):
+    rng = np.random.default_rng(4)
+    low = rng.uniform([20, 10], [500, 200], (30, 2))
+    sides = rng.uniform([40, 100], [120, 260], (30, 2))
+    whole = np.concatenate([low, sides], 1)
+    corners = np.concatenate([low, low + sides], 1)
+    for boxes, refused in ((whole, ""), (corners, "corners x1 y1 x2 y2"), (whole / [640, 480, 640, 480], "fractions")):
+        rows = [{"frame": n, "bbox": row} for n, row in enumerate(boxes.tolist())]
+        path = write(tmp_path / "b.json", rows)
+        if refused:
+            with pytest.raises(InputError, match=refused):
+                read_boxes(path, (640, 480))
+        else:
+            assert len(read_boxes(path, (640, 480))) == 30
