@@ -19,9 +19,9 @@ _LINE_EVERY = 10.0  # seconds
 class Progress:
     """Counts steps towards `total` (None: unknown): a bar on stderr, or lines on stdout; use it in a `with`."""
 
-    def __init__(self, what: str, total: int | None, shown: bool = True) -> None:
-        """`what` is shown before the figures."""
-        self._what, self._total = what, total
+    def __init__(self, what: str, total: int | None, shown: bool = True, unit: str = "frame") -> None:
+        """`what` is shown before the figures; `unit` is one step's name."""
+        self._what, self._total, self._unit = what, total, unit
         self._done, self._start = 0, monotonic()
         self._next = self._start + _LINE_EVERY
         self._lines = shown and not sys.stderr.isatty()
@@ -29,7 +29,7 @@ class Progress:
         if shown and not self._lines:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=total, desc=what, unit="frame", dynamic_ncols=True, leave=False)
+            self._bar = tqdm(total=total, desc=what, unit=unit, dynamic_ncols=True, leave=False)
 
     def step(self) -> None:
         """One more is done."""
@@ -40,7 +40,7 @@ class Progress:
             self._next = monotonic() + _LINE_EVERY
             rate = self._done / (monotonic() - self._start)
             of = "" if self._total is None else f" of {self._total}"
-            print(f"{self._what}: {self._done}{of} frames, {rate:.1f} a second", flush=True)
+            print(f"{self._what}: {self._done}{of} {self._unit}s, {rate:.1f} a second", flush=True)
 
     def __enter__(self) -> Progress:
         return self

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""`python -m training.data check DIR`: look at a data set before training on it."""
+"""`python -m training.data check DIR | render KIND`: look at a data set before training on it, or render one."""
 
 from __future__ import annotations
 
@@ -13,19 +13,20 @@ import sys
 from collections.abc import Sequence
 
 from sdtc_ros.errors import SdtcError
-from training.data import check
+from training.data import check, render
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status (sdtc_ros/errors.py)."""
-    parser = argparse.ArgumentParser(prog="training.data", description="Look at a data set before training on it.")
+    parser = argparse.ArgumentParser(prog="training.data", description="Look at a data set, or render one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check.add_arguments(
         commands.add_parser("check", help="tell what a data set's folder holds, and draw windows of it")
     )
+    render.add_arguments(commands.add_parser("render", help="render synthetic people"))
     args = parser.parse_args(argv)
     try:
-        return check.run(args)
+        return check.run(args) if args.command == "check" else render.run(args)
     except SdtcError as error:
         print(f"training.data: error: {error}", file=sys.stderr)
         return error.exit_status

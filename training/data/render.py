@@ -1,0 +1,82 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""`python -m training.data render windows|clips`: people that nobody had to film, for training and benches."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from sdtc_ros.errors import UsageError
+
+DIFFICULTIES = ("clear", "occluded", "blurred", "crossing", "small", "moving")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    windows = kinds.add_parser("windows", help="crops of one person over a few frames, in shards")
+    windows.add_argument("--count", type=int, required=True, metavar="N", help="how many windows")
+    windows.add_argument("--delta", type=int, default=2, help="frames on each side of a keyframe (2)")
+    _add_common(windows)
+    clips = kinds.add_parser("clips", help="whole clips in PoseTrack18's layout, with depth, cameras and bags")
+    clips.add_argument("--count", type=int, required=True, metavar="N", help="how many clips")
+    clips.add_argument("--frames", type=int, default=100, metavar="N", help="frames of a clip (100)")
+    clips.add_argument("--rate", type=float, default=20.0, metavar="HZ", help="frames a second (20)")
+    clips.add_argument("--size", type=int, nargs=2, default=(640, 480), metavar=("W", "H"), help="pixels (640 480)")
+    clips.add_argument("--people", type=int, nargs=2, default=(4, 6), metavar=("LEAST", "MOST"), help="(4 6)")
+    clips.add_argument(
+        "--difficulty", choices=DIFFICULTIES, action="append",
+        help="what is hard about them; may be given several times, in turn (default: all in turn)",
+    )  # fmt: skip
+    clips.add_argument("--split", default="val", help="PoseTrack's folder (val)")
+    clips.add_argument("--no-depth", action="store_true", help="write no depth")
+    clips.add_argument("--no-bag", action="store_true", help="write no bags")
+    _add_common(clips)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; goes on where it was")
+    parser.add_argument("--seed", type=int, default=0, help="other seeds, other people (0)")
+    parser.add_argument("--workers", type=int, default=1, help="processes (1); the result is the same for any number")
+    parser.add_argument("--makehuman", type=Path, metavar="DIR", help="MakeHuman's assets: clothes, hair, poses")
+    parser.add_argument("--motion", type=Path, metavar="DIR", help="motion capture, BVH files")
+    parser.add_argument("--panoramas", type=Path, metavar="DIR", help="panoramas: .hdr, .exr, or @pmndrs/assets' hdri/")
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="photographs without people, for backdrops")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Render what is not there yet; raises UsageError, InputError."""
+    if importlib.util.find_spec("numba") is None or importlib.util.find_spec("anny") is None:
+        raise UsageError('rendering people needs the packages numba and anny: pip install "sdtc_ros[synthetic]"')
+    if args.count < 1 or args.workers < 1:
+        raise UsageError("--count and --workers must be at least 1")
+    if args.seed < 0:
+        raise UsageError("--seed must not be negative")
+    from training.synthetic import output
+    from training.synthetic.assets import AssetFolders
+
+    folders = AssetFolders(args.makehuman, args.motion, args.panoramas, args.pictures)
+    if args.kind == "windows":
+        from training.synthetic.windows import WindowSettings
+
+        if args.delta < 0:
+            raise UsageError("--delta must not be negative")
+        output.write_windows(folders, WindowSettings(delta=args.delta), args.seed, args.count, args.out, args.workers)
+        return 0
+    from training.synthetic.clips import ClipSettings
+
+    if args.frames < 2 or args.rate <= 0 or min(args.size) < 64 or not 0 < args.people[0] <= args.people[1]:
+        raise UsageError("--frames must be at least 2, --rate above 0, --size at least 64, --people LEAST <= MOST")
+    wanted = output.ClipOutput(args.out, args.split, depth=not args.no_depth, bag=not args.no_bag)
+    settings = [
+        ClipSettings(args.frames, args.rate, tuple(args.size), tuple(args.people), difficulty)
+        for difficulty in args.difficulty or DIFFICULTIES
+    ]
+    output.write_clips(folders, settings, args.seed, args.count, wanted, args.workers)
+    return 0

@@ -1,0 +1,278 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""A dressed person: one body, what it wears and carries, as a mesh with bones; and where its 15 joints are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sdtc_ros.skeleton import POSETRACK
+from training.synthetic.bodies import BODY_VERTICES, INFLUENCES, LEFT_EYE, RIGHT_EYE, Bodies
+from training.synthetic.garments import Garment
+from training.synthetic.materials import EYE, HAIR, SKIN, Materials, Textures, draw_cloth, draw_colour, reference_shape
+from training.synthetic.mesh import Mesh, ellipsoid, make_mesh
+from training.synthetic.rasteriser import vertex_normals
+from training.synthetic.rig import Rig, make_rig
+from training.synthetic.wardrobe import WOMENS_HAIR, Wardrobe
+
+_EYES = 144  # vertices of both
+_EASE = {"top": (0.003, 0.016), "bottom": (0.001, 0.010), "onepiece": (0.004, 0.004), "skirt": (0.008, 0.008)}
+_RAISED = {"shoulder": 0.055, "hip": 0.035}
+"""Share of the torso by which people label shoulders and hips above the means of vertices (fitted on labels)."""
+
+
+@dataclass(frozen=True)
+class Person:
+    """A mesh whose vertices are moved by bones, and the weights that give the joints from its vertices."""
+
+    mesh: Mesh
+    rig: Rig
+    weights: np.ndarray  # (N, 6) float32
+    weight_bones: np.ndarray  # (N, 6) int32
+    joint_vertices: np.ndarray  # (S,) vertices that joints are means of
+    joint_weights: np.ndarray  # (15, S) float32
+    wears: tuple[str, ...]
+    child: bool
+
+
+@dataclass(frozen=True)
+class BodyTemplate:
+    """What every person's body shares: skin and eyes without helper geometry."""
+
+    chosen: np.ndarray  # (13524,) vertices of the full topology
+    faces: np.ndarray  # (F, 3) numbers within `chosen`
+    face_uv: np.ndarray  # (F, 3, 2); the eyes' u tells iris from white
+    is_eye: np.ndarray  # (F,) bool
+    is_arm: np.ndarray  # (13380,) bool
+    joint_weights: np.ndarray  # (15, 13524) float32
+
+
+def body_template(bodies: Bodies) -> BodyTemplate:
+    """Made once for a bank of bodies."""
+    chosen = np.r_[0:BODY_VERTICES, LEFT_EYE, RIGHT_EYE]
+    number = np.full(bodies.vertices.shape[1], -1)
+    number[chosen] = np.arange(len(chosen))
+    shown = (number[bodies.faces] >= 0).all(axis=1)
+    faces, face_uv = bodies.faces[shown], bodies.face_uv[shown].copy()
+    shape = reference_shape(bodies)
+    for eye in (LEFT_EYE, RIGHT_EYE):  # u: 1 at the pupil, 0 in the white
+        front = shape[eye][np.argmin(shape[eye][:, 1])]
+        near = np.zeros(len(shape), np.float32)
+        near[eye] = np.clip(1.25 - np.linalg.norm(shape[eye] - front, axis=1) / 0.0075, 0, 1)
+        of_eye = (faces[:, 0] >= eye.start) & (faces[:, 0] < eye.stop)
+        face_uv[of_eye] = np.repeat(near[faces[of_eye]][..., None], 2, axis=-1)
+    parts = ("clavicle", "shoulder", "upperarm", "lowerarm", "wrist", "finger", "metacarpal")
+    arm_bone = np.array([name.startswith(parts) for name in bodies.bones])
+    on_arm = (bodies.weights[:BODY_VERTICES] * arm_bone[bodies.weight_bones[:BODY_VERTICES]]).sum(axis=1)
+    joints = np.zeros((len(POSETRACK.joints), len(chosen)), np.float32)
+    for joint, name in enumerate(POSETRACK.joints):
+        if name in bodies.regressors:
+            weight = bodies.regressors[name][chosen]
+            joints[joint] = weight / weight.sum()
+    joints[POSETRACK.joints.index("head_top"), np.argmax(shape[:BODY_VERTICES, 2])] = 1
+    return BodyTemplate(chosen, number[faces], face_uv, faces[:, 0] >= BODY_VERTICES, on_arm > 0.5, joints)
+
+
+def draw_person(
+    random: np.random.Generator, bodies: Bodies, template: BodyTemplate, wardrobe: Wardrobe, textures: Textures
+) -> Person:  # fmt: skip
+    """Somebody of the bank in clothes of the wardrobe."""
+    identity = int(random.integers(len(bodies.vertices)))
+    woman, body = bool(bodies.woman[identity]), bodies.vertices[identity]
+    rig = make_rig(bodies, identity, random)
+    garments = _choose_clothes(random, wardrobe, woman)
+    skins = np.flatnonzero(textures.skin_of_man != woman)
+    skin = int(random.choice(skins))
+    materials = Materials()
+    materials.add(np.zeros(3), SKIN, specular=random.uniform(0.02, 0.1), gloss=random.uniform(8, 30))
+    iris = np.array([[0.25, 0.15, 0.08], [0.1, 0.06, 0.04], [0.2, 0.3, 0.4], [0.2, 0.3, 0.15]])[random.integers(4)]
+    materials.add(np.array([[0.75, 0.72, 0.70], iris, [0.01] * 3]), EYE, specular=0.25, gloss=60)
+    shown = ~_covered(garments, template, body, rig)[template.faces].all(axis=1)
+    parts = _Parts()
+    parts.add(
+        body[template.chosen], bodies.weights[template.chosen], bodies.weight_bones[template.chosen],
+        template.faces[shown], template.face_uv[shown], np.where(template.is_eye[shown], 1, 0),
+    )  # fmt: skip
+    palette = [draw_colour(random) for _ in range(6)]
+    for garment in garments:
+        worn = _with_ease(random, garment, garment.fit(body))
+        if garment.kind == "hair":
+            face_material = np.full(len(garment.faces), _hair(random, textures, materials, textures.skin_hair[skin]))
+        else:
+            face_material = _cloth_of(random, garment, textures, materials, palette)
+        parts.add(worn, garment.weights, garment.weight_bones, garment.faces, garment.face_uv, face_material)
+    if random.random() < 0.2:
+        _add_bag(random, parts, rig, body, draw_cloth(random, textures, materials, palette[2]))
+    return parts.person(rig, materials, skin, template, tuple(g.name for g in garments), bool(bodies.child[identity]))
+
+
+class _Parts:
+    """Pieces of a person's mesh, put one after another."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.pieces: list[tuple[np.ndarray, ...]] = []
+
+    def add(
+        self, vertices: np.ndarray, weights: np.ndarray, bones: np.ndarray, faces: np.ndarray, face_uv: np.ndarray,
+        face_material: np.ndarray,
+    ) -> None:  # fmt: skip
+        self.pieces.append((vertices, weights, bones, faces + self.count, face_uv, face_material))
+        self.count += len(vertices)
+
+    def person(
+        self, rig: Rig, materials: Materials, skin: int, template: BodyTemplate, wears: tuple[str, ...], child: bool
+    ) -> Person:
+        """The whole, without vertices that no face and no joint uses."""
+        vertices, weights, bones, faces, face_uv, face_material = (
+            np.concatenate([piece[i] for piece in self.pieces]) for i in range(6)
+        )
+        joint_vertices = np.flatnonzero(template.joint_weights.any(axis=0))
+        used = np.zeros(len(vertices), bool)
+        used[faces.reshape(-1)] = True
+        used[joint_vertices] = True
+        number = np.cumsum(used) - 1
+        mesh = make_mesh(vertices[used], number[faces], face_uv, face_material, materials, skin)
+        return Person(
+            mesh, rig, np.ascontiguousarray(weights[used], np.float32), np.ascontiguousarray(bones[used], np.int32),
+            number[joint_vertices], template.joint_weights[:, joint_vertices], wears, child,
+        )  # fmt: skip
+
+
+def joints_of(person: Person, vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
+    """PoseTrack's 15 joints (15, 3) of moved vertices (N, 3) and bones (B, 3, 3), (B, 3), in the vertices' frame.
+
+    The neck is the middle of two neck bones' beginnings; shoulders and hips are raised to where people label them.
+    """
+    joints = person.joint_weights @ vertices[person.joint_vertices]
+    rig, names = person.rig, POSETRACK.joints
+    neck = [rig.names.index(bone) for bone in ("neck02", "neck03")]
+    place = np.mean([rotation[bone] @ rig.heads[bone] + translation[bone] for bone in neck], axis=0)
+    joints[names.index("head_bottom")] = place
+    hips = [names.index("left_hip"), names.index("right_hip")]
+    torso = place - joints[hips].mean(axis=0)
+    for part, share in _RAISED.items():
+        for side in ("left", "right"):
+            joints[names.index(f"{side}_{part}")] += share * torso
+    return joints
+
+
+def _choose_clothes(random: np.random.Generator, wardrobe: Wardrobe, woman: bool) -> list[Garment]:
+    """A top and a bottom or one piece, mostly shoes and hair, sometimes a hat."""
+
+    def one(garments: list[Garment]) -> list[Garment]:
+        return [garments[int(random.integers(len(garments)))]] if garments else []
+
+    worn: list[Garment] = []
+    if wardrobe.onepieces and random.random() < 0.06:
+        worn += one(wardrobe.onepieces)
+    else:
+        bottoms = [g for g in wardrobe.bottoms if woman or (g.kind != "skirt" and not g.name.startswith("female_eleg"))]
+        tops = wardrobe.tops
+        if not woman or random.random() < 0.8:
+            tops = [g for g in tops if g.name != "female_sportsuit01"]
+        worn += one(bottoms) + one(tops)
+    if random.random() < 0.94:
+        worn += one(wardrobe.shoes)
+    hat = bool(wardrobe.hats) and random.random() < 0.09
+    hair = [g for g in wardrobe.hair if (g.name in WOMENS_HAIR) == woman or random.random() < 0.12]
+    if hat:
+        hair = [g for g in hair if g.name.startswith("short")]
+    if random.random() < (0.97 if woman else 0.88):
+        worn += one(hair)
+    return worn + (one(wardrobe.hats) if hat else [])
+
+
+def _covered(garments: list[Garment], template: BodyTemplate, body: np.ndarray, rig: Rig) -> np.ndarray:
+    """Which of the template's vertices clothes hide: tops above the waist and on the arms, bottoms below it."""
+    hidden = np.zeros(len(template.chosen), bool)
+    waist = rig.heads[rig.names.index("spine04"), 2] + 0.06
+    for garment in garments:
+        covers = garment.covers
+        height, arm = body[covers, 2], template.is_arm[covers]
+        if garment.kind == "top":
+            covers = covers[(height > waist - 0.04) | arm]
+        elif garment.kind == "bottom":
+            covers = covers[(height < waist + 0.04) & ~arm]
+        hidden[covers] = True
+    return hidden
+
+
+def _with_ease(random: np.random.Generator, garment: Garment, vertices: np.ndarray) -> np.ndarray:
+    """Looser than its cut: outward along the normals in waves, more towards the hem, so that no two fit alike."""
+    low, high = _EASE.get(garment.kind, (0.0, 0.0))
+    if garment.name.startswith("helper"):
+        low, high = {"hair": (0.0, 0.01), "shoes": (0.006, 0.012)}.get(garment.kind, (0.004, 0.022))
+    ease = random.uniform(low, high)
+    if not ease:
+        return vertices
+    normals = np.zeros_like(vertices)
+    vertex_normals(vertices, garment.faces, normals)
+    if (normals * (vertices - vertices.mean(axis=0)))[:, :2].sum() < 0:
+        normals = -normals
+    rate, phase = random.uniform(14, 34, 3), random.uniform(0, 6)
+    wave = np.sin(vertices @ (rate * [1, 1, 0.5]) + phase) * np.sin(vertices @ (rate[[1, 2, 0]] * [0.8, -0.8, 0.8]))
+    drop = np.clip((vertices[:, 2].max() - vertices[:, 2]) / (np.ptp(vertices[:, 2]) + 1e-6), 0, 1) ** 2
+    loose = ease * (0.45 + 0.8 * (0.5 + 0.5 * wave) + 0.5 * drop)
+    return (vertices + normals * loose[:, None]).astype(np.float32)
+
+
+def _hair(random: np.random.Generator, textures: Textures, materials: Materials, colour: np.ndarray) -> int:
+    return materials.add(
+        np.array([colour * 0.5, colour * 1.5 + 0.004, colour]), HAIR, int(random.integers(3)),
+        int(random.integers(len(textures.folds))), specular=random.uniform(0.02, 0.10), gloss=18,
+        alpha=int(random.integers(6)),
+    )  # fmt: skip
+
+
+def _cloth_of(
+    random: np.random.Generator, garment: Garment, textures: Textures, materials: Materials, palette: list[np.ndarray]
+) -> np.ndarray:
+    """Material of every face: each large piece of a garment its own cloth; socks differ from shoes."""
+    piece = garment.part[garment.faces[:, 0]]
+    face_material = np.zeros(len(piece), np.int64)
+    if garment.kind == "shoes":
+        leather = np.array([[0.02] * 3, [0.7, 0.7, 0.68], [0.10, 0.05, 0.03], [0.2] * 3, [0.04, 0.05, 0.09]])
+        colour = palette[3] if random.random() < 0.25 else leather[random.integers(5)]
+        shoe = draw_cloth(random, textures, materials, colour, plain=True, specular=random.uniform(0, 0.3))
+        sock_colour = palette[4] if random.random() < 0.2 else np.full(3, random.choice([0.03, 0.6, 0.25]))
+        sock = draw_cloth(random, textures, materials, sock_colour, plain=True, specular=0)
+        sizes = np.bincount(piece, minlength=piece.max() + 1)
+        return np.where((sizes[piece] > 120) & (sizes[piece] < 330), sock, shoe)
+    first = {"top": 0, "onepiece": 0, "bottom": 1, "skirt": 1}.get(garment.kind, 2)
+    current = -1
+    for number in np.unique(piece):
+        faces = piece == number
+        if current < 0 or faces.sum() > 300:
+            denim = garment.kind == "bottom" and random.random() < 0.45
+            colour = palette[first if current < 0 else 5]
+            current = draw_cloth(random, textures, materials, colour, denim=denim)
+        face_material[faces] = current
+    return face_material
+
+
+def _add_bag(random: np.random.Generator, parts: _Parts, rig: Rig, body: np.ndarray, material: int) -> None:
+    """A rucksack on the back or a bag at the hip."""
+    skin = body[:BODY_VERTICES]
+    spine, root = rig.names.index("spine01"), rig.names.index("root")
+    size = float(np.ptp(skin[:, 2])) / 1.75
+    if random.random() < 0.5:
+        height = rig.heads[spine, 2] - 0.08 * size
+        near = (np.abs(skin[:, 0]) < 0.05 * size) & (np.abs(skin[:, 2] - height) < 0.06 * size)
+        centre = np.array([0, skin[near, 1].max() + 0.075 * size, height])
+        radii, bone = np.array([0.15, 0.085, 0.21]) * size * random.uniform(0.8, 1.2, 3), spine
+    else:
+        hip = abs(rig.heads[rig.names.index("upperleg01.L"), 0]) * 2 + 0.055 * size
+        centre = np.array([random.choice([-1, 1]) * hip, 0.02, rig.heads[root, 2] + random.uniform(-0.08, 0.12)])
+        radii, bone = np.array([0.06, 0.16, 0.12]) * size * random.uniform(0.7, 1.2, 3), root
+    vertices, faces, uv = ellipsoid(centre, radii, random.uniform(0.3, 0.6))
+    weights = np.zeros((len(vertices), INFLUENCES), np.float32)
+    weights[:, 0] = 1
+    bones = np.full((len(vertices), INFLUENCES), bone, np.int32)
+    parts.add(vertices.astype(np.float32), weights, bones, faces, uv, np.full(len(faces), material))
