@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sdtc_ros.detection.person import holds_detector, read_detector
 from sdtc_ros.models.bundle import default_bundle, load_bundle
 
 _EPILOG = (
@@ -35,8 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the bundle's summary; raises BundleError where it cannot be used."""
-    bundle = load_bundle(args.bundle or default_bundle())
+    """Print the bundle's summary, or a person detector's; raises BundleError where it cannot be used."""
+    folder = args.bundle or default_bundle()
+    if holds_detector(folder):
+        return _print_detector(folder)
+    bundle = load_bundle(folder)
     width, height = bundle.input_size
     print(f"{bundle.name} ({bundle.folder})")
     print(f"  hash      {bundle.bundle_hash}")
@@ -50,6 +54,19 @@ def run(args: argparse.Namespace) -> int:
         print(f"  also in   {name}, {size / 1e6:.1f} MB; {_drift(precision.drift)}")
     for title, values in (("training", bundle.training), ("accuracy", bundle.accuracy), ("parity", bundle.parity)):
         _print_mapping(title, values, 1)
+    return 0
+
+
+def _print_detector(folder: Path) -> int:
+    manifest = read_detector(folder)
+    print(f"{manifest['name']} ({folder}), a person detector: no pose model")
+    for name in manifest["files"]:
+        print(f"  file      {name}, {(folder / name).stat().st_size / 1e6:.1f} MB, hash agrees")
+    for title in ("source", "parity"):
+        _print_mapping(title, manifest.get(title, {}), 1)
+    print("  changed")
+    for change in manifest.get("changed", []):
+        print(f"    {change}")
     return 0
 
 

@@ -78,6 +78,15 @@ def read_detector(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def holds_detector(folder: Path) -> bool:
+    """Whether the folder's model.json says that it is a person detector's."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("kind") == DETECTOR
+
+
 def _fits(manifest: dict[str, Any]) -> bool:
     files, graph = manifest.get("files"), manifest.get("graph")
     return (

@@ -16,6 +16,7 @@ import pytest
 from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import COMMANDS, main
+from sdtc_ros.detection.person import default_detector
 from sdtc_ros.models.bundle import load_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,6 +56,14 @@ def test_info_tells_what_a_bundle_is(tmp_path, capsys):
     assert load_bundle(folder).bundle_hash in said
     assert "posetrack, 15 joints" in said
     assert "24 x 32 crops, windows of 5 frames" in said
+
+
+def test_info_tells_what_the_person_detector_is(capsys):
+    assert main(["info", str(default_detector())]) == 0
+    told = capsys.readouterr().out
+    assert "nanodet-person" in told and "a person detector: no pose model" in told
+    assert "licence: Apache-2.0" in told and "package_licence: MIT" in told
+    assert "of the 80 classes of COCO only the person is left" in told
 
 
 def test_info_on_what_is_no_bundle(tmp_path, capsys):

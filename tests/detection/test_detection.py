@@ -61,7 +61,7 @@ def test_suppression_by_intersection_over_union() -> None:
     "xywh",
     [
         (10, 10, 1e30, 50), (10, 10, 50, 0.001), (10, 10, np.inf, 50), (10, 10, -5, 50), (101, 0, 5, 5),
-        (10, 10, 401, 50),
+        (10, 10, 1001, 50),
     ],
 )  # fmt: skip
 def test_impossible_boxes_are_dropped_and_counted(xywh: tuple[float, ...]) -> None:
