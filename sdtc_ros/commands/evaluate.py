@@ -13,13 +13,18 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import PROTOCOLS, Protocol, Result, evaluate, protocol_by_name
+from sdtc_ros.evaluate.joints3d import evaluate_3d, table
+from sdtc_ros.evaluate.sequences3d import frames_in_space
 from sdtc_ros.ground_truth.hieve import read_hieve_folder
 from sdtc_ros.ground_truth.posetrack import read_folder
 from sdtc_ros.ground_truth.sequence import Sequence
+from sdtc_ros.skeleton import POSETRACK
 
+SPACE = "3d"
 HELP = "compare predicted poses with annotated ones: AP, precision, recall, MOTA"
 _EPILOG = (
     "Prints a table in the papers' columns: AP, precision and recall by joint, MOTA. A single recording is evaluated "
@@ -39,8 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder of predictions: a JSON file a sequence, of the same name; a replay writes its own to posetrack/",
     )  # fmt: skip
     parser.add_argument(
-        "--protocol", choices=list(PROTOCOLS), default="posetrack18",
-        help="whose rules and joints: which frames and joints count differs (default %(default)s)",
+        "--protocol", choices=[*PROTOCOLS, SPACE], default="posetrack18",
+        help="whose rules and joints: which frames and joints count differs (default %(default)s); 3d: joints "
+        "in metres, of annotations and predictions with joints_3d",
     )  # fmt: skip
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all figures, by joint, to this file")
     parser.add_argument(
@@ -56,6 +62,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the table and write the JSON; raises SdtcError for input that cannot be used."""
     if args.json is not None and not args.json.absolute().parent.is_dir():
         raise InputError(f"{args.json} cannot be written: the folder {args.json.absolute().parent} does not exist")
+    if args.protocol == SPACE:
+        return _run_in_space(args)
     protocol = protocol_by_name(args.protocol)
     ordered = args.ties == "stable"
     result = evaluate(
@@ -72,6 +80,18 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_in_space(args: argparse.Namespace) -> int:
+    """Print MPJPE, PCK and what the covariances are worth, of joints in metres."""
+    truth, predictions = (read_folder(folder, POSETRACK, True) for folder in (args.truth, args.predictions))
+    figures = evaluate_3d(frames_in_space(truth, predictions))
+    if not figures:
+        raise InputError(f"{args.truth} has no joint in space in any frame that {args.predictions} has too")
+    print(table(figures))
+    if args.json is not None:
+        _write({"protocol": SPACE, "joints": {name: one.to_json() for name, one in figures.items()}}, args.json)
+    return 0
+
+
 def _read_truth(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequence]:
     if protocol.name == "hieve":
         return read_hieve_folder(folder)
@@ -84,9 +104,13 @@ def _read_predictions(folder: Path, protocol: Protocol, ordered: bool) -> list[S
 
 def write_json(result: Result, path: Path) -> None:
     """Write the result's figures; the file appears whole or not at all. Raises InputError if it cannot be written."""
+    _write(result.to_json(), path)
+
+
+def _write(figures: dict[str, Any], path: Path) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(result.to_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        partial.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         os.replace(partial, path)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -75,6 +75,15 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> list[argparse.Action]:
         help="0, 90, 180 or 270: turn the images clockwise before people are looked for, where the camera was mounted "
         "turned; what is written stays as the camera saw it",
     )  # fmt: skip
+    add(
+        "--depth", nargs="?", const="auto", default="", metavar="TOPIC",
+        help="also give joints in metres, with the bag's depth images that are registered to the colour images "
+        "(without TOPIC: its only depth topic)",
+    )  # fmt: skip
+    add(
+        "--camera-info", default="auto", metavar="TOPIC",
+        help="the colour camera's camera_info (default: the one beside the depth, or the bag's only one)",
+    )  # fmt: skip
     add("--no-bag", action="store_true", help="write no bag of poses")
     add("--no-video", action="store_true", help="write no annotated video")
     add("--bag-images", action="store_true", help="also write the annotated frames into the bag")
@@ -166,6 +175,7 @@ def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -
     """What the arguments of `add_run_arguments` say of an input; raises UsageError for an excerpt that is none."""
     from sdtc_ros.io.sources import Excerpt
     from sdtc_ros.replay import ReplayOptions
+    from sdtc_ros.replay.lifting import DepthOptions
     from sdtc_ros.replay.outputs import Wanted
 
     if args.start < 0 or (args.frames is not None and args.frames < 1):
@@ -175,6 +185,7 @@ def replay_options(args: argparse.Namespace, source: Path, truth: Path | None) -
         detector=args.detector, detection=detection(args), fps=args.fps, excerpt=Excerpt(args.start, args.frames),
         pipeline=pipeline_config(args),
         engine=engine_config(args), overwrite=args.overwrite, rotate=args.rotate, protocol=args.protocol,
+        depth=DepthOptions(args.depth, args.camera_info),
         wanted=Wanted(not args.no_bag, not args.no_video, args.bag_images),
     )  # fmt: skip
 

@@ -179,7 +179,25 @@ def _person(annotation: dict[str, Any], keypoints: Array, order: list[int], slot
         score=score,
         joint_scores=None if scores is None else numbers(scores, slots, f"{where}.scores")[order],
         flags=_flags(annotation, order, slots, where) if "flags" in annotation else {},
+        joints_3d=_space(annotation, "joints_3d", 3, order, slots, where),
+        covariances_3d=_symmetric(_space(annotation, "covariances_3d", 6, order, slots, where)),
     )
+
+
+def _space(annotation: dict[str, Any], key: str, size: int, order: list[int], slots: int, where: str) -> Array | None:
+    """K x size numbers of a member that has a list or null a slot, NaN for null; None where it is not there."""
+    rows = annotation.get(key)
+    if rows is None:
+        return None
+    if not isinstance(rows, list) or len(rows) != slots:
+        raise InputError(f"{where}.{key} must be a list of {slots} lists")
+    values = [numbers(row, size, f"{where}.{key}") if row is not None else np.full(size, np.nan) for row in rows]
+    return np.stack(values)[order]
+
+
+def _symmetric(upper: Array | None) -> Array | None:
+    """K x 6 (xx, xy, xz, yy, yz, zz) as K x 3 x 3."""
+    return None if upper is None else upper[:, [0, 1, 2, 1, 3, 4, 2, 4, 5]].reshape(-1, 3, 3)
 
 
 def _box(annotation: dict[str, Any], key: str, where: str) -> Array | None:

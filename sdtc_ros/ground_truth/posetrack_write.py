@@ -160,7 +160,27 @@ def _annotation(person: Person, slots: list[int], count: int) -> dict[str, Any]:
             name: _spread(mask.astype(np.float64), slots, count).astype(int).tolist()
             for name, mask in person.flags.items()
         }
-    return annotation
+    return annotation | space_to_json(person.joints_3d, person.covariances_3d, slots, count)
+
+
+def space_to_json(
+    joints: Array | None, covariances: Array | None, slots: list[int], count: int
+) -> dict[str, list[list[float] | None]]:
+    """Members `joints_3d` (metres) and `covariances_3d` (xx, xy, xz, yy, yz, zz), a list a slot; null where unknown.
+
+    joints: K x 3, covariances: K x 3 x 3; slots: the K slots they go to, of `count`.
+    """
+    rows, columns = np.triu_indices(3)
+    upper = None if covariances is None else covariances[:, rows, columns]
+    found: dict[str, list[list[float] | None]] = {}
+    for key, values in (("joints_3d", joints), ("covariances_3d", upper)):
+        if values is None:
+            continue
+        listed: list[list[float] | None] = [None] * count
+        for slot, row in zip(slots, values.tolist(), strict=True):
+            listed[slot] = [round(number, 6) for number in row] if np.isfinite(row).all() else None
+        found[key] = listed
+    return found
 
 
 def _spread(values: Array, slots: list[int], count: int) -> Array:

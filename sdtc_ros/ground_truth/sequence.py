@@ -27,7 +27,9 @@ class Person:
     keypoints: K x 3 float64 (x, y, visibility flag as the file has it) in skeleton order; a joint that is not there
     is (0, 0, 0). joint_scores: K float64, NaN where the file gives none (None: it gives none at all).
     box, head_box: 4 float64 (left, top, width, height). flags: named K-long boolean masks over the joints
-    ("hidden", "blurred"), where the data set knows them. action: what HiEve says the person does.
+    ("hidden", "blurred"), where the data set knows them. action: what HiEve says the person does. joints_3d: K x 3
+    float64 metres in the camera's optical frame, NaN where unknown, and covariances_3d: K x 3 x 3 metres squared;
+    None where the file has none.
     """
 
     keypoints: Array
@@ -38,6 +40,8 @@ class Person:
     joint_scores: Array | None = None
     flags: dict[str, Mask] = field(default_factory=dict)
     action: str = ""
+    joints_3d: Array | None = None
+    covariances_3d: Array | None = None
 
     @property
     def annotated(self) -> Mask:

@@ -28,6 +28,8 @@ from sdtc_ros.io.images import UnknownEncodingError, compressed_to_bgr, image_to
 from sdtc_ros.io.part_files import Key, Scratch, part_records, unpacked
 from sdtc_ros.io.recover import LOSS, Record
 from sdtc_ros.io.typestore import typestore
+from sdtc_ros.lifting.poses3d import FramePoses3D
+from sdtc_ros.messages.foxglove import ANNOTATIONS_TOPIC, ANNOTATIONS_TYPE, to_image_annotations
 from sdtc_ros.messages.poses import (
     POSES_TOPIC,
     POSES_TYPE,
@@ -39,6 +41,7 @@ from sdtc_ros.messages.poses import (
     to_detections,
     to_header,
 )
+from sdtc_ros.messages.poses3d import POSES_3D_TOPIC, POSES_3D_TYPE, to_detections_3d
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import Frame, FramePoses
 
@@ -59,7 +62,11 @@ class BagTopic:
 
 def bag_message_types() -> MessageTypes:
     """The classes that pose messages in bags are made of."""
-    return message_types(lambda name: typestore().types[name])
+    return message_types(_bag_type)
+
+
+def _bag_type(name: str) -> Any:
+    return typestore().types[name]
 
 
 def is_bag(path: Path) -> bool:
@@ -199,6 +206,16 @@ class BagWriter:
         """Write a keyframe's poses on /sdtc/poses, also where there is nobody in it."""
         message = to_detections(frame_poses, skeleton, self._types)
         self.write(POSES_TOPIC, POSES_TYPE, frame_poses.frame.stamp, message)
+
+    def write_poses_3d(self, lifted: FramePoses3D, skeleton: Skeleton) -> None:
+        """Write a keyframe's joints in metres on /sdtc/poses_3d."""
+        message = to_detections_3d(lifted, skeleton, _bag_type)
+        self.write(POSES_3D_TOPIC, POSES_3D_TYPE, lifted.source.frame.stamp, message)
+
+    def write_annotations(self, frame_poses: FramePoses, skeleton: Skeleton) -> None:
+        """Write what Foxglove draws over a keyframe's image on /sdtc/image_annotations."""
+        message = to_image_annotations(frame_poses, skeleton, _bag_type)
+        self.write(ANNOTATIONS_TOPIC, ANNOTATIONS_TYPE, frame_poses.frame.stamp, message)
 
     def write_image(self, topic: str, frame: Frame, encoding: str = "jpeg", quality: int = 95) -> None:
         """Write a frame: encoding 'bgr8' as a raw Image, 'jpeg' or 'png' as a CompressedImage."""

@@ -22,6 +22,7 @@ from sdtc_ros.ground_truth.truth import Truth
 from sdtc_ros.io.bag import ANNOTATED_TOPIC, BagWriter
 from sdtc_ros.io.draw import draw_poses
 from sdtc_ros.io.sources import Source
+from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.replay.statistics import RunStatistics
 from sdtc_ros.replay.streams import PoseTrackStream, VideoStream
@@ -73,8 +74,13 @@ class Outputs:
         if wanted.video:
             self._video = self._stack.enter_context(VideoStream(out / VIDEO, source.fps))
 
-    def write(self, result: FramePoses, statistics: RunStatistics, read: float) -> None:
-        """Write one keyframe everywhere and add it to the statistics; read: the seconds its frame took to read."""
+    def write(
+        self, result: FramePoses, statistics: RunStatistics, read: float, lifted: FramePoses3D | None = None
+    ) -> None:
+        """Write one keyframe everywhere and add it to the statistics; read: the seconds its frame took to read.
+
+        lifted: the same people in space, where depth was recorded.
+        """
         start = perf_counter()
         frame = result.frame
         number = self.numbers.pop(frame.name)
@@ -82,9 +88,12 @@ class Outputs:
         if known:
             self.replayed.add(known.id)
         image_id = known.id if known else self._first_free_id + number
-        self._json.write(result, number, image_id, known.name if known else frame.name)
+        self._json.write(result, number, image_id, known.name if known else frame.name, lifted)
         if self._bag:
             self._bag.write_poses(result, self._skeleton)
+            self._bag.write_annotations(result, self._skeleton)
+            if lifted is not None:
+                self._bag.write_poses_3d(lifted, self._skeleton)
         sampled = statistics.wants_sample()
         if sampled or self._video or (self._bag and self._wanted.bag_images):
             self._write_picture(result, draw_poses(result, self._skeleton), statistics if sampled else None, number)

@@ -26,6 +26,7 @@ from sdtc_ros.models.bundle import default_bundle
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.pipeline.rotation import Rotation
 from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
+from sdtc_ros.replay.lifting import DepthOptions, ReplayLifting
 from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, Wanted, prepare_folder
 from sdtc_ros.replay.progress import Progress
 from sdtc_ros.replay.result import ReplayResult
@@ -40,6 +41,7 @@ class ReplayOptions:
 
     detector: 'person', the one that ships, 'truth', an .onnx file, or a .json file of boxes; detection: settings of the
     first and the third; fps: of a folder, or in place of a video's own; protocol: evaluate's, None for the truth's own;
+    depth: where joints in metres come from;
     rotate: the degrees clockwise that turn the images upright (results stay in the images as they are).
     """
 
@@ -58,6 +60,7 @@ class ReplayOptions:
     overwrite: bool = False
     rotate: int = 0
     protocol: str | None = None
+    depth: DepthOptions = field(default_factory=DepthOptions)
 
 
 def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: bool = True) -> ReplayResult:
@@ -74,15 +77,17 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
         pipeline = pipeline or _pipeline(options)
         truth = _truth(options, source, pipeline)
         boxes = _boxes(options, truth, source)
+        lifting = _lifting(options, pipeline)
         prepare_folder(options.out, options.overwrite)
         result = ReplayResult(source, pipeline, _boxes_text(options, boxes), RunStatistics(pipeline.bundle.skeleton))
         outputs = Outputs(options.out, options.wanted, source, pipeline.bundle, truth)
         start = perf_counter()
         with outputs, stop_requests() as stop, Progress("replay", source.count, shown=progress) as bar:
-            _run(result, boxes, outputs, rotation, stop, bar)
+            _run(result, boxes, outputs, rotation, lifting, stop, bar)
         result.statistics.wall = perf_counter() - start
         result.stopped, result.files = stop.status, outputs.files
-        result.problems = [*source.problems, *_dropped(pipeline), *_unused(options, result, boxes)]
+        lost = [*_dropped(pipeline), *_unused(options, result, boxes), *(lifting.problems if lifting else [])]
+        result.problems = [*source.problems, *lost]
         if truth:
             _measure(result, truth, outputs, options)
     result.notes = notes
@@ -106,6 +111,7 @@ def _run(
     boxes: BoxTable | None,
     outputs: Outputs,
     rotation: Rotation,
+    lifting: ReplayLifting | None,
     stop: StopRequest,
     bar: Progress,
 ) -> None:
@@ -120,15 +126,17 @@ def _run(
             people = rotation.upright_boxes(boxes.boxes(number, frame), size) if boxes is not None else None
             answer = pipeline.process(rotation.upright_frame(frame), people)
             if answer is not None:
-                outputs.write(rotation.camera_poses(answer), result.statistics, read)
+                answer = rotation.camera_poses(answer)
+                outputs.write(answer, result.statistics, read, lifting.lift(answer) if lifting else None)
             bar.step()
             if stop.status:
                 break
             begin = perf_counter()
     finally:
         frames.close()  # type: ignore[attr-defined]
-    for answer in pipeline.flush():
-        outputs.write(rotation.camera_poses(answer), result.statistics, 0.0)
+    for waiting in pipeline.flush():
+        answer = rotation.camera_poses(waiting)
+        outputs.write(answer, result.statistics, 0.0, lifting.lift(answer) if lifting else None)
 
 
 def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
@@ -170,6 +178,12 @@ def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -
     if source:
         table.place(source.names, source.length, truth)
     return table
+
+
+def _lifting(options: ReplayOptions, pipeline: Pipeline) -> ReplayLifting | None:
+    if not options.depth.topic:
+        return None
+    return ReplayLifting(options.source, options.depth, pipeline.bundle.skeleton)
 
 
 def _dropped(pipeline: Pipeline) -> list[str]:

@@ -21,6 +21,8 @@ import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS
+from sdtc_ros.ground_truth.posetrack_write import space_to_json
+from sdtc_ros.lifting.poses3d import FramePoses3D, Pose3D
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from sdtc_ros.types import FramePoses, Pose
 
@@ -43,18 +45,28 @@ class PoseTrackStream:
         self._images.write('{"images": [')
         self._frames = self._people = 0
 
-    def write(self, result: FramePoses, number: int, image_id: int, name: str) -> None:
-        """Append a frame (its number in the input, and its id and file name among the annotations) and its people."""
+    def write(
+        self, result: FramePoses, number: int, image_id: int, name: str, lifted: FramePoses3D | None = None
+    ) -> None:
+        """Append a frame (its number in the input, and its id and file name among the annotations) and its people.
+
+        lifted: the same people in space, where that is known.
+        """
         image = {
             "file_name": name, "id": image_id, "frame_id": image_id, "vid_id": self.path.stem.split("_")[0],
             "is_labeled": True, "has_labeled_person": bool(result.poses), "number": number, "stamp": result.frame.stamp,
         }  # fmt: skip
         self._images.write((",\n" if self._frames else "\n") + json.dumps(image))
         self._frames += 1
-        for pose in result.poses:
-            annotation = {"id": self._people, "image_id": image_id, "category_id": 1} | self._person(pose)
+        spaces = [self._space(person) for person in lifted.people] if lifted else [{}] * len(result.poses)
+        for pose, space in zip(result.poses, spaces, strict=True):
+            annotation = {"id": self._people, "image_id": image_id, "category_id": 1} | self._person(pose) | space
             self._annotations.write((",\n" if self._people else "\n") + json.dumps(annotation))
             self._people += 1
+
+    def _space(self, person: Pose3D) -> dict[str, Any]:
+        joints, covariances = person.joints.astype(np.float64), person.covariances.astype(np.float64)
+        return space_to_json(joints, covariances, self._order, len(self._slots))
 
     def _person(self, pose: Pose) -> dict[str, Any]:
         points = np.zeros((len(self._slots), 3), np.float64)
