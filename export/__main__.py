@@ -58,6 +58,7 @@ damaged one or with another
 ADD_NEEDS = ("onnx", "onnxruntime")
 NEEDS = ("torch", "onnxscript", *ADD_NEEDS)
 EXTRA = ("fp16", "int8")
+SKELETONS = ("coco", "posetrack")
 DEFAULT = ("fp16",)
 
 
@@ -109,7 +110,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "checkpoint", type=Path, metavar="CHECKPOINT",
-        help="a .ckpt file that training/train.py wrote, or ViTPose weights as published (see docs/weights.md)",
+        help="a .ckpt file that training/train.py wrote, or published weights of ViTPose or MoveNet (docs/weights.md)",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER",
@@ -124,7 +125,24 @@ def _parser() -> argparse.ArgumentParser:
         "--precisions", nargs="*", choices=EXTRA,
         help="also as fp16 (half the size), int8, both, or none where nothing follows (default: fp16)",
     )  # fmt: skip
+    parser.add_argument(
+        "--half-weights", action="store_true",
+        help="store the FP32 graphs' weights in half precision (half the size, computed in FP32 all the same)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--skeleton", choices=SKELETONS, help="of MoveNet's files alone: which joints (default: coco)"
+    )  # fmt: skip
+    parser.add_argument(
+        "--input-size", type=_size, metavar="WIDTHxHEIGHT",
+        help="of MoveNet's files alone: a crop's size, multiples of 32 (default: what measured best)",
+    )  # fmt: skip
     return parser
+
+
+def _size(word: str) -> tuple[int, int]:
+    """`192x256` -> (192, 256)."""
+    width, _, height = word.partition("x")
+    return int(width), int(height)
 
 
 def _add(args: argparse.Namespace) -> int:
@@ -162,8 +180,12 @@ def _export(args: argparse.Namespace) -> int:
     accuracy = _read_accuracy(args.accuracy) if args.accuracy else {}
     _check_needs(NEEDS)
     from export.bundle import export_bundle  # torch is slow to import: --help need not wait for it
+    from training.checkpoint import MoveNetChoice
 
-    bundle, parity = export_bundle(args.checkpoint, args.out, args.name or args.out.resolve().name, accuracy)
+    bundle, parity = export_bundle(
+        args.checkpoint, args.out, args.name or args.out.resolve().name, accuracy,
+        movenet=MoveNetChoice(args.skeleton, args.input_size), half_weights=args.half_weights,
+    )  # fmt: skip
     size = sum((bundle.folder / name).stat().st_size for name in bundle.files)
     print(f"wrote {args.out} ({bundle.name}, {size / 1e6:.1f} MB)")
     print(

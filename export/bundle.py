@@ -18,34 +18,50 @@ import torch
 from export.folder import check_folder, new_bundle
 from export.graphs import token_shapes, write_graphs
 from export.parity import Parity, measure, sample_windows
+from export.stored import store_half
 from sdtc_ros.models.bundle import Bundle, load_bundle, write_manifest
-from training.checkpoint import KEY, Network, describe, open_network
+from training.checkpoint import KEY, MoveNetChoice, Network, describe, open_network
+from training.models.movenet_pose import MoveNetPose
 from training.models.sdtc import MEAN, STD
+
+HALF = (0.5, 0.5, 0.5)  # MoveNet's normalisation, pixels -1 .. 1
 
 
 def export_bundle(
-    checkpoint: Path, out: Path, name: str, accuracy: dict[str, Any] | None = None, windows: int = 16
+    checkpoint: Path,
+    out: Path,
+    name: str,
+    accuracy: dict[str, Any] | None = None,
+    windows: int = 16,
+    movenet: MoveNetChoice | None = None,
+    half_weights: bool = False,
 ) -> tuple[Bundle, Parity]:
-    """Export a checkpoint of training/train.py, or ViTPose weights, into the folder `out`; a bundle there is replaced.
+    """Export a checkpoint of training/train.py, or published weights, into the folder `out`.
 
     accuracy: what else was measured, kept in model.json beside the checkpoint's own validation. windows: how many
-    torch and ONNX Runtime are compared on (export.parity). Nothing in `out` changes unless they agree; files in it
-    that are no part of a bundle are kept (export.folder). Raises BundleError for a checkpoint that cannot be used or
+    torch and ONNX Runtime are compared on (export.parity). movenet: joints and crops of a bundle of MoveNet's weights;
+    half_weights: store the FP32 graphs' weights in half precision. A bundle in `out` is replaced, but only if both
+    sides agree; other files in it are kept (export.folder). Raises BundleError for a checkpoint that cannot be used or
     graphs that differ, UsageError for an `out` that cannot be written or holds something else.
     """
     check_folder(out)  # before the minutes that the rest may take
-    network, content = open_network(checkpoint)
+    network, content = open_network(checkpoint, movenet)
     validated = {"validation": _figures(content[KEY].get("validation"))}
     validated |= {key: content[KEY][key] for key in ("boxes",) if key in content[KEY]}
+    movenet_decodes = isinstance(network, MoveNetPose)
+    mean, std = (HALF, HALF) if movenet_decodes else (MEAN, STD)
     with new_bundle(out) as work:
         graphs = write_graphs(network, work)
+        if half_weights:
+            for graph in graphs.programs:
+                store_half(work / graph)
         parity = measure(graphs.encoder, graphs.temporal, work, sample_windows(network, windows))
         parity.check()
         write_manifest(
             work, name=name, skeleton=network.config.skeleton, input_size=network.config.backbone.image_size[::-1],
-            delta=network.config.delta, tokens=token_shapes(network), mean=MEAN, std=STD,
+            delta=network.config.delta, tokens=token_shapes(network), mean=mean, std=std,
             training=_provenance(network, content), parity=parity.to_json(),
-            accuracy=(accuracy or {}) | validated,
+            accuracy=(accuracy or {}) | validated, decode="movenet" if movenet_decodes else "udp-dark",
         )  # fmt: skip
     return load_bundle(out), parity
 

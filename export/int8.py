@@ -20,6 +20,7 @@ from pathlib import Path
 
 import onnx
 
+from export.stored import load_full
 from export.zones import decoding
 
 PRODUCTS = ["MatMul", "Gemm"]
@@ -34,7 +35,7 @@ def write_int8(source: Path, target: Path, *, beside: bool) -> int:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    model = onnx.load(str(source))
+    model = load_full(source)
     nodes = model.graph.node
     for number, node in enumerate(nodes):
         node.name = node.name or f"node_{number}"

@@ -27,6 +27,7 @@ from export.half import to_half
 from export.int8 import write_int8
 from export.ranges import hot_values, lies_beside, save_graph
 from export.rounded import rounded
+from export.stored import load_full
 from sdtc_ros.engine.accuracy_check import WINDOWS, Drift, measure_drift
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
@@ -81,7 +82,7 @@ def write_precision(bundle: Bundle, precision: str) -> None:
     targets = [bundle.folder / name for name in graph_names(precision)]
     if precision == "fp16":
         for source, target, hot in zip(bundle.graphs(), targets, hot_values(bundle), strict=True):
-            save_graph(to_half(onnx.load(str(source)), hot), target, beside=lies_beside(source))
+            save_graph(to_half(load_full(source), hot), target, beside=lies_beside(source))
         return
     made = [
         write_int8(source, target, beside=lies_beside(source))

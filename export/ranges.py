@@ -20,6 +20,7 @@ import numpy as np
 import onnx
 from onnx import GraphProto, ModelProto, TensorProto, helper
 
+from export.stored import load_full
 from export.zones import WEIGHTED
 from sdtc_ros.engine.accuracy_check import clips
 from sdtc_ros.engine.ort.session import open_session
@@ -37,7 +38,7 @@ _PEAK = "peak of "
 
 def hot_values(bundle: Bundle) -> tuple[set[str], set[str]]:
     """Names of the values of the encoder and of the temporal graph (FP32) that are too large for FP16."""
-    graphs = [onnx.load(str(path)) for path in bundle.graphs()]
+    graphs = [load_full(path) for path in bundle.graphs()]
     peaks: list[dict[str, float]] = [defaultdict(float), defaultdict(float)]
     with tempfile.TemporaryDirectory() as scratch:
         paths = [Path(scratch) / name for name in ("encoder.onnx", "temporal.onnx")]

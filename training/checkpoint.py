@@ -20,6 +20,8 @@ from torch import nn
 
 from sdtc_ros.errors import BundleError, UsageError
 from training.models.baselines import SingleFrame, SingleFrameConfig
+from training.models.movenet import STRIDE
+from training.models.movenet_decode import JOINT_REACH
 from training.models.movenet_pose import MoveNetPose, MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.tdmi import TDMI, TDMIConfig
@@ -157,17 +159,32 @@ def load_backbone(network: nn.Module, path: Path | str) -> None:
     _fill(backbone, weights, f"the backbone in {path} does not fit this config")
 
 
-def open_network(path: Path | str, skeleton: str | None = None) -> tuple[Network, dict[str, Any]]:
+@dataclasses.dataclass(frozen=True)
+class MoveNetChoice:
+    """What MoveNet's published weights leave open. None: COCO's joints; the crops that measured best.
+
+    input_size: (width, height) of a crop, pixels.
+    """
+
+    skeleton: str | None = None
+    input_size: tuple[int, int] | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether anything was chosen."""
+        return self.skeleton is not None or self.input_size is not None
+
+
+def open_network(path: Path | str, movenet: MoveNetChoice | None = None) -> tuple[Network, dict[str, Any]]:
     """The network of a checkpoint, or the single-frame one of published weights, in eval mode; and the content.
 
     Published are ViTPose's and MoveNet's; the content is then only our entry, which says what they are under
-    "published". skeleton: of MoveNet's joints, COCO's where it is None; other networks have theirs. BundleError where
-    the file is none of these.
+    "published". Raises BundleError where the file is none of these, UsageError for a choice that it does not leave.
     """
     if is_graph_file(path):
-        return published_movenet(path, skeleton or "coco")
-    if skeleton is not None:
-        raise UsageError(f"{path} has joints of its own: a skeleton can be chosen for MoveNet's files alone")
+        return published_movenet(path, movenet or MoveNetChoice())
+    if movenet is not None and movenet.made:
+        raise UsageError(f"{path} has its own joints and crops: they can be chosen for MoveNet's files alone")
     try:
         content = read_checkpoint(path)
     except BundleError as refusal:
@@ -179,12 +196,28 @@ def open_network(path: Path | str, skeleton: str | None = None) -> tuple[Network
     return _network_of(content, path), content
 
 
-def published_movenet(path: Path | str, skeleton: str) -> tuple[MoveNetPose, dict[str, Any]]:
+def published_movenet(path: Path | str, choice: MoveNetChoice) -> tuple[MoveNetPose, dict[str, Any]]:
     """MoveNet whole, from a TensorFlow.js file; and the content as `open_network` gives it."""
     weights = read_movenet(path)
-    network = MoveNetPose(MoveNetPoseConfig(weights.config, skeleton))
+    width, height = choice.input_size or weights.input_size
+    if width % STRIDE or height % STRIDE or not width or not height:
+        raise UsageError(f"MoveNet's crops have sides that are multiples of {STRIDE}, not {width} x {height}")
+    backbone = dataclasses.replace(weights.config, image_size=(height, width))
+    network = MoveNetPose(MoveNetPoseConfig(backbone, choice.skeleton or "coco"))
     network.backbone.load_state_dict(weights.state)
-    return network.eval(), {KEY: {"published": weights.provenance()}}
+    return network.eval(), {KEY: {"published": weights.provenance() | {"changed": _changes(network.config)}}}
+
+
+def _changes(config: MoveNetPoseConfig) -> list[str]:
+    """What a bundle of MoveNet's weights does otherwise than the published graph, in words for model.json."""
+    height, width = config.backbone.image_size
+    heads = ["head_bottom and head_top are a linear map of nose, eyes, ears, shoulders and hips"]
+    return [
+        f"takes batches of {width} x {height} pixels, uint8 BGR, where the original takes one square RGB image",
+        f"weighs a joint's cells by 1 / (d + {JOINT_REACH:g}), d cells from the regressed place, not 1 / (d + 1.8)",
+        "gives crop pixels counted from a pixel's centre, and a covariance from the heatmap",
+        "the weights themselves are as published",
+    ] + heads * (config.skeleton == "posetrack")
 
 
 def _neither(refusal: BundleError, path: Path | str) -> BundleError:

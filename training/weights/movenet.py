@@ -37,6 +37,7 @@ from training.weights.tfjs import Graph, Node, graph_file, is_graph_file, read_g
 
 CONVOLUTIONS = ("Conv2D", "_FusedConv2D")
 DEPTHWISE = ("DepthwiseConv2dNative", "FusedDepthwiseConv2dNative")
+INPUT_SIZES = {"lightning": (192, 256), "thunder": (224, 288)}
 HEADS = {"kpt_heatmap": "heatmap", "center": "centre", "kpt_regress": "regression", "kpt_offset": "offset"}
 NAMES = [
     (r"model/Conv1/.*", "stem"),
@@ -60,6 +61,11 @@ class MoveNetWeights:
     side: int
     state: dict[str, Tensor]
     source: str
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Width and height of the crops on which the network measured best (docs/weights.md)."""
+        return INPUT_SIZES[self.name]
 
     def provenance(self) -> dict[str, Any]:
         """Where the weights are from, on what terms, and the files' SHA-256: plain data for model.json."""

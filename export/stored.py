@@ -1,0 +1,71 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Weights of an FP32 graph stored in half precision: half the file, cast back to FP32 as the runtime loads it.
+
+Nothing is computed in half precision. A weight that was published in half precision (MoveNet's) loses nothing; others
+are rounded, and what that moves is judged like everything else, by parity with torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+LEAST = 64  # numbers: smaller weights are not worth a node
+SUFFIX = "_stored"
+
+
+def store_half(path: Path) -> None:
+    """Rewrite a graph whose weights lie in it: FP32 weights become FP16 ones and a Cast each."""
+    model = onnx.load(str(path))
+    casts, weights = [], []
+    for weight in model.graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < LEAST or not _fits(values):
+            weights.append(weight)
+            continue
+        stored = weight.name + SUFFIX
+        weights.append(numpy_helper.from_array(values.astype(np.float16), stored))
+        casts.append(helper.make_node("Cast", [stored], [weight.name], name=f"cast_{stored}", to=TensorProto.FLOAT))
+    _replace(model, weights, [*casts, *model.graph.node])
+    onnx.save_model(model, str(path))
+
+
+def load_full(path: Path) -> ModelProto:
+    """A graph with its weights in FP32, however they are stored."""
+    model = onnx.load(str(path))
+    halves = {weight.name: weight for weight in model.graph.initializer if weight.data_type == TensorProto.FLOAT16}
+    restored = {node.input[0]: node.output[0] for node in model.graph.node if _restores(node, halves)}
+    nodes = [node for node in model.graph.node if not _restores(node, halves)]
+    weights = [
+        numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), restored[weight.name])
+        if weight.name in restored
+        else weight
+        for weight in model.graph.initializer
+    ]
+    _replace(model, weights, nodes)
+    return model
+
+
+def _replace(model: ModelProto, weights: list[TensorProto], nodes: list[onnx.NodeProto]) -> None:
+    """Give a graph other weights and nodes."""
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(weights)
+    model.graph.node.extend(nodes)
+
+
+def _fits(values: np.ndarray) -> bool:
+    """Whether half precision can say all of them."""
+    return bool(np.abs(values).max(initial=0) <= np.finfo(np.float16).max)
+
+
+def _restores(node: onnx.NodeProto, halves: dict[str, TensorProto]) -> bool:
+    """Whether a node casts a weight stored in half precision, and nothing else."""
+    return node.op_type == "Cast" and node.input[0] in halves and node.input[0].endswith(SUFFIX)
