@@ -185,7 +185,7 @@ def _measured(args: argparse.Namespace) -> list[Result]:
         folder = Path(name)
         content = {"bundle": str(bundle.folder), "threads": args.threads}
         ours = Contender(OURS, sys.executable, content, folder)
-        theirs = _mediapipe(args, folder)
+        theirs = mediapipe_worker(args.python, args.complexity, folder)
         results = []
         for clip in _clips(args):
             ways = [(ours, "boxes"), *([(theirs, "tracking"), (theirs, "still")] if theirs else [])]
@@ -198,18 +198,18 @@ def _measured(args: argparse.Namespace) -> list[Result]:
     return results
 
 
-def _mediapipe(args: argparse.Namespace, folder: Path) -> Contender | None:
+def mediapipe_worker(python: str, complexity: int, folder: Path) -> Contender | None:
     """The other contender, or None (said on stderr) where it is not installed."""
     try:
-        command = [args.python, "-c", "import mediapipe; print(mediapipe.__version__)"]
+        command = [python, "-c", "import mediapipe; print(mediapipe.__version__)"]
         found = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:
-        raise UsageError(f"--python {args.python} cannot be started: {error}") from None
+        raise UsageError(f"--python {python} cannot be started: {error}") from None
     if found.returncode:
-        print(f"MediaPipe is not installed for {args.python}, so only ours is measured: {INSTALL}", file=sys.stderr)
+        print(f"MediaPipe is not installed for {python}, so only ours is measured: {INSTALL}", file=sys.stderr)
         return None
-    print(f"MediaPipe {found.stdout.strip()}, Pose, model complexity {args.complexity}\n")
-    return Contender(THEIRS, args.python, {"complexity": args.complexity}, folder)
+    print(f"MediaPipe {found.stdout.strip()}, Pose, model complexity {complexity}\n")
+    return Contender(THEIRS, python, {"complexity": complexity}, folder)
 
 
 def _clips(args: argparse.Namespace) -> list[Clip]:

@@ -26,6 +26,7 @@ from sdtc_ros.types import Boxes, Frame
 from training.models.movenet import MoveNet, MoveNetConfig
 from training.weights.movenet import read_movenet
 
+pytestmark = pytest.mark.slow
 WIDTH, HEIGHT = 64, 96  # of the crops
 
 
