@@ -13,12 +13,14 @@ ours keeps its traceback.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import sdtc_ros
-from sdtc_ros.errors import SdtcError
+from sdtc_ros.errors import InputError, SdtcError
 
 # name -> what it does; a module is imported only when its command is asked for
 COMMANDS = {
@@ -35,12 +37,22 @@ COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # file names may be any bytes
+            stream.reconfigure(errors="backslashreplace")
     args = _parser(argv).parse_args(argv)
     try:
         return int(import_module(f"sdtc_ros.commands.{args.command}").run(args))
     except SdtcError as error:
         print(f"sdtc_ros: error: {error}", file=sys.stderr)
         return error.exit_status
+    except BrokenPipeError:  # whoever read our output has left
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - nothing is left to write to
+        return 141
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"sdtc_ros: error: {where}{error.strerror or error}", file=sys.stderr)
+        return InputError.exit_status
     except KeyboardInterrupt:
         print("sdtc_ros: stopped", file=sys.stderr)
         return 130

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -48,6 +49,7 @@ from sdtc_ros.types import Frame, FramePoses
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 _MILLION = 10**6
+_FLUSH_EVERY = 1.0  # seconds
 ANNOTATED_TOPIC = "/sdtc/image_annotated/compressed"
 
 
@@ -193,7 +195,7 @@ class BagWriter:
         for key, value in (about or {}).items():
             self._writer.set_custom_data(key, value)
         self._writer.open()
-        self._open = True
+        self._open, self._flushed = True, monotonic()
 
     def write(self, topic: str, type_name: str, stamp: int, message: Any) -> None:
         """Write one message of the bag library's types, recorded at `stamp` (nanoseconds)."""
@@ -201,6 +203,18 @@ class BagWriter:
             self._connections[topic] = self._writer.add_connection(topic, type_name, typestore=typestore())
         data = typestore().serialize_cdr(message, type_name)
         self._writer.write(self._connections[topic], stamp, data)
+        if monotonic() > self._flushed + _FLUSH_EVERY:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Put what waits in memory on the disk, so that a process that is killed leaves what it had written."""
+        self._flushed = monotonic()
+        storage: Any = self._writer.storage
+        if hasattr(storage, "close_chunk"):  # MCAP: the library itself waits for a megabyte
+            storage.close_chunk()
+            storage.bio.flush()
+        else:
+            storage.conn.commit()
 
     def write_poses(self, frame_poses: FramePoses, skeleton: Skeleton) -> None:
         """Write a keyframe's poses on /sdtc/poses, also where there is nobody in it."""

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -47,16 +47,21 @@ class Wanted:
     bag_images: bool = False
 
 
+class OutputsFullError(Exception):
+    """A keyframe could not be written: no room is left, or the disk fails."""
+
+
 class Outputs:
     """The streams of one replay, and the numbering that ties frames to the truth; use it in a `with`.
 
     files: what is written, by its role; numbers: the number in the input of every frame that is still unanswered, by
-    its name; replayed: image ids of the truth's frames that were.
+    its name; replayed: image ids of the truth's frames that were; problems: what could not be written, a clause each.
     """
 
     def __init__(self, out: Path, wanted: Wanted, source: Source, bundle: Bundle, truth: Truth | None) -> None:
         self._skeleton, self._truth, self._wanted = bundle.skeleton, truth, wanted
-        self._stack = ExitStack()
+        self._ended: OSError | None = None  # why nothing more can be written
+        self.problems: list[str] = []
         self._bag: BagWriter | None = None
         self._video: VideoStream | None = None
         self.files: dict[str, Path] = {}
@@ -65,23 +70,32 @@ class Outputs:
         # frames that are not annotated must not take an annotated one's id
         self._first_free_id = 1 + max(frame.id for frame in truth.sequence.frames) if truth else 0
         name = truth.sequence.name if truth else source.name
-        self._json = self._stack.enter_context(PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton))
+        self._json = PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton)
         self.files["poses"] = self._json.path
         if wanted.bag:
             about = {"model": bundle.name, "bundle": bundle.bundle_hash, "source": source.what}
-            self._bag = self._stack.enter_context(BagWriter(out / POSES_BAG, about=about))
+            self._bag = BagWriter(out / POSES_BAG, about=about)
             self.files["bag"] = self._bag.path
         if wanted.video:
-            self._video = self._stack.enter_context(VideoStream(out / VIDEO, source.fps))
+            self._video = VideoStream(out / VIDEO, source.fps)
 
     def write(
         self, result: FramePoses, statistics: RunStatistics, read: float, lifted: FramePoses3D | None = None
     ) -> None:
         """Write one keyframe everywhere and add it to the statistics; read: the seconds its frame took to read.
 
-        lifted: the same people in space, where depth was recorded.
+        lifted: the same people in space, where depth was recorded. Raises OutputsFullError where it cannot be written;
+        what was before it stays.
         """
         start = perf_counter()
+        try:
+            self._write(result, statistics, lifted)
+        except OSError as error:
+            self._ended = error
+            raise OutputsFullError from error
+        statistics.add(result, {"read": read, **result.timings, "write": perf_counter() - start})
+
+    def _write(self, result: FramePoses, statistics: RunStatistics, lifted: FramePoses3D | None) -> None:
         frame = result.frame
         number = self.numbers.pop(frame.name)
         known = self._truth.frame(number, frame.stamp) if self._truth else None
@@ -97,7 +111,6 @@ class Outputs:
         sampled = statistics.wants_sample()
         if sampled or self._video or (self._bag and self._wanted.bag_images):
             self._write_picture(result, draw_poses(result, self._skeleton), statistics if sampled else None, number)
-        statistics.add(result, {"read": read, **result.timings, "write": perf_counter() - start})
 
     def _write_picture(
         self, result: FramePoses, picture: npt.NDArray[np.uint8], statistics: RunStatistics | None, number: int
@@ -115,7 +128,24 @@ class Outputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._close()
+
+    def _close(self) -> None:
+        """Close every stream, the poses first; a video gives way to them where the disk is full."""
+        if self._ended and self._video:
+            self._video.discard()
+            if self.files.pop("video", None):
+                self.problems.append("the annotated video was removed to make room for the poses")
+        for stream, role in ((self._json, "poses"), (self._bag, "bag"), (self._video, "video")):
+            try:
+                if stream is not None:
+                    stream.close()
+            except OSError as error:
+                self._ended = self._ended or error
+                self.problems.append(f"{self.files.pop(role).name} is not complete")
+        if self._ended:
+            reason = self._ended.strerror or self._ended
+            self.problems.insert(0, f"what came after these frames could not be written: {reason}")
 
 
 def results_in(out: Path) -> list[Path]:
@@ -131,7 +161,12 @@ def prepare_folder(out: Path, overwrite: bool, option: str = "--overwrite") -> N
     for path in there:
         remove_results(path)
     try:
+        str(out).encode()  # OpenCV crashes on a name that is no UTF-8
         out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as file:
+            file.write(bytes(1 << 12))
+    except UnicodeEncodeError as error:
+        raise UsageError(f"results cannot be written to {out!a}: its name is no UTF-8") from error
     except OSError as error:
         raise UsageError(f"results cannot be written to {out}: {error.strerror}") from error
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import platform
 from base64 import b64encode
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,23 +40,33 @@ _STAGE_TEXT = {
 
 
 def write_report(result: ReplayResult, path: Path) -> Path:
-    """Write the report of a replay to `path` and return that; the file appears whole or not at all."""
-    parts = [
-        _problems(result),
-        _tiles(result),
-        _accuracy(result),
-        _pictures(result.statistics),
-        _latency(result.statistics),
-        _people(result.statistics),
-        _scores(result.statistics),
-        _files(result, path),
-        _provenance(result),
+    """Write the report of a replay to `path` and return that; the file appears whole or not at all.
+
+    A part that cannot be drawn is left out, and said there and in the result's notes. Raises OSError.
+    """
+    statistics = result.statistics
+    drawn = [
+        _drawn(result, lambda: _tiles(result)),
+        _drawn(result, lambda: _accuracy(result)),
+        _drawn(result, lambda: _pictures(statistics)),
+        _drawn(result, lambda: _latency(statistics)),
+        _drawn(result, lambda: _people(statistics)),
+        _drawn(result, lambda: _scores(statistics)),
     ]
+    parts = [_problems(result), *drawn, _files(result, path), _provenance(result)]
     about = f"{result.source.what} · model {result.pipeline.bundle.name} · {result.boxes}"
     partial = path.with_name(path.name + ".part")
     partial.write_text(page(f"Poses of {result.source.name}", about, parts), encoding="utf-8")
     partial.replace(path)
     return path
+
+
+def _drawn(result: ReplayResult, part: Callable[[], str]) -> str:
+    try:
+        return part()
+    except (ArithmeticError, ValueError, LookupError, TypeError) as error:  # figures without sense
+        result.notes.append(f"a part of the report could not be drawn ({type(error).__name__}: {error})")
+        return ""
 
 
 def _problems(result: ReplayResult) -> str:

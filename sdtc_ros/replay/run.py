@@ -12,6 +12,7 @@ replay ends (damage, Ctrl-C, a defect), what was answered until then is on disk 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
@@ -27,7 +28,7 @@ from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.pipeline.rotation import Rotation
 from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
 from sdtc_ros.replay.lifting import DepthOptions, ReplayLifting
-from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, Wanted, prepare_folder
+from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, OutputsFullError, Wanted, prepare_folder
 from sdtc_ros.replay.progress import Progress
 from sdtc_ros.replay.result import ReplayResult
 from sdtc_ros.replay.statistics import RunStatistics
@@ -80,18 +81,33 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
         lifting = _lifting(options, pipeline)
         prepare_folder(options.out, options.overwrite)
         result = ReplayResult(source, pipeline, _boxes_text(options, boxes), RunStatistics(pipeline.bundle.skeleton))
-        outputs = Outputs(options.out, options.wanted, source, pipeline.bundle, truth)
+        outputs = _outputs(options, source, pipeline, truth)
         start = perf_counter()
-        with outputs, stop_requests() as stop, Progress("replay", source.count, shown=progress) as bar:
+        with (
+            suppress(OutputsFullError),
+            outputs,
+            stop_requests() as stop,
+            Progress("replay", source.count, shown=progress) as bar,
+        ):
             _run(result, boxes, outputs, rotation, lifting, stop, bar)
         result.statistics.wall = perf_counter() - start
         result.stopped, result.files = stop.status, outputs.files
-        lost = [*_dropped(pipeline), *_unused(options, result, boxes), *(lifting.problems if lifting else [])]
-        result.problems = [*source.problems, *lost]
-        if truth:
+        if not result.frames and outputs.problems:
+            raise UsageError(f"results cannot be written to {options.out}: {outputs.problems[0]}")
+        result.problems = [*source.problems, *outputs.problems, *_dropped(pipeline)]
+        result.problems += lifting.problems if lifting else []
+        if not outputs.problems:
+            result.problems += _unused(options, result, boxes)
+        if truth and "poses" in result.files:
             _measure(result, truth, outputs, options)
+        back = result.statistics.set_back
+        if back:
+            notes.append(f"the clock was set back {back} times; times in the report stand still there")
     result.notes = notes
-    result.files["report"] = write_report(result, options.out / REPORT)
+    try:
+        result.files["report"] = write_report(result, options.out / REPORT)
+    except OSError as error:
+        result.problems.append(f"the report could not be written: {error.strerror or error}")
     return result
 
 
@@ -104,6 +120,13 @@ def check(options: ReplayOptions) -> None:
         _pipeline(options)
     if options.detector != TRUTH or options.truth is None:
         _boxes(options, None, None)
+
+
+def _outputs(options: ReplayOptions, source: Source, pipeline: Pipeline, truth: Truth | None) -> Outputs:
+    try:
+        return Outputs(options.out, options.wanted, source, pipeline.bundle, truth)
+    except OSError as error:
+        raise UsageError(f"results cannot be written to {options.out}: {error.strerror or error}") from error
 
 
 def _run(
@@ -221,5 +244,8 @@ def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: Repl
     else:
         if absent:
             result.problems.append(f"{absent} annotated frames of {truth.sequence.path} are not among those read")
-        result.files["evaluation"] = options.out / EVALUATION
-        write_json(result.accuracy.result, result.files["evaluation"])
+        try:
+            write_json(result.accuracy.result, options.out / EVALUATION)
+            result.files["evaluation"] = options.out / EVALUATION
+        except InputError as error:
+            result.problems.append(str(error))

@@ -46,7 +46,8 @@ class Sample:
 class RunStatistics:
     """Figures of a run; some 50 bytes a frame, so that 100 000 frames stay small.
 
-    seconds: each keyframe's stamp less the first's; people: how many are in it; latency: seconds by stage, one entry
+    seconds: the time since the first keyframe by the stamps, which stands still where the clock was set back (set_back:
+    how often); people: how many are in it; latency: seconds by stage, one entry
     a keyframe that has the stage; total: the pipeline's time a keyframe; joint_scores: sum and number by joint.
     """
 
@@ -58,19 +59,21 @@ class RunStatistics:
     tracks: dict[int, Track] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
     wall: float = 0.0
-    first_stamp: int = 0
+    set_back: int = 0
 
     def __post_init__(self) -> None:
         """Make room for the sums by joint."""
         self.joint_scores = np.zeros((len(self.skeleton), 2))
         self.score_histogram = np.zeros(20, np.int64)
         self._stride = 1
+        self._last_stamp = 0
 
     def add(self, result: FramePoses, timings: dict[str, float]) -> None:
         """Take the figures of one keyframe; timings are seconds by stage."""
-        if not self.seconds:
-            self.first_stamp = result.frame.stamp
-        now = (result.frame.stamp - self.first_stamp) / 1e9
+        step = result.frame.stamp - self._last_stamp if self.seconds else 0
+        self._last_stamp = result.frame.stamp
+        self.set_back += step < 0
+        now = (self.seconds[-1] if self.seconds else 0.0) + max(step, 0) / 1e9
         self.seconds.append(now)
         self.people.append(min(len(result.poses), 65535))
         for stage, spent in timings.items():

@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
+from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -26,43 +26,60 @@ from sdtc_ros.lifting.poses3d import FramePoses3D, Pose3D
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from sdtc_ros.types import FramePoses, Pose
 
+_RESERVE = 1 << 14  # bytes kept free for what closes the file
+
 
 class PoseTrackStream:
     """A PoseTrack18-format JSON file that grows with the frames; valid once closed, however the replay ended.
 
-    Images go straight to the file, annotations to a spool beside it that is appended at the end.
+    Annotations go straight to the file, the list of images to a spool that is appended at the end. Room for that is
+    reserved with every frame, so that a full disk costs the frame that does not fit, and never the file.
     """
 
     def __init__(self, path: Path, skeleton: Skeleton) -> None:
-        """Start the file at `path`; until it is closed it is named `<path>.part`."""
+        """Start the file at `path`; until it is closed it is named `<path>.part`. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self._skeleton = path, skeleton
         self._slots = POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints
         self._order = [self._slots.index(joint) for joint in skeleton.joints]
         self._part = path.with_name(path.name + ".part")
-        self._images = self._part.open("w", encoding="utf-8")
-        self._annotations = tempfile.TemporaryFile("w+", encoding="utf-8", dir=path.parent)  # noqa: SIM115
-        self._images.write('{"images": [')
+        self._file: RawIOBase = self._part.open("wb", buffering=0)
+        self._images: RawIOBase = tempfile.TemporaryFile("w+b", buffering=0, dir=path.parent)  # noqa: SIM115
+        self._reserve: RawIOBase = tempfile.TemporaryFile("w+b", buffering=0, dir=path.parent)  # noqa: SIM115
         self._frames = self._people = 0
+        person = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self._slots)}
+        _append(self._file, f'{{"categories": {json.dumps([person])},\n"annotations": ['.encode())
+        _append(self._reserve, bytes(_RESERVE))
 
     def write(
         self, result: FramePoses, number: int, image_id: int, name: str, lifted: FramePoses3D | None = None
     ) -> None:
         """Append a frame (its number in the input, and its id and file name among the annotations) and its people.
 
-        lifted: the same people in space, where that is known.
+        lifted: the same people in space, where that is known. Raises OSError; the frame is then not in the file.
         """
         image = {
             "file_name": name, "id": image_id, "frame_id": image_id, "vid_id": self.path.stem.split("_")[0],
             "is_labeled": True, "has_labeled_person": bool(result.poses), "number": number, "stamp": result.frame.stamp,
         }  # fmt: skip
-        self._images.write((",\n" if self._frames else "\n") + json.dumps(image))
-        self._frames += 1
+        listed = ((",\n" if self._frames else "\n") + json.dumps(image)).encode()
+        people = b""
         spaces = [self._space(person) for person in lifted.people] if lifted else [{}] * len(result.poses)
-        for pose, space in zip(result.poses, spaces, strict=True):
-            annotation = {"id": self._people, "image_id": image_id, "category_id": 1} | self._person(pose) | space
-            self._annotations.write((",\n" if self._people else "\n") + json.dumps(annotation))
-            self._people += 1
+        for n, (pose, space) in enumerate(zip(result.poses, spaces, strict=True), self._people):
+            annotation = {"id": n, "image_id": image_id, "category_id": 1} | self._person(pose) | space
+            people += ((",\n" if n else "\n") + json.dumps(annotation)).encode()
+        streams = ((self._reserve, bytes(len(listed))), (self._images, listed), (self._file, people))
+        before = [stream.tell() for stream, _ in streams]
+        try:
+            for stream, data in streams:
+                _append(stream, data)
+        except OSError:
+            for (stream, _), end in zip(streams, before, strict=True):
+                stream.truncate(end)
+                stream.seek(end)
+            raise
+        self._frames += 1
+        self._people += len(result.poses)
 
     def _space(self, person: Pose3D) -> dict[str, Any]:
         joints, covariances = person.joints.astype(np.float64), person.covariances.astype(np.float64)
@@ -83,16 +100,16 @@ class PoseTrackStream:
         }
 
     def close(self) -> None:
-        """Put the parts together under the file's name; a second call does nothing."""
-        if self._images.closed:
+        """Put the parts together under the file's name; a second call does nothing. Raises OSError."""
+        if self._file.closed:
             return
-        self._images.write('\n],\n"annotations": [')
-        self._annotations.seek(0)
-        shutil.copyfileobj(self._annotations, self._images)
-        self._annotations.close()
-        person = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self._slots)}
-        self._images.write('\n],\n"categories": ' + json.dumps([person]) + "}\n")
-        self._images.close()
+        self._reserve.close()
+        with self._images, self._file:
+            self._images.seek(0)
+            _append(self._file, b'\n],\n"images": [')
+            while piece := self._images.read(1 << 20):
+                _append(self._file, piece)
+            _append(self._file, b"\n]}\n")
         self._part.replace(self.path)
 
     def __enter__(self) -> PoseTrackStream:
@@ -102,6 +119,13 @@ class PoseTrackStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _append(stream: RawIOBase, data: bytes) -> None:
+    """Write all of it; a raw stream may take a part at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) or 0 :]
 
 
 def _rounded(values: npt.NDArray[Any], digits: int) -> list[float]:
@@ -139,6 +163,12 @@ class VideoStream:
         """End the file; a second call does nothing."""
         if self._writer is not None:
             self._writer.release()
+
+    def discard(self) -> None:
+        """End the file and remove it."""
+        self.close()
+        if self._writer is not None:
+            self._path.unlink(missing_ok=True)
 
     def __enter__(self) -> VideoStream:
         return self

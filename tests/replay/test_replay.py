@@ -8,8 +8,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,9 +27,10 @@ from sdtc_ros.__main__ import main
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.ground_truth.posetrack_write import write_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.io.bag import ANNOTATED_TOPIC, BagReader, BagWriter, read_images
+from sdtc_ros.io.bag import ANNOTATED_TOPIC, COMPRESSED_TYPE, BagReader, BagWriter, bag_message_types, read_images
 from sdtc_ros.io.typestore import typestore
-from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
+from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message, to_header
+from sdtc_ros.replay.streams import PoseTrackStream
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame
 
@@ -44,8 +47,8 @@ def model(tmp_path_factory) -> Path:
 @pytest.fixture
 def boxes(tmp_path) -> Path:
     """One person in every frame, another one in every second."""
-    rows = [{"frame": n, "bbox": BOX, "track_id": 5} for n in range(40)]
-    rows += [{"frame": n, "bbox": [40, 6, 24, 40], "score": 0.5, "track_id": 9} for n in range(0, 40, 2)]
+    rows = [{"frame": n, "bbox": BOX, "track_id": 5} for n in range(12)]
+    rows += [{"frame": n, "bbox": [40, 6, 24, 40], "score": 0.5, "track_id": 9} for n in range(0, 12, 2)]
     path = tmp_path / "boxes.json"
     path.write_text(json.dumps(rows))
     return path
@@ -95,7 +98,7 @@ def test_bag_in_is_bag_out(tmp_path, model, boxes, storage, encoding, capsys):
     assert poses[0][1].joints == POSETRACK.joints
     reader = BagReader(out / "poses_bag")
     annotated = next(topic for topic in reader.topics if topic.name == ANNOTATED_TOPIC)
-    assert [frame.stamp for frame in read_images(reader, annotated) if frame] == STAMPS
+    assert [frame.stamp for _, frame in read_images(reader, annotated)] == STAMPS
 
 
 def test_json_bag_and_video_tell_the_same(tmp_path, model, boxes):
@@ -294,3 +297,109 @@ def test_the_truth_is_measured_by_its_own_data_sets_rules(tmp_path, model, capsy
     )
     assert run_replay(bag, tmp_path / "other", model, *arguments, "--protocol", "posetrack21") == 0
     assert "posetrack21: 1 sequences, 1 frames" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_clock_that_is_set_back_costs_nothing(tmp_path, model, boxes, ahead, capsys):
+    stamps = [stamp - 3 * 10**9 * (n >= 6) for n, stamp in enumerate(STAMPS)]
+    stamps = [STAMPS[0] + 10 * 10**9, *STAMPS[1:]] if ahead else stamps
+    with BagWriter(tmp_path / "bag") as bag:
+        for number, stamp in enumerate(stamps):  # recorded in order, whatever the camera says
+            image = cv2.imencode(".png", picture(number))[1].reshape(-1)
+            header = to_header(stamp, "", bag_message_types())
+            message = typestore().types[COMPRESSED_TYPE](header=header, format="png", data=image)
+            bag.write("/camera/image", COMPRESSED_TYPE, STAMPS[number], message)
+    assert run_replay(tmp_path / "bag", tmp_path / "out", model, "--boxes", boxes, "--no-video") == 0
+    assert "the clock was set back 1 times" in capsys.readouterr().out
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "could not be drawn" not in page
+    assert "</html>" in page
+
+
+def test_a_report_that_cannot_be_drawn_fails_nothing(tmp_path, model, boxes, monkeypatch, capsys):
+    def fail(*_: object) -> str:
+        raise ValueError("math domain error")
+
+    monkeypatch.setattr("sdtc_ros.replay.report.area_chart", fail)
+    assert run_replay(make_bag(tmp_path / "bag"), tmp_path / "out", model, "--boxes", boxes, "--no-video") == 0
+    assert (
+        "part of the report could not be drawn (ValueError: math domain error)"
+        in (tmp_path / "out" / "report.html").read_text()
+    )
+
+
+@pytest.mark.parametrize("video", [True, False])
+def test_a_full_disk_keeps_the_poses_until_then(tmp_path, model, boxes, video, monkeypatch, capsys):
+    room = [24_000]  # bytes that still fit after what is reserved at the beginning
+
+    def append(stream, data: bytes) -> None:
+        room[0] -= len(data)
+        if room[0] < 0:
+            stream.write(data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        stream.write(data)
+
+    monkeypatch.setattr("sdtc_ros.replay.streams._append", append)
+    close = PoseTrackStream.close
+
+    def freed(stream: PoseTrackStream) -> None:
+        room[0] += 100_000
+        close(stream)
+
+    monkeypatch.setattr(PoseTrackStream, "close", freed)
+    words = [] if video else ["--no-video"]
+    assert run_replay(make_bag(tmp_path / "bag"), tmp_path / "out", model, "--boxes", boxes, *words) == 5
+    said = capsys.readouterr().err
+    assert "could not be written: No space left on device" in said
+    assert len(said.splitlines()) == 1
+    sequence = read_sequence(next((tmp_path / "out" / "posetrack").iterdir()))
+    count = len(sequence.frames)
+    assert 2 < count < 12
+    assert all(frame.people for frame in sequence.frames)
+    assert len(list(BagReader(tmp_path / "out" / "poses_bag").records(POSES_TOPIC))) == count
+    assert "</html>" in (tmp_path / "out" / "report.html").read_text()
+    assert not list((tmp_path / "out").glob("annotated.*"))
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path, model, boxes, monkeypatch, capsys):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr("sdtc_ros.replay.outputs.tempfile.TemporaryFile", full)
+    assert run_replay(make_bag(tmp_path / "bag"), tmp_path / "out", model, "--boxes", boxes) == 2
+    assert "results cannot be written to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_bag_writer_that_is_killed_leaves_what_it_had_written(tmp_path, storage, monkeypatch):
+    monkeypatch.setattr("sdtc_ros.io.bag._FLUSH_EVERY", -1.0)
+    with BagWriter(tmp_path / "bag", storage) as bag:
+        for number in range(6):
+            bag.write_image("/camera", Frame(picture(number), STAMPS[number]), "bgr8")
+        shutil.copytree(tmp_path / "bag", tmp_path / "killed")
+    reader = BagReader(tmp_path / "killed")
+    assert len([record for record in reader.records("/camera") if record.data]) == 6
+
+
+def test_more_people_than_asked_for_are_counted(tmp_path, model, boxes, capsys):
+    bag = make_bag(tmp_path / "bag")
+    assert run_replay(bag, tmp_path / "out", model, "--boxes", boxes, "--no-video", "--max-people", 1) == 5
+    assert (
+        "6 person boxes were left out beyond the best 1 of a frame; --max-people takes more" in capsys.readouterr().err
+    )
+
+
+def test_annotated_frames_that_are_not_there_are_counted(tmp_path, model, boxes, capsys):
+    write_sequence(truth_of("x", range(3, 15)), tmp_path / "truth.json")
+    words = ["--boxes", boxes, "--no-video", "--truth", tmp_path / "truth.json"]
+    assert run_replay(make_bag(tmp_path / "bag"), tmp_path / "out", model, *words) == 5
+    assert "3 annotated frames of" in capsys.readouterr().err
+    assert run_replay(tmp_path / "bag", tmp_path / "out", model, *words, "--frames", 6, "--overwrite") == 0
+
+
+def truth_of(name: str, numbers: range) -> Sequence:
+    points = np.tile([20.0, 26.0, 1.0], (len(POSETRACK), 1))
+    box = np.array([8, 6, 24, 40.0])
+    people = [Person(points.copy(), track_id=1, box=box, head_box=np.array([8, 6, 9, 9.0])) for _ in numbers]
+    frames = [SequenceFrame(f"{n:06d}.jpg", 900 + n, True, [p]) for n, p in zip(numbers, people, strict=True)]
+    return Sequence(name, frames)
