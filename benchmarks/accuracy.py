@@ -141,7 +141,7 @@ def predictions(scene: Scene, answers: Iterable[FramePoses]) -> Annotations:
             Person(
                 np.concatenate([pose.keypoints[:, :2], np.ones((len(pose.keypoints), 1))], axis=1).astype(np.float64),
                 pose.track_id, np.asarray(pose.box, np.float64), None, pose.score,
-                np.asarray(pose.keypoints[:, 2], np.float64),
+                pose.joint_scores.astype(np.float64),
             )
             for pose in answer.poses
         ])

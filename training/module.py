@@ -18,7 +18,7 @@ from torch import Tensor
 
 from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Trainable, describe, load_backbone, load_weights
-from training.losses.sdtc import Losses, sdtc_loss
+from training.losses.sdtc import Losses, PoseCells, sdtc_loss
 from training.losses.tdmi import TDMILosses, tdmi_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
@@ -31,7 +31,7 @@ class OptimiserConfig:
     """AdamW with a linear warm-up, then "cosine" to zero at the last step or "steps": x `factor` at each milestone.
 
     Milestones count steps, or epochs where `milestone_unit` says so. The SDTC paper: 5e-4, x 0.1 at epochs 20 and 40
-    of 50.
+    of 50. clip_norm: the gradient's largest norm, 0 for none (neither paper names one).
     """
 
     lr: float = 5e-4
@@ -59,16 +59,19 @@ class PoseTraining(lightning.LightningModule):
 
     network: Trainable
 
-    def __init__(self, optimiser: OptimiserConfig, lam: float) -> None:
+    def __init__(
+        self, optimiser: OptimiserConfig, lam: float, target_sigma: float = 2.0, pose_cells: PoseCells = "masked"
+    ) -> None:
         super().__init__()
-        self.optimiser, self.lam = optimiser, lam
+        self.optimiser, self.lam, self.target_sigma, self.pose_cells = optimiser, lam, target_sigma, pose_cells
         self.validation = Validation()
 
     def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
         output, config = cast(SDTCOutput, self.answer(batch)), self.network.config
-        image_size, sigma = config.backbone.image_size, config.location_sigma
-        return sdtc_loss(output, batch["points"], batch["weight"], image_size, self.lam, sigma)
+        sigma = config.location_sigma or self.target_sigma
+        size, cells = config.backbone.image_size, self.pose_cells
+        return sdtc_loss(output, batch["points"], batch["weight"], size, self.lam, sigma, cells)
 
     def answer(self, batch: dict[str, Tensor]) -> SDTCOutput | TDMIOutput:
         """The network's output; `context` are the frozen backbone's features, where the data keep them."""
@@ -132,8 +135,9 @@ class PoseTraining(lightning.LightningModule):
         return min(ends), epoch
 
     def configure_gradient_clipping(self, optimizer: Any, *args: Any, **kwargs: Any) -> None:
-        """Clip by the gradient's norm."""
-        self.clip_gradients(optimizer, gradient_clip_val=self.optimiser.clip_norm, gradient_clip_algorithm="norm")
+        """Clip by the gradient's norm, if at all."""
+        if self.optimiser.clip_norm > 0:
+            self.clip_gradients(optimizer, gradient_clip_val=self.optimiser.clip_norm, gradient_clip_algorithm="norm")
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the network's kind, config and last validation, with the boxes it was on, beside its weights."""
@@ -147,6 +151,8 @@ class PoseTraining(lightning.LightningModule):
 class SDTCTraining(PoseTraining):
     """SDTC on windows.
 
+    lam: of equation 15; target_sigma: of all target heatmaps' Gaussians, in cells (logits take the config's
+    location_sigma); pose_cells: what equation 15's pose term counts (see sdtc_loss).
     backbone_checkpoint: where the frozen backbone comes from, a checkpoint or published weights (training.weights);
     weights_checkpoint: all weights to start from.
     """
@@ -156,10 +162,12 @@ class SDTCTraining(PoseTraining):
         config: SDTCConfig = SDTCConfig(),
         optimiser: OptimiserConfig = OptimiserConfig(),
         lam: float = 0.01,
+        target_sigma: float = 2.0,
+        pose_cells: PoseCells = "masked",
         backbone_checkpoint: str | None = None,
         weights_checkpoint: str | None = None,
     ) -> None:
-        super().__init__(optimiser, lam)
+        super().__init__(optimiser, lam, target_sigma, pose_cells)
         self.network = SDTC(config)
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)
@@ -210,8 +218,8 @@ class TDMITraining(PoseTraining):
         backbone_checkpoint: str | None = None,
         weights_checkpoint: str | None = None,
     ) -> None:
-        super().__init__(optimiser, lam=0.0)
-        self.alpha, self.target_sigma = alpha, target_sigma
+        super().__init__(optimiser, lam=0.0, target_sigma=target_sigma)
+        self.alpha = alpha
         self.network: TDMI = TDMI(config)
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)

@@ -6,11 +6,19 @@
 # governing permissions and limitations under the License.
 """Equations 14-16: hand-made values, and what must not count."""
 
+import pytest
 import torch
 
 from training.decode import encode_heatmaps
-from training.losses.sdtc import context_loss, gaussian_heatmaps, heatmap_loss, masked_pose_loss, sdtc_loss
-from training.models.mlsme import Reconstruction
+from training.losses.sdtc import (
+    context_loss,
+    gaussian_heatmaps,
+    heatmap_loss,
+    location_loss,
+    masked_pose_loss,
+    sdtc_loss,
+)
+from training.models.mlsme import Reconstruction, cells_hidden
 from training.models.sdtc import SDTCOutput
 
 
@@ -58,3 +66,26 @@ def test_total_is_equation_16():
         losses = sdtc_loss(output, points, weight, (64, 48), lam)
         assert torch.allclose(losses.total, losses.heatmap + lam * losses.context + losses.pose)
         assert min(losses.heatmap, losses.context, losses.pose) > 0
+
+
+@pytest.mark.parametrize("sigma", [1.0, 3.0])
+def test_every_target_has_the_sigma_that_is_asked_for(sigma):
+    """The keyframe's and reconstruction's, of heatmaps as of places; the pose term on all cells or on masked ones."""
+    points, weight = torch.rand(2, 5, 15, 2) * 40, torch.ones(2, 5, 15)
+    targets = gaussian_heatmaps(points, (16, 12), (64, 48), sigma)
+    hidden = torch.rand(2, 5, 12, 1) < 0.5
+    poses = torch.rand(2, 5, 15, 16, 12)
+    for logits in (None, torch.randn(2, 15, 16, 12)):
+        output = SDTCOutput(
+            torch.rand(2, 15, 16, 12), logits, Reconstruction(torch.randn(2, 5, 12, 8), poses),
+            torch.randn(2, 5, 12, 8), hidden,
+        )  # fmt: skip
+        every, masked = (sdtc_loss(output, points, weight, (64, 48), 0.01, sigma, cells) for cells in ("all", "masked"))
+        error = (poses - targets) ** 2
+        assert torch.allclose(every.pose, error.mean())
+        cells = cells_hidden(hidden, (4, 3)).expand_as(error)
+        assert torch.allclose(masked.pose, error[cells].mean(), rtol=1e-4)
+        if logits is None:
+            assert torch.allclose(every.heatmap, ((output.heatmaps - targets[:, 2]) ** 2).mean())
+        else:
+            assert torch.allclose(every.heatmap, location_loss(logits, targets[:, 2], weight[:, 2]))

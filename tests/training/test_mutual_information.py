@@ -140,6 +140,31 @@ def test_only_the_printed_equation_makes_the_source_unlearn_the_label(conditiona
     assert (end == pytest.approx(0.8, abs=1e-6)) if stays else abs(end) < 0.4
 
 
+@pytest.mark.parametrize("term", ["motion", "frame"])
+def test_the_printed_equations_stop_no_gradient(term):
+    """I(x; y) - I(x; F~) with respect to x as well as to F~: the gradient is that of both estimates, written out."""
+    generator = torch.Generator().manual_seed(6)
+    objective = InformationObjective(InformationConfig((term,), "printed"), 2, 2, 0, 2, 2, 3)
+    for parameter in objective.parameters():
+        torch.nn.init.normal_(parameter, generator=generator)
+    given = {name: gaussian(generator, 2) for name in ("motion", "useful", "visual", "enhanced")}
+    target, weight = torch.rand(BATCH, 3, *CELLS, generator=generator), torch.ones(BATCH, 3)
+    x = "useful" if term == "motion" else "visual"
+
+    def gradients(loss_of):
+        leaves = {name: value.clone().requires_grad_() for name, value in given.items()}
+        return torch.autograd.grad(loss_of(leaves), [leaves[x], leaves["enhanced"]])
+
+    def written_out(f):
+        known, kept = objective.pairs[f"{x}_label"], objective.pairs[f"enhanced_{x}"]
+        return known.upper(f[x], label_places(target), weight) - kept.lower(f["enhanced"], places(f[x]))
+
+    got = gradients(lambda f: objective(MotionFeatures(noisy=None, **f), target, weight).total)
+    for one, other in zip(got, gradients(written_out), strict=True):
+        assert one.abs().max() > 1e-6
+        assert torch.allclose(one, other, atol=1e-7)
+
+
 def test_total_is_equation_13():
     generator = torch.Generator().manual_seed(2)
     objective = InformationObjective(InformationConfig(), 3, 3, 3, 2, 2, 5)

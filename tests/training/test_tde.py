@@ -114,3 +114,15 @@ def test_other_spans(frames):
 def test_channels_that_cannot_be_grouped():
     with pytest.raises(ValueError, match="offset groups"):
         encoder(dataclasses.replace(SMALL, offset_groups=5))
+
+
+def test_equation_5_may_have_several_convolutions_each():
+    """Each further one is a 3x3 Conv -> BN -> ReLU from the motion's channels to as many."""
+    built = [TDE(3, 4, TDEConfig(8, offset_groups=2, accumulation_convs=n)) for n in (1, 2, 3)]
+    sizes = [sum(p.numel() for p in tde.parameters()) for tde in built]
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] == 4 * (8 * 8 * 9 + 16)
+    tde = TDE(3, 4, TDEConfig(8, stages=(4,), modulation=False, accumulation_convs=2)).eval()
+    window = torch.randn(1, 3, 4, 6, 5)
+    motion = tde.intra[0](feature_differences(window))
+    conv1, norm1, _, conv2, norm2, _ = tde.inter[0]
+    assert torch.allclose(tde({4: window}), torch.relu(norm2(conv2(torch.relu(norm1(conv1(motion)))))), atol=1e-6)

@@ -14,6 +14,7 @@ is over what counts in all of them: their averaged gradients are those of one pr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -86,6 +87,9 @@ def masked_pose_loss(predicted: Tensor, target: Tensor, weight: Tensor, hidden: 
     return weighted_mean((predicted - target) ** 2, counts)
 
 
+PoseCells = Literal["masked", "all"]
+
+
 @dataclass
 class Losses:
     """Equation 16 and its parts, scalars."""
@@ -102,20 +106,22 @@ def sdtc_loss(
     weight: Tensor,
     image_size: tuple[int, int],
     lam: float,
-    location_sigma: float | None = None,
+    sigma: float = 2.0,
+    pose_cells: PoseCells = "masked",
 ) -> Losses:
     """Equation 16. points B x T x K x 2 (crop pixels), weight B x T x K; the keyframe is the middle frame.
 
-    Where the network gives logits, the location loss stands in for equation 14.
+    sigma: of all target Gaussians, in cells, those that reconstruction aims at too. Where the network gives logits, the
+    location loss stands in for equation 14, and sigma is its location_sigma. pose_cells: which cells equation 15's pose
+    term counts: "all" as it is printed, "masked" as the sentence after it says ("only ... masked locations/frames").
     """
     h, w = output.heatmaps.shape[-2:]
     middle = points.shape[1] // 2
-    targets = gaussian_heatmaps(points, (h, w), image_size)
-    if output.logits is None or location_sigma is None:
+    targets = gaussian_heatmaps(points, (h, w), image_size, sigma)
+    if output.logits is None:
         heatmap = heatmap_loss(output.heatmaps.float(), targets[:, middle], weight[:, middle])
     else:
-        places = gaussian_heatmaps(points[:, middle], (h, w), image_size, location_sigma)
-        heatmap = location_loss(output.logits, places, weight[:, middle])
+        heatmap = location_loss(output.logits, targets[:, middle], weight[:, middle])
     rec = output.reconstruction
     if rec is None or output.context is None or output.hidden is None:
         zero = heatmap.new_zeros(())
@@ -123,5 +129,7 @@ def sdtc_loss(
     context = context_loss(rec.context.float(), output.context.float(), output.hidden)
     rows = h // 4  # heatmaps are four times the token grid
     cells = cells_hidden(output.hidden, (rows, w // 4))
+    if pose_cells == "all":
+        cells = torch.ones_like(cells)
     pose = masked_pose_loss(rec.poses.float(), targets, weight, cells)
     return Losses(heatmap + lam * context + pose, heatmap, context, pose)

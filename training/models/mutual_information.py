@@ -42,8 +42,9 @@ class InformationConfig:
     terms: "separation" I(M_u; M_n) (8), "abundance" -I(M; M_u) (9), "motion" I(M_u; y | F~) (11), "frame"
     I(F; y | F~) (12). Empty: no objective (Table 7 a).
     conditional: how 11 and 12, I(x; y | F~) = I(x; y) - I(x; F~), are taken. "measured" holds x still, so that I(x; y)
-    says what there is to keep and F~ alone learns; "printed" minimises I(x; y) too, as the equations read: x then
-    unlearns the label; "distilled" is the distillation paper's own bound, KL(q(y | x) || q(y | F~)) with x as teacher.
+    says what there is to keep and F~ alone learns; "printed" minimises the difference in all of its features, as the
+    equations read: x unlearns the label, and x and F~ tell more of each other; "distilled" is the distillation paper's
+    own bound, KL(q(y | x) || q(y | F~)) with x as teacher.
     temperature: of the softmax that makes a feature's places.
     """
 
@@ -181,11 +182,10 @@ class InformationObjective(nn.Module):
         if self.config.conditional == "distilled":
             student = self._pair("enhanced_label").log_q(evidence["enhanced_label"][0], fixed=True)
             return _mean(divergence(known.log_q(feature).detach(), student), weight)
-        enhanced, log_x, _ = evidence[f"enhanced_{x}"]
-        kept = self._pair(f"enhanced_{x}").lower(enhanced, log_x.detach())
+        (enhanced, log_x, _), pair = evidence[f"enhanced_{x}"], self._pair(f"enhanced_{x}")
         if self.config.conditional == "printed":
-            return known.upper(feature, label, weight) - kept
-        return known.lower(feature.detach(), label, weight) - kept
+            return known.upper(feature, label, weight) - pair.lower(enhanced, log_x)
+        return known.lower(feature.detach(), label, weight) - pair.lower(enhanced, log_x.detach())
 
     def _evidence(self, features: MotionFeatures, target: Tensor, weight: Tensor) -> dict[str, Evidence]:
         """Every pair's a, places of b, and weight."""
