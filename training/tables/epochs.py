@@ -69,7 +69,9 @@ def row_settings(table: TableSpec, row: RowSpec, config: str | None = None) -> d
 
 def network_config(arguments: dict[str, Any], tdmi: bool) -> SDTCConfig | TDMIConfig:
     """The network of a row's settings."""
-    return config_from_dict(TDMIConfig if tdmi else SDTCConfig, arguments["config"])
+    if tdmi:
+        return config_from_dict(TDMIConfig, arguments["config"])
+    return config_from_dict(SDTCConfig, arguments["config"])
 
 
 def epoch_costs(names: tuple[str, ...] = TABLES) -> list[EpochCost]:
