@@ -19,7 +19,7 @@ from sdtc_ros.errors import UsageError
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.inference import CropBuffer, answer
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together
-from sdtc_ros.types import FramePoses
+from sdtc_ros.types import Boxes, FramePoses
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_the_buffer_is_kept_and_follows_the_crops_size() -> None:
 def test_a_successor_goes_on_with_the_same_people(bundle: Bundle, tmp_path_factory: Any) -> None:
     """Another model with another crop and window: ids go on, what waited is answered by the old one, nothing twice."""
     other = make_bundle(tmp_path_factory.mktemp("other"), delta=1, size=(36, 48))
-    clip = [(frame, boxes.__class__(boxes.xywh, boxes.scores)) for frame, boxes in scene(9, 3, seed=4)]
+    clip = [(frame, Boxes(boxes.xywh, np.ones(3, np.float32))) for frame, boxes in scene(9, 3, seed=4)]
     old = Pipeline(bundle, CountingEngine(bundle))
     answers = [old.process(frame, boxes) for frame, boxes in clip[:5]]
     new = old.successor(other, CountingEngine(other))
