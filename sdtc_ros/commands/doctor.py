@@ -20,7 +20,7 @@ from sdtc_ros.errors import BundleError, UsageError
 _EPILOG = """\
 Every line begins with ok, missing (only what the line names would use it) or broken. Names of users and folders above
 the home folder are left out, so the text can be pasted into a bug report. Exit status: 0 the model runs on the CPU,
-which is the default; 4 it does not.
+which is the default, and where ROS 2 is sourced the node would start; 4 otherwise.
 """
 
 
@@ -40,10 +40,12 @@ def run(args: argparse.Namespace) -> int:
     found: list[Finding] = []
     for part in (installed.findings, gpu.findings, ros.findings, lambda: model.findings(args.model)):
         found += _told(part())
-    works = model.works(found)
+    starts = ros.node_starts(found)
+    works = model.works(found) and starts
     broken = sum(one.state == BROKEN for one in found)
-    state = "runs" if works else "does not run"
-    print(f"\nThe model {state} on the CPU, which is the default. Broken lines: {broken or 'none'}.")
+    state = "runs" if model.works(found) else "does not run"
+    node = "" if starts else " The node would not start here."
+    print(f"\nThe model {state} on the CPU, which is the default.{node} Broken lines: {broken or 'none'}.")
     if args.json is not None:
         _write(args.json, found, works)
     return 0 if works else BundleError.exit_status

@@ -80,9 +80,13 @@ def _package(package: str, module: str, needed_by: str | None, present: dict[str
     if needed_by:  # not imported: that would take seconds
         there = Finding(PART, OK, package, named)
         return [there if others else Finding(PART, MISSING, package, f"not installed; only {needed_by} would use it")]
-    works, said = imported(f"import {module} as m; print(getattr(m, '__version__', ''))")
+    works, said = imported(f"import {module} as m; print(getattr(m, '__version__', ''), m.__file__ or '', sep='|')")
+    version, _, file = said.partition("|")
+    if works and module == "numpy":  # a distribution's and pip's may both be there: what counts is what is imported
+        other = f"; pip's records say {named}" if named not in ("", version) else ""
+        return [Finding(PART, OK, package, f"{version} is imported, from {Path(file).parent}{other}")]
     if works:
-        return [Finding(PART, OK, package, named or said or "installed")]
+        return [Finding(PART, OK, package, named or version or "installed")]
     system = "; on a bare system: apt-get install libgl1 libglib2.0-0" if module == "cv2" else ""
     advice = f"pip install --force-reinstall {others[0] if others else package}{system}"
     return [Finding(PART, BROKEN, package, f"cannot be imported: {said}", advice)]

@@ -16,6 +16,8 @@ from sdtc_ros.doctor.finding import BROKEN, MISSING, OK, Finding, checked, impor
 
 PART = "ROS 2"
 SAY = "; print('can be imported')"
+NODE = "node"  # the line that says whether it would start
+_NODE_NEEDS = "sdtc_ros.node.pose_node, sdtc_ros.node.loading, cv2, onnxruntime, scipy.optimize, supervision, trackers"
 MODULES = (
     ("rclpy", "import rclpy" + SAY, "rclpy"),
     ("messages", "import sensor_msgs.msg, vision_msgs.msg, diagnostic_msgs.msg" + SAY, "vision-msgs"),
@@ -45,5 +47,21 @@ def _ros() -> Iterator[Finding]:
             python = f"ROS 2's packages go with its distribution's Python (this is {platform.python_version()})"
             advice = f"{python}; apt-get install ros-{distro or 'DISTRO'}-{package}"
             yield Finding(PART, BROKEN, name, said, advice)
+    yield _node()
     domain = os.environ.get("ROS_DOMAIN_ID", "0 (not set)")
     yield Finding(PART, OK, "ROS_DOMAIN_ID", domain)
+
+
+def _node() -> Finding:
+    """Whether all that the node imports can be imported, in one process."""
+    works, said = imported(f"import {_NODE_NEEDS}; print('would start')")
+    advice = (
+        "the environment's NumPy, SciPy and OpenCV must be those that ROS 2 was built against: pip install -c "
+        "constraints-ros.txt -r requirements-ros.txt (docs/deploy.md)"
+    )
+    return Finding(PART, OK, NODE, said) if works else Finding(PART, BROKEN, NODE, f"would not start: {said}", advice)
+
+
+def node_starts(found: list[Finding]) -> bool:
+    """Whether the node would start, as far as ROS 2 is there to start it."""
+    return not any(one.part == PART and one.state == BROKEN for one in found)

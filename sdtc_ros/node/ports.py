@@ -18,7 +18,14 @@ from typing import Any
 from rclpy.node import Node
 
 from sdtc_ros.node.parameters import RELIABLE
-from sdtc_ros.node.qos import best_effort, make_publisher, make_subscription, reliable
+from sdtc_ros.node.qos import (
+    asked_reliability,
+    best_effort,
+    make_publisher,
+    make_subscription,
+    offered_reliabilities,
+    reliable,
+)
 from sdtc_ros.node.ros_parameters import RosParameters
 
 WARN_SECONDS = 5.0  # at most one warning about the same in this time
@@ -71,6 +78,14 @@ class Ports:
         return make_subscription(
             self.node, kind, topic, callback, profile, warn or self.warning, settled=bool(reliability), lost=lost
         )
+
+    def asked_reliability(self, topic: str) -> str:
+        """What a subscription's reliability is to be, by the topic's qos_overrides, else by parameter reliability."""
+        return asked_reliability(self.node, topic, self.parameters["reliability"])
+
+    def offered_reliabilities(self, subscription: Any) -> set[str]:
+        """What the publishers that a subscription could hear offer; empty where there are none."""
+        return offered_reliabilities(self.node, subscription)
 
     def close(self) -> None:
         """End the publishers; who subscribed ends that."""

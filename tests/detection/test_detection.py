@@ -34,6 +34,22 @@ def test_usable_boxes_keep_what_touches_the_image() -> None:
     assert dropped == 4 and kept.ids is None
 
 
+@pytest.mark.parametrize(
+    ("box", "usable"),
+    [
+        ([10, 10, 1, 1], True),
+        ([10, 10, 0.001, 0.001], False),
+        ([10, 10, 20, 0.5], False),
+        ([-400, -400, 1000, 900], True),
+        ([-1e30, -1e30, 2e30, 2e30], False),
+        ([0, 0, 1e30, 5], False),
+    ],
+)
+def test_boxes_of_another_unit_are_none(box: list[float], usable: bool) -> None:
+    kept, dropped = usable_boxes(Boxes(np.array([box], np.float32), np.ones(1, np.float32)), (100, 50))
+    assert (len(kept), dropped) == ((1, 0) if usable else (0, 1))
+
+
 def test_usable_boxes_want_scores_in_0_to_1_and_one_box_an_id() -> None:
     """Of two boxes with one id the better stays, even where the other comes first."""
     xywh = np.array([[1, 1, 5, 5]] * 5, np.float32)

@@ -137,14 +137,16 @@ def test_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         "opencv-python-headless": "4.10.0",
     }
     monkeypatch.setattr(installed, "packages", lambda: present)
-    monkeypatch.setattr(installed, "imported", lambda program: (" rosbags" not in program, "9.9"))
+    monkeypatch.setattr(installed, "imported", lambda program: (" rosbags" not in program, "9.9|/usr/lib/numpy/x.py"))
     found = [one for one in installed.findings() if one.what not in ("cache", "video")]
     (both,) = [one for one in found if "overwritten" in one.text]
     assert both.state == BROKEN
     assert both.advice.startswith("pip uninstall onnxruntime onnxruntime-gpu")
     by = by_what(found)
     assert by["opencv-python"].text == "opencv-python-headless 4.10.0"
-    assert (by["torch"].state, by["rosbags"].state, by["numpy"].text) == (MISSING, BROKEN, "2.4.6")
+    assert (by["torch"].state, by["rosbags"].state, by["numpy"].text) == (
+        MISSING, BROKEN, "9.9 is imported, from /usr/lib/numpy; pip's records say 2.4.6"
+    )  # fmt: skip
 
 
 def test_a_cache_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +197,11 @@ def test_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     by = by_what(ros.findings())
     assert by["rclpy"].state == by["messages"].state == by["DDS"].state == BROKEN
     assert "apt-get install ros-jazzy-vision-msgs" in by["messages"].advice
+    assert by["node"].state == BROKEN
+    assert "constraints-ros.txt" in by["node"].advice
+    assert not ros.node_starts(list(by.values()))
     monkeypatch.setattr(ros, "imported", lambda text: (True, "rmw_cyclonedds_cpp"))
+    assert ros.node_starts(ros.findings())
     assert {one.state for one in ros.findings()} == {OK}
     assert by_what(ros.findings())["DDS"].text == "rmw_cyclonedds_cpp"
 

@@ -244,3 +244,15 @@ def test_a_photograph_is_turned_as_viewers_turn_it():
     assert np.array_equal(image, cv2.rotate(plain, cv2.ROTATE_90_CLOCKWISE))
     message = compressed_to_bgr(turned, "jpeg")  # a camera's message stays as the sensor saw it
     assert message.shape == BGR.shape
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51", b"RIFF\x10\x00\x00\x00WEBP", b"BM", b"GIF89a"],
+    ids=["JPEG 2000", "its codestream", "WebP", "BMP", "GIF"],
+)
+def test_another_codec_under_jpegs_name_reaches_no_decoder(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of OpenCV's decoders crash on damage; of those that no message names, none is asked."""
+    monkeypatch.setattr(cv2, "imdecode", lambda *given: pytest.fail("a decoder was asked"))
+    with pytest.raises(InputError, match="does not decode: it begins as no JPEG, PNG or TIFF does"):
+        compressed_to_bgr(head + bytes(200), "jpeg")

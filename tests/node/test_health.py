@@ -266,3 +266,34 @@ def test_an_error_in_a_sentence() -> None:
     assert in_words(UsageError("mend this")) == "mend this"
     assert in_words(RuntimeError("out of it\n  at line 3\n")) == "RuntimeError: out of it"
     assert in_words(MemoryError()) == "MemoryError"
+
+
+def test_a_shorter_lookahead_is_said_with_what_shortened_it() -> None:
+    health = status(WELL, lookahead=(1, 2))
+    assert health.message == "9.6 Hz, 90 ms; lookahead 1 of 2 frames: more would take longer than lookahead_wait allows"
+    assert health.level == Level.OK
+    assert health.values["lookahead (frames)"] == "1 of 2"
+    assert status(WELL, lookahead=(2, 2)).message == "9.6 Hz, 90 ms"
+
+
+def test_images_lost_on_the_way_are_said_with_what_helps() -> None:
+    health = status(with_counts(received=5, answered=5, lost=45))
+    assert health.level == Level.WARN
+    assert health.message.startswith("45 of the last 50 images were lost on their way")
+    assert "reliability:=reliable" in health.message
+    assert health.values["lost on the way"] == "45"
+    assert status(with_counts(received=45, answered=45, lost=5)).level == Level.OK
+
+
+def test_invalid_boxes_are_said_for_as_long_as_they_come() -> None:
+    health = status(with_counts(received=10, answered=10, invalid_boxes=3))
+    assert (health.level, health.values["invalid boxes"]) == (Level.WARN, "3")
+    assert health.message == "3 person boxes of the last 10 images were invalid"
+    assert status(replace(WELL, total=replace(COUNTS, invalid_boxes=3))).level == Level.OK, "that was long ago"
+
+
+def test_other_nodes_of_the_same_name_are_said() -> None:
+    assert node_health("pose", "active", values={}).level == Level.OK
+    health = node_health("pose", "active", values={}, namesakes=1)
+    assert health.level == Level.WARN
+    assert health.message.startswith("2 nodes are called 'pose': parameters and services reach only one of them")

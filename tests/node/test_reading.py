@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sdtc_ros.errors import UsageError
+from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag import bag_message_types
 from sdtc_ros.messages.poses import PoseArrays, message_from_poses
 from sdtc_ros.node.health.statistics import Counts, Report
@@ -121,3 +121,14 @@ def test_images_without_detections_are_counted_in_the_sum() -> None:
     assert Report(1.0, Counts(received=2, unmatched=1), (), ()).line() == (
         "in 2.0 Hz, out 0.0 Hz, dropped 0 for newer, 0 too old, 0 damaged, 1 without detections"
     )
+
+
+@pytest.mark.parametrize(("sec", "nanosec"), [(5, 1_000_000_000), (5, 4_294_967_295), (2**31, 0), (-(2**31) - 1, 0)])
+def test_an_image_whose_stamp_is_no_time_is_left_out(sec: int, nanosec: int) -> None:
+    """Its poses could not go out under the same stamp, and a message that checks its fields would end the node."""
+    message = image_message()
+    message.header.stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
+    with pytest.raises(InputError, match=f"its stamp, {sec} s and {nanosec} ns, is no time"):
+        reader(Rotation(), frozenset())(Arrival(message, 99))
+    message.header.stamp = SimpleNamespace(sec=2**31 - 1, nanosec=999_999_999)
+    assert reader(Rotation(), frozenset())(Arrival(message, 99))[0].stamp == (2**31 - 1) * 10**9 + 999_999_999

@@ -36,6 +36,8 @@ def test_set_on_the_command_line(ros, models) -> None:
 
     assert "Set parameter successful" in told("set", NODE, "max_age", "0.5")
     assert told("get", NODE, "max_age") == "Double value is: 0.5"
+    assert "Set parameter successful" in told("set", NODE, "max_age", "1"), "a whole number of seconds"
+    assert "must lie in 0 to 3600" in told("set", NODE, "max_age", "99999")
     why = told("set", NODE, "provider", "cuda")
     assert "Setting parameter failed" in why
     assert "'provider' is read when the node is configured: deactivate it and clean it up first" in why
@@ -65,7 +67,7 @@ def test_describe_on_the_command_line(ros, models) -> None:
     ("name", "value", "reason"),
     [
         ("max_age", -1.0, "out of range"),
-        ("max_age", "soon", "Wrong parameter type"),
+        ("max_age", "soon", "parameter 'max_age' must be a number of 0 to 3600, not 'soon'"),
         ("transport", "pigeon", "parameter 'transport' must be one of raw, compressed, not 'pigeon'"),
         ("lookahead", 1, "'lookahead' is read when the node is configured: deactivate it and clean it up first"),
         ("detector", "magic", "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),

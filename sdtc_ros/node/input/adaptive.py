@@ -9,18 +9,20 @@
 Large images hardly ever arrive by best effort: a hundred packets, of which none may be lost. Reliable ones do, but are
 not heard from a publisher that offers best effort. So the subscription follows its publishers: reliable where all of
 them offer that, best effort else, as rosbag2 does. Another one takes over with its first message: none is missed.
+Knows rclpy only through the camera's ports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.node.parameters import AUTO, BEST_EFFORT, RELIABLE
-from sdtc_ros.node.ports import Ports
-from sdtc_ros.node.qos import asked_reliability, offered_reliabilities
+
+if TYPE_CHECKING:
+    from sdtc_ros.node.ports import Ports
 
 
 class AdaptiveSubscription:
@@ -31,7 +33,7 @@ class AdaptiveSubscription:
     ) -> None:
         """Subscribe, by parameter reliability and the topic's qos_overrides; lost: told how many DDS has lost."""
         self._ports, self._kind, self._topic, self._callback, self._lost = ports, kind, topic, callback, lost
-        self._asked = asked_reliability(ports.node, topic, ports.parameters["reliability"])
+        self._asked = ports.asked_reliability(topic)
         self.reliability = BEST_EFFORT if self._asked == AUTO else self._asked
         self._number = 0  # of the current one
         self._stamp = 0  # of the newest message
@@ -42,7 +44,7 @@ class AdaptiveSubscription:
         """Follow the publishers that there are now; whether something had to change."""
         if self._asked != AUTO:
             return False
-        offered = offered_reliabilities(self._ports.node, self.current)
+        offered = self._ports.offered_reliabilities(self.current)
         wanted = RELIABLE if offered == {RELIABLE} else BEST_EFFORT
         if not offered or wanted == self.reliability:
             return False

@@ -1,0 +1,106 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Frames wait for later ones in time, not in frames that were worked on; every frame taken is answered, in order."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bundle import make_bundle
+from test_node_parts import image_message, stamp
+
+from sdtc_ros.node import stream as stream_module
+from sdtc_ros.node.lookahead import AUTOMATIC, LookaheadLimit
+from sdtc_ros.node.stream import BOXES, Arrival, Stream
+from sdtc_ros.pipeline.inference import CropBuffer, answer
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.types import Boxes, FramePoses
+
+
+class Bench:
+    """A stream by hand, on a clock by hand: a camera at 30 Hz, and a node that needs `work` camera periods a frame."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, wait: float, boxes: Boxes | None = None) -> None:
+        self.clock, self.wait, self.number = 100.0, wait, 0
+        self.taken: list[int] = []
+        self.results: list[FramePoses] = []
+        self.told: list[tuple[str, str]] = []
+        boxes = boxes or Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
+        monkeypatch.setattr(stream_module, "LookaheadLimit", partial(LookaheadLimit, clock=lambda: self.clock))
+        make_bundle(folder / "bundle")
+        pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=60.0), detector=lambda image: boxes)
+        self.stream = Stream(
+            pipeline, self.results.append, warn=lambda about, sentence: self.told.append((about, sentence)),
+            now=lambda: stamp(self.number), lookahead_wait=lambda: self.wait,
+        )  # fmt: skip
+        self.stream.open(lambda arrival: False)
+
+    def run(self, frames: int, work: int) -> list[int]:
+        """Work on so many frames; how many periods each result of them had waited for."""
+        begun = len(self.results)
+        for _ in range(frames):
+            for _ in range(work):
+                self.clock += 1 / 30
+                self.number += 1
+                self.stream.receive()
+            self.taken.append(self.number)
+            pending = self.stream.take(Arrival(image_message(self.number), 0))
+            for result in answer(pending, CropBuffer()):
+                self.stream.hand_on(result)
+        return self.answered()[begun:]
+
+    def answered(self) -> list[int]:
+        return [(result.frame.stamp - stamp(0)) // (stamp(1) - stamp(0)) for result in self.results]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    return partial(Bench, tmp_path, monkeypatch)
+
+
+def test_a_node_that_keeps_up_waits_for_all_frames(bench: Any) -> None:
+    camera = bench(AUTOMATIC)
+    camera.run(20, work=1)
+    assert camera.stream.pipeline.lookahead == 2
+    assert camera.answered() == list(range(1, 19))
+
+
+@pytest.mark.parametrize("wait", [AUTOMATIC, 0.1])
+def test_a_slow_node_answers_at_once_and_loses_no_frame_that_it_took(bench: Any, wait: float) -> None:
+    camera = bench(wait)
+    camera.run(20, work=10)
+    assert camera.stream.pipeline.lookahead == 0
+    assert camera.answered() == camera.taken
+    camera.run(20, work=1)  # it keeps up again
+    assert camera.stream.pipeline.lookahead == 2
+    assert camera.answered() == camera.taken[:-2]
+    camera.run(12, work=2)
+    assert camera.stream.pipeline.lookahead == 1
+    assert camera.answered() == camera.taken[:-1]
+    assert camera.stream.counts.answered == len(camera.taken) - 1
+
+
+def test_without_a_bound_it_waits_for_all_frames_however_slow(bench: Any) -> None:
+    camera = bench(3600.0)
+    camera.run(12, work=10)
+    assert camera.answered() == camera.taken[:-2]
+
+
+def test_boxes_that_are_none_are_counted_and_told(bench: Any) -> None:
+    """As large as a galaxy, as small as a thousandth of a pixel: another unit, or a defect."""
+    boxes = np.array([[1, 1, 4, 6], [0, 0, 1e30, 1e30], [2, 2, 0.001, 0.001], [2, 2, np.nan, 4]], np.float32)
+    camera = bench(AUTOMATIC, Boxes(boxes, np.ones(4, np.float32)))
+    camera.run(3, work=1)
+    assert camera.stream.counts.invalid_boxes == 9
+    assert [len(result.poses) for result in camera.results] == [1]
+    (about, sentence) = camera.told[0]
+    assert about == BOXES
+    assert "3 person boxes of the frame of stamp" in sentence
