@@ -21,12 +21,11 @@ from fake_bundle import make_bundle
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
-from benchmarks import detection_rate, sticky  # noqa: E402
+from benchmarks import sweep  # noqa: E402
 from benchmarks.accuracy import (  # noqa: E402
     EDGE,
     FIRST_SEED,
     Figures,
-    Run,
     Scene,
     detected,
     jittered,
@@ -36,8 +35,7 @@ from benchmarks.accuracy import (  # noqa: E402
     standard_error,
 )
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
-from sdtc_ros.pipeline.pipeline import PipelineConfig  # noqa: E402
-from sdtc_ros.types import Boxes, FramePoses, Pose  # noqa: E402
+from sdtc_ros.types import FramePoses, Pose  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -100,44 +98,6 @@ def test_who_is_hidden_is_never_detected_and_others_are_missed_now_and_then(scen
     assert not np.array_equal(found[0].xywh, found[1].xywh)
 
 
-def test_the_three_ways_carry_boxes_differently(scene: Scene, bundle: Bundle) -> None:
-    """Detected in frames 0 and 3, poses of all frames up to 5 known: where a walking person's box is put in frame 7."""
-    answers = true_answers(scene, 0.0)
-    for number, answer in enumerate(answers):  # everybody walks 4 pixels a frame, but was detected as if it were 1
-        for pose in answer.poses:
-            pose.keypoints[:] = np.arange(15)[:, None] + [100 + 4 * number, 100, 1]
-    found = {}
-    for way in detection_rate.TRACKERS:
-        config = PipelineConfig(detect_every=5)
-        tracker = detection_rate._pipeline(bundle, scene, config, way, None)._tracker  # type: ignore[arg-type]
-        ids = np.array([answers[0].poses[0].track_id])
-        for number in range(6):
-            if number in (0, 3):
-                box = np.array([[50 + number, 50, 100, 100]], np.float32)
-                tracker.update(Boxes(box, np.ones(1, np.float32), ids), scene.frames[number].stamp)
-            tracker.answered(answers[number])
-        found[way] = float(tracker.predict(scene.frames[7].stamp).xywh[0, 0])
-    assert found == pytest.approx({"poses": 53 + 4 * 4, "constant speed": 53 + 4 * 1, "not carried": 53}, abs=0.01)
-
-
-def test_errors_and_means_of_the_draws(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two clips, two draws, AP that is known: means over the draws, errors of the differences of these over clips."""
-    aps = {(1, "poses"): [4, 8, 6, 10], (5, "poses"): [3, 5, 5, 5], (5, "constant speed"): [1, 2, 3, 2],
-           (5, "not carried"): [0, 0, 0, 0]}  # fmt: skip
-    monkeypatch.setattr(detection_rate, "EVERY", (1, 5))
-    monkeypatch.setattr(
-        detection_rate, "measure", lambda truths, answers: Figures(float(np.mean(answers)), 0, 0, 0, 0, 0)
-    )
-    monkeypatch.setattr(detection_rate, "_overlap", lambda *_: 0.5)
-    runs = {key: Run(frames=1, answers=values) for key, values in aps.items()}  # type: ignore[arg-type]
-    rows = {(row.every, row.way): row for row in detection_rate._rows(runs, [scene, scene], draws=2)}
-    assert [row.figures.ap for row in rows.values()] == [7, 4.5, 2, 0]
-    poses, straight = rows[5, "poses"], rows[5, "constant speed"]
-    assert (poses.gain, poses.gain_error) == (2.5, pytest.approx(0.5))  # clips: 4 - 2 and 5 - 2
-    assert (poses.loss, poses.loss_error) == (2.5, pytest.approx(1.5))  # clips: 5 - 4 and 9 - 5
-    assert (straight.gain, straight.gain_error) == (0, 0)
-
-
 def test_the_error_is_that_of_paired_differences() -> None:
     assert standard_error([1, 2, 3, 4], [0, 1, 2, 3]) == 0
     assert standard_error([1, 0], [0, 0]) == pytest.approx(0.5)
@@ -157,53 +117,45 @@ def test_the_error_is_that_of_paired_differences() -> None:
 def test_the_rule_of_the_default(losses: tuple[float, ...], errors: tuple[float, ...], expected: float) -> None:
     none = Figures(0, 0, 0, 0, 0, 0)
     rows = [
-        sticky.Row(sticky.JITTERED, threshold, 1, 1, 1, none, loss, error)
+        sweep.Row(sweep.JITTERED, threshold, 1, 1, 1, none, loss, error)
         for threshold, loss, error in zip((0.0, 0.05, 0.1, math.inf), losses, errors, strict=True)
     ]
-    rows += [sticky.Row(sticky.ANNOTATED, 0.05, 1, 1, 1, none, 99.0, 0.0)]  # annotated boxes are told, not asked
-    assert sticky.chosen(rows) == expected
+    rows += [sweep.Row(sweep.ANNOTATED, 0.05, 1, 1, 1, none, 99.0, 0.0)]  # annotated boxes are told, not asked
+    assert sweep.chosen(rows) == expected
 
 
-def test_sticky_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crops_that_are_held(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Full windows at 0, a crop a person and frame where crops never move; the ratio is the default's loss."""
+    monkeypatch.setitem(sweep.VALUES, "sticky", (0.0, 0.025, 0.1, math.inf))
     out, picture = tmp_path / "figures.json", tmp_path / "curve.png"
-    arguments = ["--model", str(bundle.folder), "--clips", "2", "--frames", "9", "--people", "2"]
-    assert sticky.main([*arguments, "--json", str(out), "--plot", str(picture)]) == 0
+    arguments = ["sticky", "--model", str(bundle.folder), "--clips", "2", "--frames", "9", "--people", "2"]
+    assert sweep.main([*arguments, "--json", str(out), "--plot", str(picture)]) == 0
     figures = json.loads(out.read_text())
-    rows = {(row["boxes"], row["sticky"]): row for row in figures["rows"]}
-    assert len(rows) == 2 * len(sticky.THRESHOLDS)
+    rows = {(row["boxes"], row["value"]): row for row in figures["rows"]}
+    assert len(rows) == 8
     for kind in ("annotated", "jittered"):
         encodes = [row["encodes"] for (boxes, _), row in rows.items() if boxes == kind]
         assert encodes == sorted(encodes, reverse=True)
-        assert encodes[0] > 3
-        assert rows[kind, "never"]["encodes"] < 1.5
+        assert encodes[0] > 3 and rows[kind, "never"]["encodes"] < 1.5
         assert (rows[kind, "0"]["loss"], rows[kind, "0"]["ratio"]) == (0, 1)
     assert rows["jittered", "0.025"]["encodes"] > 1.2 * rows["annotated", "0.025"]["encodes"]  # edges that tremble
     assert figures["ratio"] == -rows["annotated", "0.1"]["loss"]
     assert picture.read_bytes().startswith(b"\x89PNG")
-    assert "jittered boxes:" in capsys.readouterr().out
 
 
-def test_detection_rate_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every way at every k; the detector is asked in every k-th frame, and boxes that stay behind fit less."""
-    monkeypatch.setattr(detection_rate, "EVERY", (1, 5))
-    monkeypatch.setattr(detection_rate, "TIMED", 1)
+def test_a_detector_in_every_kth_frame(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The detector is asked in every k-th frame, once a draw."""
+    monkeypatch.setitem(sweep.VALUES, "detect_every", (1, 5))
     asked: list[tuple[int, int]] = []
     monkeypatch.setattr(
-        detection_rate, "detected", lambda scene, n, draw=0: (asked.append((draw, n)), detected(scene, n, draw))[1]
+        sweep, "detected", lambda scene, n, draw=0: (asked.append((draw, n)), detected(scene, n, draw))[1]
     )
-    out, picture = tmp_path / "figures.json", tmp_path / "curve.png"
-    arguments = ["--clips", "1", "--frames", "11", "--people", "2", "--draws", "2"]
-    assert detection_rate.main([*arguments, "--json", str(out), "--plot", str(picture)]) == 0
-    assert sorted(asked[1:]) == sorted((draw, n) for draw in (0, 1) for n in [*range(11), *3 * [0, 5, 10]])
-    figures = json.loads(out.read_text())
-    rows = {(row["every"], row["way"]): row for row in figures["rows"]}
-    assert set(rows) == {(1, "poses"), (5, "poses"), (5, "constant speed"), (5, "not carried")}
-    assert rows[1, "poses"]["overlap"] > rows[5, "poses"]["overlap"] > rows[5, "not carried"]["overlap"]
-    assert len({rows[key]["overlap"] for key in rows}) == 4
-    assert figures["ratio"] == pytest.approx(rows[5, "poses"]["figures"]["ap"] / rows[1, "poses"]["figures"]["ap"])
-    assert figures["detector_ms"] > 0
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    out = tmp_path / "figures.json"
+    arguments = ["detect_every", "--model", str(bundle.folder), "--clips", "1", "--frames", "11", "--people", "2"]
+    assert sweep.main([*arguments, "--json", str(out)]) == 0
+    assert sorted(asked) == sorted((draw, n) for draw in (0, 1) for n in [*range(11), 0, 5, 10])
+    rows = {row["value"]: row for row in json.loads(out.read_text())["rows"]}
+    assert set(rows) == {"1", "5"} and rows["1"]["loss"] == 0
 
 
 @pytest.mark.parametrize(
@@ -211,6 +163,5 @@ def test_detection_rate_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     [(["--clips", "0"], "--clips must be at least 1"), (["--plot", "nowhere/a.png"], "there is no folder nowhere")],
 )
 def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    for benchmark in (sticky, detection_rate):
-        assert benchmark.main(arguments) == 2
-        assert sentence in capsys.readouterr().err
+    assert sweep.main(["sticky", *arguments]) == 2
+    assert sentence in capsys.readouterr().err

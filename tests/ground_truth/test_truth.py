@@ -79,9 +79,7 @@ def test_data_sets_of_other_rules_are_not_mixed_unasked(tmp_path):
         (truth_file(tmp_path / "a.json"), poses_file(tmp_path / "pa.json", "a", POSETRACK)),
         (truth_file(tmp_path / "b.json", person_id=2), poses_file(tmp_path / "pb.json", "b", POSETRACK)),
     ]
-    with pytest.raises(
-        InputError, match=r"several data sets .*of posetrack18, .*of posetrack21.*--protocol"
-    ):
+    with pytest.raises(InputError, match=r"several data sets .*of posetrack18, .*of posetrack21.*--protocol"):
         measure_together(pairs, POSETRACK)
     assert measure_together(pairs, POSETRACK, "posetrack18").counts["frames"] == 2
     assert measure_together(pairs[1:], POSETRACK).protocol.name == "posetrack21"
