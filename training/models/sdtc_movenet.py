@@ -1,0 +1,249 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""SDTC on MoveNet's trunk, small enough for a robot's CPU: sdtc-lite (Lightning) and sdtc-base (Thunder).
+
+The trunk has seen real people and has heatmaps of its own; SDTC adds to them what neighbouring frames tell:
+
+    logits = the trunk's own in the keyframe + what the trajectories say + a residual from the fused feature F
+
+Both additions are zero at the first step, so training starts at the single-frame answer. Equations 1-16 are as in
+`training.models.sdtc`, but for their grids: the motion encoders read tokens pooled to stride 32 (joint attention over
+240 of them costs a sixteenth of that over 960), SMML works at stride 16. A token carries the trunk's feature and the
+trunk's heatmaps of its 4 x 4 cells. Three tensors a crop are kept in streaming: tokens, joints and detail.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from sdtc_ros.skeleton import skeleton_by_name
+from training.models.embedding import SpaceTimeEmbedding
+from training.models.mlsme import MLSME, MLSMEConfig, MotionDecoder, Reconstruction
+from training.models.movenet import FEATURES, MoveNet, MoveNetConfig, MoveNetFeatures, SeparableConv
+from training.models.smml import SMML, SMMLConfig
+from training.models.trajectory import Trajectory, peaks
+
+POOL = 2  # tokens of stride 16 are pooled 2 x 2 for the motion encoders
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """MoveNet's trunk. image_size: a crop's (height, width), multiples of 64; width: 1 is Lightning, 1.75 Thunder."""
+
+    image_size: tuple[int, int] = (256, 192)
+    width: float = 1.0
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens, at stride 16."""
+        return self.image_size[0] // 16, self.image_size[1] // 16
+
+
+@dataclass(frozen=True)
+class SDTCMoveNetConfig:
+    """Every size and part of the network; the defaults are sdtc-lite.
+
+    detail: channels of the keyframe's stride-4 features that the head reads beside the trunk's logits; trajectory:
+    width of the perceptron that reads all joints of the window; head_width: of the residual's layers.
+    """
+
+    backbone: TrunkConfig = field(default_factory=TrunkConfig)
+    skeleton: str = "posetrack"
+    delta: int = 2
+    channels: int = 64
+    head_width: int = 48
+    detail: int = 8
+    trajectory: int = 192
+    freeze_backbone: bool = True
+    mlsme: MLSMEConfig = field(default_factory=lambda: MLSMEConfig(heads=2, ffn_ratio=2.0, masked_share=0.25))
+    smml: SMMLConfig = field(default_factory=SMMLConfig)
+
+    @property
+    def frames(self) -> int:
+        """Frames in a window, 2 * delta + 1."""
+        return 2 * self.delta + 1
+
+    @property
+    def heatmap_size(self) -> tuple[int, int]:
+        """Rows and columns of a heatmap, stride 4."""
+        rows, columns = self.backbone.grid
+        return 4 * rows, 4 * columns
+
+
+@dataclass
+class SDTCMoveNetOutput:
+    """logits B x K x h x w of the keyframe, places B x K x 2 (cells) of its joints by their trajectories.
+
+    The rest in training with masks only (else None): reconstruction on the pooled grid (poses at stride 8), context
+    B x T x L' x D the trunk's pooled feature, hidden B x T x L' x 1 bool.
+    """
+
+    logits: Tensor
+    places: Tensor
+    reconstruction: Reconstruction | None = None
+    context: Tensor | None = None
+    hidden: Tensor | None = None
+
+    @property
+    def heatmaps(self) -> Tensor:
+        """Probabilities that the joint is in the cell, B x K x h x w."""
+        return torch.sigmoid(self.logits)
+
+
+class Trunk(MoveNet):
+    """MoveNet without the heads that SDTC does not need: its person is the crop's."""
+
+    def __init__(self, width: float, joints: int) -> None:
+        super().__init__(MoveNetConfig(width=width, joints=joints))
+        del self.centre_head, self.regression_head, self.offset_head
+
+    def look(self, crops: Tensor) -> tuple[MoveNetFeatures, Tensor]:
+        """uint8 BGR crops N x H x W x 3 -> the features, and the heatmaps' logits N x K x h x w."""
+        features = self.features(crops.float().flip(-1))
+        return features, self.heatmap_head(features.stride4)
+
+
+class TokenEmbedding(nn.Module):
+    """What a token is made of: the trunk's feature at stride 16, and its heatmaps of the token's 4 x 4 cells."""
+
+    def __init__(self, features: int, joints: int, channels: int) -> None:
+        super().__init__()
+        self.feature = nn.Conv2d(features, channels, 1)
+        self.heatmap = nn.Conv2d(joints, channels, 4, stride=4, bias=False)
+
+    def forward(self, stride16: Tensor, heatmaps: Tensor) -> Tensor:
+        """stride16 N x D x H x W, heatmaps N x K x 4H x 4W -> N x L x C."""
+        return (self.feature(stride16) + self.heatmap(heatmaps)).flatten(2).transpose(1, 2)
+
+
+class ResidualHead(nn.Module):
+    """F and what is known of the keyframe at stride 4 -> logits to add; zero before training."""
+
+    def __init__(self, channels: int, width: int, detail: int, joints: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        self.mix = SeparableConv(width + detail + 3 * joints, width)
+        self.final = nn.Conv2d(width, joints, 1)
+        nn.init.zeros_(self.final.weight)
+        nn.init.zeros_(self.final.bias)  # type: ignore[arg-type]
+
+    def forward(self, fused: Tensor, known: Tensor) -> Tensor:
+        """fused B x C x H x W, known B x (detail + 3K) x 4H x 4W -> B x K x 4H x 4W."""
+        x = F.relu(self.norm(self.up(fused)))
+        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.final(self.mix(torch.cat([x, known], dim=1)))
+
+
+class SDTCMoveNet(nn.Module):
+    """The whole network; `forward` trains on what `look` gives, `encode` and `estimate` are what is exported."""
+
+    token_names = ("tokens", "joints", "detail")
+
+    def __init__(self, config: SDTCMoveNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.skeleton = skeleton_by_name(config.skeleton)
+        joints, channels, frames = len(self.skeleton), config.channels, config.frames
+        rows, columns = grid = config.backbone.grid
+        self.pooled = rows // POOL, columns // POOL
+        self.backbone = Trunk(config.backbone.width, joints)
+        features = self.backbone.config.token_channels
+        self.tokens = TokenEmbedding(features, joints, channels)
+        self.detail = nn.Conv2d(FEATURES, config.detail, 1)
+        self.embedding = SpaceTimeEmbedding(frames, grid, channels, True, True)
+        self.pool = nn.Conv2d(channels, channels, POOL, stride=POOL)
+        self.pooled_embedding = SpaceTimeEmbedding(frames, self.pooled, channels, True, True)
+        self.mlsme = MLSME(channels, config.mlsme)
+        if config.mlsme.mask_ratio > 0:
+            self.decoder = MotionDecoder(channels, config.mlsme.heads, features, joints, self.pooled)
+        self.unpool = nn.ConvTranspose2d(channels, channels, POOL, stride=POOL)
+        self.smml = SMML(frames, channels, grid, config.smml)
+        self.trajectory = Trajectory(frames, joints, config.heatmap_size, config.trajectory)
+        self.head = ResidualHead(channels, config.head_width, config.detail, joints)
+        if config.freeze_backbone:
+            self.backbone.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> SDTCMoveNet:
+        """As every module's; MoveNet has no state that training moves."""
+        super().train(mode)
+        if self.config.freeze_backbone:
+            self.backbone.eval()
+        return self
+
+    def look(self, crops: Tensor) -> tuple[MoveNetFeatures, Tensor]:
+        """The trunk alone: uint8 BGR crops N x H x W x 3 -> its features, and its logits N x K x h x w."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
+            return self.backbone.look(crops)
+
+    def embed(self, stride16: Tensor, stride4: Tensor, logits: Tensor) -> dict[str, Tensor]:
+        """What the trunk saw in N crops -> what streaming keeps of them, by name.
+
+        tokens N x L x C; joints N x K x 3: column, row (cells) and score of each maximum; detail N x (K + detail) x h
+        x w: the logits, and a few channels of the stride-4 features.
+        """
+        heatmaps = torch.sigmoid(logits)
+        return {
+            "tokens": self.tokens(stride16, heatmaps),
+            "joints": peaks(heatmaps),
+            "detail": torch.cat([logits, self.detail(stride4)], dim=1),
+        }
+
+    def encode(self, crops: Tensor) -> dict[str, Tensor]:
+        """uint8 BGR crops N x H x W x 3 -> what streaming keeps, by name."""
+        features, logits = self.look(crops)
+        return self.embed(features.stride16, features.stride4, logits)
+
+    def estimate(self, kept: dict[str, Tensor]) -> Tensor:
+        """The kept tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
+        return self.answer(kept["tokens"], kept["joints"], kept["detail"][:, self.config.delta]).heatmaps
+
+    def answer(self, tokens: Tensor, joints: Tensor, detail: Tensor, context: Tensor | None = None) -> SDTCMoveNetOutput:
+        """tokens B x T x L x C, joints B x T x K x 3, the keyframe's detail -> the output.
+
+        context B x T x D x H x W: the trunk's stride-16 features, the reconstruction's target; without it nothing is
+        reconstructed.
+        """
+        count = len(self.skeleton)
+        embedded = tokens + self.embedding()
+        position = self.pooled_embedding()
+        motion = self.mlsme(self._pooled(embedded) + position, position)
+        fused = self.smml(embedded, self._unpooled(motion.motion))
+        places, gaussians, moved = self.trajectory(joints)
+        logits = detail[:, :count]
+        known = torch.cat([torch.sigmoid(logits), detail[:, count:], gaussians, logits / 8], dim=1)
+        output = SDTCMoveNetOutput(logits + moved + self.head(fused, known), places)
+        if motion.hybrid is not None and context is not None:
+            output.reconstruction, output.hidden = self.decoder(motion.hybrid), motion.hidden
+            pooled = F.avg_pool2d(context.flatten(0, 1), POOL)
+            output.context = pooled.flatten(2).transpose(1, 2).unflatten(0, context.shape[:2]).detach()
+        return output
+
+    def forward(self, stride16: Tensor, stride4: Tensor, logits: Tensor) -> SDTCMoveNetOutput:
+        """What the trunk saw in windows: stride16 and logits B x T x ..., stride4 B x ... of the keyframe alone."""
+        batch, frames = stride16.shape[:2]
+        heatmaps = torch.sigmoid(logits)
+        tokens = self.tokens(stride16.flatten(0, 1), heatmaps.flatten(0, 1)).unflatten(0, (batch, frames))
+        joints = peaks(heatmaps.flatten(0, 1)).unflatten(0, (batch, frames))
+        detail = torch.cat([logits[:, self.config.delta], self.detail(stride4)], dim=1)
+        return self.answer(tokens, joints, detail, stride16)
+
+    def _pooled(self, embedded: Tensor) -> Tensor:
+        """B x T x L x C -> B x T x L/4 x C."""
+        batch, frames, _, channels = embedded.shape
+        maps = embedded.transpose(2, 3).reshape(batch * frames, channels, *self.config.backbone.grid)
+        return self.pool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
+
+    def _unpooled(self, motion: Tensor) -> Tensor:
+        """B x T x L/4 x C -> B x T x L x C."""
+        batch, frames, _, channels = motion.shape
+        maps = motion.transpose(2, 3).reshape(batch * frames, channels, *self.pooled)
+        return self.unpool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)

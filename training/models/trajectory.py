@@ -1,0 +1,119 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Where a joint ought to be in the keyframe, from where it was found in each frame of the window. Not of the papers.
+
+A single-frame network with a line fitted to each joint's positions, weighted by score squared, is hard to beat where
+some frame of the window shows the joint. Here that fit is part of the network: a small perceptron reads all joints of
+all frames, moves the fitted places, and says how much they are to count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+RIDGE = 0.02  # of the slope: with one good frame a joint is where that frame has it
+REACH = 8.0  # cells, the unit of positions relative to the fit
+SIGMA = 1.5  # cells, of the Gaussian that an untrained trajectory draws
+
+
+def peaks(heatmaps: Tensor) -> Tensor:
+    """Heatmaps B x K x h x w -> B x K x 3: column and row (cells) of the maximum, to a fraction of a cell, and its value.
+
+    The fraction is the vertex of the parabola through the logarithms of the maximum and its neighbours on each axis.
+    """
+    h, w = heatmaps.shape[-2:]
+    flat = heatmaps.flatten(2)
+    peak, at = flat.max(dim=2)
+    place = at.float()
+    row = torch.floor((place + 0.5) / w)
+    column = place - row * w
+    y, x = row.clamp(1, h - 2), column.clamp(1, w - 2)
+    centre = (y * w + x).long()
+    around = torch.stack([centre, centre - 1, centre + 1, centre - w, centre + w], dim=-1)
+    mid, west, east, north, south = torch.log(flat.gather(2, around).clamp_min(1e-6)).unbind(-1)
+    return torch.stack([x + _vertex(west, mid, east), y + _vertex(north, mid, south), peak], dim=-1)
+
+
+def _vertex(before: Tensor, mid: Tensor, after: Tensor) -> Tensor:
+    """The vertex of the parabola through three values one cell apart, from the middle one, at most one cell away."""
+    curvature = (2 * mid - before - after).clamp_min(1e-3)
+    return (0.5 * (after - before) / curvature).clamp(-1, 1)
+
+
+def news(joints: Tensor) -> Tensor:
+    """Which frames of B x T x K x 3 say something new, B x T x 1 of 0 or 1.
+
+    Frames that have not come yet, or were lost, are replaced by the nearest one: a copy of the frame next to it on the
+    keyframe's side is no second sighting.
+    """
+    frames = joints.shape[1]
+    middle = frames // 2
+    apart = (joints[:, 1:] - joints[:, :-1]).abs().amax(dim=(2, 3))  # B x (T - 1)
+    new = (apart > 0).to(joints.dtype)
+    keyframe = torch.ones_like(joints[:, :1, 0, 0])
+    return torch.cat([new[:, :middle], keyframe, new[:, middle:]], dim=1).unsqueeze(-1)
+
+
+@dataclass
+class Fit:
+    """The line fit. places B x K x 2: column and row at the keyframe; weight B x T x K: what each frame counted."""
+
+    places: Tensor
+    weight: Tensor
+
+
+def fit_line(joints: Tensor, new: Tensor) -> Fit:
+    """Weighted least squares over time of B x T x K x 3 (column, row, score), weight score squared; at the keyframe."""
+    half = joints.shape[1] // 2
+    time = torch.arange(-half, half + 1, device=joints.device, dtype=joints.dtype).view(1, -1, 1)
+    weight = (joints[..., 2] ** 2 + 1e-6) * new
+    s0, s1 = weight.sum(dim=1), (weight * time).sum(dim=1)
+    s2 = (weight * time * time).sum(dim=1) + RIDGE
+    xy = joints[..., :2]
+    sum_xy = (weight.unsqueeze(-1) * xy).sum(dim=1)
+    sum_txy = ((weight * time).unsqueeze(-1) * xy).sum(dim=1)
+    determinant = (s0 * s2 - s1 * s1).clamp_min(1e-9).unsqueeze(-1)
+    return Fit((s2.unsqueeze(-1) * sum_xy - s1.unsqueeze(-1) * sum_txy) / determinant, weight)
+
+
+class Trajectory(nn.Module):
+    """Joints of all frames -> a Gaussian a joint in the keyframe's heatmap, and the logits that it is worth."""
+
+    columns: Tensor
+    rows: Tensor
+
+    def __init__(self, frames: int, joints: int, heatmap_size: tuple[int, int], width: int) -> None:
+        """heatmap_size: (height, width) in cells; width: of the perceptron's two hidden layers."""
+        super().__init__()
+        height, columns = heatmap_size
+        self.register_buffer("columns", torch.arange(columns, dtype=torch.float32), persistent=False)
+        self.register_buffer("rows", torch.arange(height, dtype=torch.float32), persistent=False)
+        inputs = joints * (2 + 3 * frames) + frames
+        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.answer = nn.Linear(width, joints * 4)
+        nn.init.zeros_(self.answer.weight)
+        nn.init.zeros_(self.answer.bias)
+
+    def forward(self, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """joints B x T x K x 3 (column, row, score) -> places B x K x 2 (cells), Gaussians and logits B x K x h x w."""
+        new = news(joints)
+        fit = fit_line(joints, new)
+        size = torch.stack([self.columns[-1], self.rows[-1]])
+        relative = ((joints[..., :2] - fit.places.unsqueeze(1)) / REACH).clamp(-4, 4) * new.unsqueeze(-1)
+        scores = joints[..., 2] * new
+        said = [2 * fit.places / size - 1, relative.permute(0, 2, 1, 3).flatten(2), scores.transpose(1, 2)]
+        features = torch.cat([torch.cat(said, dim=-1).flatten(1), new.flatten(1)], dim=1)
+        dx, dy, gain, wide = self.answer(self.layers(features)).unflatten(1, (joints.shape[2], 4)).unbind(-1)
+        places = fit.places + REACH * torch.stack([dx, dy], dim=-1)
+        sigma = SIGMA * torch.exp(wide.clamp(-1, 2)).unsqueeze(-1)
+        across = torch.exp(-0.5 * ((self.columns - places[..., :1]) / sigma) ** 2)
+        down = torch.exp(-0.5 * ((self.rows - places[..., 1:]) / sigma) ** 2)
+        gaussians = down.unsqueeze(-1) * across.unsqueeze(-2)
+        return places, gaussians, 8.0 * gain[..., None, None] * gaussians
