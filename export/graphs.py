@@ -23,6 +23,7 @@ from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
 from training.models.decode import Decode
 from training.models.movenet_pose import MoveNetPose
+from training.models.sdtc_movenet import SDTCMoveNet
 from training.models.tdmi import TDMI
 
 OPSET = 20  # LayerNormalization and Gelu as single operators
@@ -57,7 +58,7 @@ class TemporalGraph(nn.Module):
         """Window, heatmaps, decoding."""
         if isinstance(self.network, MoveNetPose):
             return self.network.poses(*tokens)
-        if isinstance(self.network, TDMI):
+        if isinstance(self.network, TDMI | SDTCMoveNet):
             heatmaps = self.network.estimate(dict(zip(self.network.token_names, tokens, strict=True)))
         else:
             (single,) = tokens

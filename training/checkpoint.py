@@ -24,6 +24,7 @@ from training.models.movenet import STRIDE
 from training.models.movenet_decode import JOINT_REACH
 from training.models.movenet_pose import MoveNetPose, MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
+from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.weights.movenet import read_movenet
 from training.weights.networks import published_backbone, vitpose_network
@@ -33,11 +34,12 @@ from training.weights.vitpose import find_vitpose
 KEY = "sdtc_ros"  # our entry in a Lightning checkpoint
 FORMAT = 1
 
-Trainable = SDTC | TDMI | SingleFrame
+Trainable = SDTC | SDTCMoveNet | TDMI | SingleFrame
 Network = Trainable | MoveNetPose
-Config = SDTCConfig | TDMIConfig | SingleFrameConfig | MoveNetPoseConfig
+Config = SDTCConfig | SDTCMoveNetConfig | TDMIConfig | SingleFrameConfig | MoveNetPoseConfig
 NETWORKS: dict[str, tuple[type[Any], type[Any]]] = {
     "sdtc": (SDTC, SDTCConfig),
+    "sdtc-movenet": (SDTCMoveNet, SDTCMoveNetConfig),
     "tdmi": (TDMI, TDMIConfig),
     "single-frame": (SingleFrame, SingleFrameConfig),
     "movenet": (MoveNetPose, MoveNetPoseConfig),

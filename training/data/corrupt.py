@@ -22,7 +22,6 @@ Images = npt.NDArray[np.uint8]
 Points = npt.NDArray[np.float32]
 
 
-
 @dataclass(frozen=True)
 class Corruption:
     """Probabilities, each drawn by itself for a window, and the largest strengths.
@@ -42,6 +41,8 @@ class Corruption:
 
 def spans(frames: int, random: np.random.Generator) -> list[int]:
     """Which frames of a window are hit: 1, 3 or all about the keyframe, or a run at one of the window's ends."""
+    if frames == 1:
+        return [0]
     middle = frames // 2
     kind = random.choice(["one", "three", "all", "past", "future"], p=[0.26, 0.28, 0.22, 0.14, 0.1])
     if kind == "one":

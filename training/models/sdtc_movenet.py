@@ -19,6 +19,7 @@ trunk's heatmaps of its 4 x 4 cells. Three tensors a crop are kept in streaming:
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -27,24 +28,13 @@ from torch import Tensor, nn
 from sdtc_ros.skeleton import skeleton_by_name
 from training.models.embedding import SpaceTimeEmbedding
 from training.models.mlsme import MLSME, MLSMEConfig, MotionDecoder, Reconstruction
-from training.models.movenet import FEATURES, MoveNet, MoveNetConfig, MoveNetFeatures, SeparableConv
+from training.models.movenet import FEATURES, MoveNet, MoveNetConfig, SeparableConv
+from training.models.movenet_decode import CocoToPoseTrack, MoveNetDecode
 from training.models.smml import SMML, SMMLConfig
-from training.models.trajectory import Trajectory, peaks
+from training.models.trajectory import Trajectory
 
+FLOOR = 1e-4  # of heatmaps, so that their logits are finite
 POOL = 2  # tokens of stride 16 are pooled 2 x 2 for the motion encoders
-
-
-@dataclass(frozen=True)
-class TrunkConfig:
-    """MoveNet's trunk. image_size: a crop's (height, width), multiples of 64; width: 1 is Lightning, 1.75 Thunder."""
-
-    image_size: tuple[int, int] = (256, 192)
-    width: float = 1.0
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens, at stride 16."""
-        return self.image_size[0] // 16, self.image_size[1] // 16
 
 
 @dataclass(frozen=True)
@@ -55,7 +45,7 @@ class SDTCMoveNetConfig:
     width of the perceptron that reads all joints of the window; head_width: of the residual's layers.
     """
 
-    backbone: TrunkConfig = field(default_factory=TrunkConfig)
+    backbone: MoveNetConfig = field(default_factory=MoveNetConfig)
     skeleton: str = "posetrack"
     delta: int = 2
     channels: int = 64
@@ -67,6 +57,12 @@ class SDTCMoveNetConfig:
     smml: SMMLConfig = field(default_factory=SMMLConfig)
 
     @property
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of tokens, stride 16."""
+        height, width = self.backbone.image_size
+        return height // 16, width // 16
+
+    @property
     def frames(self) -> int:
         """Frames in a window, 2 * delta + 1."""
         return 2 * self.delta + 1
@@ -74,7 +70,7 @@ class SDTCMoveNetConfig:
     @property
     def heatmap_size(self) -> tuple[int, int]:
         """Rows and columns of a heatmap, stride 4."""
-        rows, columns = self.backbone.grid
+        rows, columns = self.grid
         return 4 * rows, 4 * columns
 
 
@@ -98,17 +94,22 @@ class SDTCMoveNetOutput:
         return torch.sigmoid(self.logits)
 
 
-class Trunk(MoveNet):
-    """MoveNet without the heads that SDTC does not need: its person is the crop's."""
+class Seen(NamedTuple):
+    """What the single-frame network sees in N crops, and in windows B x T.
 
-    def __init__(self, width: float, joints: int) -> None:
-        super().__init__(MoveNetConfig(width=width, joints=joints))
-        del self.centre_head, self.regression_head, self.offset_head
+    stride16 N x D x h/4 x w/4 and stride4 N x 24 x h x w: its features; heatmaps N x K x h x w: as they decide, that is
+    weighted by the nearness to the crop's person; joints N x K x 3: column and row (cells), and score.
+    """
 
-    def look(self, crops: Tensor) -> tuple[MoveNetFeatures, Tensor]:
-        """uint8 BGR crops N x H x W x 3 -> the features, and the heatmaps' logits N x K x h x w."""
-        features = self.features(crops.float().flip(-1))
-        return features, self.heatmap_head(features.stride4)
+    stride16: Tensor
+    stride4: Tensor
+    heatmaps: Tensor
+    joints: Tensor
+
+
+def odds(heatmaps: Tensor) -> Tensor:
+    """Probabilities -> logits between -9.2 and 9.2."""
+    return torch.logit(heatmaps, eps=FLOOR)
 
 
 class TokenEmbedding(nn.Module):
@@ -153,60 +154,53 @@ class SDTCMoveNet(nn.Module):
         self.config = config
         self.skeleton = skeleton_by_name(config.skeleton)
         joints, channels, frames = len(self.skeleton), config.channels, config.frames
-        rows, columns = grid = config.backbone.grid
+        rows, columns = config.grid
         self.pooled = rows // POOL, columns // POOL
-        self.backbone = Trunk(config.backbone.width, joints)
-        features = self.backbone.config.token_channels
+        self.backbone = MoveNet(config.backbone)
+        self.decode = MoveNetDecode(config.heatmap_size)
+        self.to_skeleton = CocoToPoseTrack(config.heatmap_size)
+        features = config.backbone.token_channels
         self.tokens = TokenEmbedding(features, joints, channels)
         self.detail = nn.Conv2d(FEATURES, config.detail, 1)
-        self.embedding = SpaceTimeEmbedding(frames, grid, channels, True, True)
+        self.embedding = SpaceTimeEmbedding(frames, config.grid, channels, True, True)
         self.pool = nn.Conv2d(channels, channels, POOL, stride=POOL)
         self.pooled_embedding = SpaceTimeEmbedding(frames, self.pooled, channels, True, True)
         self.mlsme = MLSME(channels, config.mlsme)
         if config.mlsme.mask_ratio > 0:
             self.decoder = MotionDecoder(channels, config.mlsme.heads, features, joints, self.pooled)
         self.unpool = nn.ConvTranspose2d(channels, channels, POOL, stride=POOL)
-        self.smml = SMML(frames, channels, grid, config.smml)
+        self.smml = SMML(frames, channels, config.grid, config.smml)
         self.trajectory = Trajectory(frames, joints, config.heatmap_size, config.trajectory)
         self.head = ResidualHead(channels, config.head_width, config.detail, joints)
         if config.freeze_backbone:
-            self.backbone.requires_grad_(False).eval()
+            self.backbone.requires_grad_(False)
 
-    def train(self, mode: bool = True) -> SDTCMoveNet:
-        """As every module's; MoveNet has no state that training moves."""
-        super().train(mode)
-        if self.config.freeze_backbone:
-            self.backbone.eval()
-        return self
-
-    def look(self, crops: Tensor) -> tuple[MoveNetFeatures, Tensor]:
-        """The trunk alone: uint8 BGR crops N x H x W x 3 -> its features, and its logits N x K x h x w."""
+    def look(self, crops: Tensor) -> Seen:
+        """The single-frame network: uint8 BGR crops N x H x W x 3 -> what it sees."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
-            return self.backbone.look(crops)
-
-    def embed(self, stride16: Tensor, stride4: Tensor, logits: Tensor) -> dict[str, Tensor]:
-        """What the trunk saw in N crops -> what streaming keeps of them, by name.
-
-        tokens N x L x C; joints N x K x 3: column, row (cells) and score of each maximum; detail N x (K + detail) x h
-        x w: the logits, and a few channels of the stride-4 features.
-        """
-        heatmaps = torch.sigmoid(logits)
-        return {
-            "tokens": self.tokens(stride16, heatmaps),
-            "joints": peaks(heatmaps),
-            "detail": torch.cat([logits, self.detail(stride4)], dim=1),
-        }
+            features = self.backbone.features(crops.float().flip(-1))
+            keypoints, _, heatmaps = self.to_skeleton(*self.decode(*self.backbone.heads(features.stride4)))
+        (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
+        cells = keypoints * keypoints.new_tensor([(w - 1) / (width - 1), (h - 1) / (height - 1), 1.0])
+        return Seen(features.stride16, features.stride4, heatmaps, cells)
 
     def encode(self, crops: Tensor) -> dict[str, Tensor]:
-        """uint8 BGR crops N x H x W x 3 -> what streaming keeps, by name."""
-        features, logits = self.look(crops)
-        return self.embed(features.stride16, features.stride4, logits)
+        """uint8 BGR crops N x H x W x 3 -> what streaming keeps of each, by name.
+
+        tokens N x L x C; joints N x K x 3 as in `Seen`; detail N x (K + detail) x h x w: the heatmaps' logits, and a
+        few channels of the stride-4 features.
+        """
+        seen = self.look(crops)
+        detail = torch.cat([odds(seen.heatmaps), self.detail(seen.stride4)], dim=1)
+        return {"tokens": self.tokens(seen.stride16, seen.heatmaps), "joints": seen.joints, "detail": detail}
 
     def estimate(self, kept: dict[str, Tensor]) -> Tensor:
         """The kept tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
         return self.answer(kept["tokens"], kept["joints"], kept["detail"][:, self.config.delta]).heatmaps
 
-    def answer(self, tokens: Tensor, joints: Tensor, detail: Tensor, context: Tensor | None = None) -> SDTCMoveNetOutput:
+    def answer(
+        self, tokens: Tensor, joints: Tensor, detail: Tensor, context: Tensor | None = None
+    ) -> SDTCMoveNetOutput:
         """tokens B x T x L x C, joints B x T x K x 3, the keyframe's detail -> the output.
 
         context B x T x D x H x W: the trunk's stride-16 features, the reconstruction's target; without it nothing is
@@ -219,7 +213,7 @@ class SDTCMoveNet(nn.Module):
         fused = self.smml(embedded, self._unpooled(motion.motion))
         places, gaussians, moved = self.trajectory(joints)
         logits = detail[:, :count]
-        known = torch.cat([torch.sigmoid(logits), detail[:, count:], gaussians, logits / 8], dim=1)
+        known = torch.cat([torch.sigmoid(logits), logits / 8, gaussians, detail[:, count:]], dim=1)
         output = SDTCMoveNetOutput(logits + moved + self.head(fused, known), places)
         if motion.hybrid is not None and context is not None:
             output.reconstruction, output.hidden = self.decoder(motion.hybrid), motion.hidden
@@ -227,19 +221,17 @@ class SDTCMoveNet(nn.Module):
             output.context = pooled.flatten(2).transpose(1, 2).unflatten(0, context.shape[:2]).detach()
         return output
 
-    def forward(self, stride16: Tensor, stride4: Tensor, logits: Tensor) -> SDTCMoveNetOutput:
-        """What the trunk saw in windows: stride16 and logits B x T x ..., stride4 B x ... of the keyframe alone."""
+    def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
+        """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""
         batch, frames = stride16.shape[:2]
-        heatmaps = torch.sigmoid(logits)
         tokens = self.tokens(stride16.flatten(0, 1), heatmaps.flatten(0, 1)).unflatten(0, (batch, frames))
-        joints = peaks(heatmaps.flatten(0, 1)).unflatten(0, (batch, frames))
-        detail = torch.cat([logits[:, self.config.delta], self.detail(stride4)], dim=1)
+        detail = torch.cat([odds(heatmaps[:, self.config.delta]), self.detail(stride4)], dim=1)
         return self.answer(tokens, joints, detail, stride16)
 
     def _pooled(self, embedded: Tensor) -> Tensor:
         """B x T x L x C -> B x T x L/4 x C."""
         batch, frames, _, channels = embedded.shape
-        maps = embedded.transpose(2, 3).reshape(batch * frames, channels, *self.config.backbone.grid)
+        maps = embedded.transpose(2, 3).reshape(batch * frames, channels, *self.config.grid)
         return self.pool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
 
     def _unpooled(self, motion: Tensor) -> Tensor:

@@ -23,30 +23,6 @@ REACH = 8.0  # cells, the unit of positions relative to the fit
 SIGMA = 1.5  # cells, of the Gaussian that an untrained trajectory draws
 
 
-def peaks(heatmaps: Tensor) -> Tensor:
-    """Heatmaps B x K x h x w -> B x K x 3: column and row (cells) of the maximum, to a fraction of a cell, and its value.
-
-    The fraction is the vertex of the parabola through the logarithms of the maximum and its neighbours on each axis.
-    """
-    h, w = heatmaps.shape[-2:]
-    flat = heatmaps.flatten(2)
-    peak, at = flat.max(dim=2)
-    place = at.float()
-    row = torch.floor((place + 0.5) / w)
-    column = place - row * w
-    y, x = row.clamp(1, h - 2), column.clamp(1, w - 2)
-    centre = (y * w + x).long()
-    around = torch.stack([centre, centre - 1, centre + 1, centre - w, centre + w], dim=-1)
-    mid, west, east, north, south = torch.log(flat.gather(2, around).clamp_min(1e-6)).unbind(-1)
-    return torch.stack([x + _vertex(west, mid, east), y + _vertex(north, mid, south), peak], dim=-1)
-
-
-def _vertex(before: Tensor, mid: Tensor, after: Tensor) -> Tensor:
-    """The vertex of the parabola through three values one cell apart, from the middle one, at most one cell away."""
-    curvature = (2 * mid - before - after).clamp_min(1e-3)
-    return (0.5 * (after - before) / curvature).clamp(-1, 1)
-
-
 def news(joints: Tensor) -> Tensor:
     """Which frames of B x T x K x 3 say something new, B x T x 1 of 0 or 1.
 

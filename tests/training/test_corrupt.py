@@ -1,0 +1,66 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Corruptions of windows: pixels change where they should, labels follow the pixels, seeds fix everything."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from training.data.corrupt import Corruption, blur, corrupt, darken, flip, occlude, shake, spans
+
+WINDOW = np.random.default_rng(0).integers(0, 256, (5, 64, 48, 3), dtype=np.uint8)
+
+
+def changed(images: np.ndarray) -> list[bool]:
+    return [bool((one != other).any()) for one, other in zip(images, WINDOW, strict=True)]
+
+
+def test_only_the_frames_that_are_named_are_hit() -> None:
+    for hit in (occlude, blur):
+        images = WINDOW.copy()
+        arguments = (images, [1, 2], WINDOW[0]) if hit is occlude else (images, [1, 2])
+        hit(*arguments, np.random.default_rng(0))  # type: ignore[operator]
+        assert changed(images) == [False, True, True, False, False]
+
+
+def test_spans_lie_in_the_window_and_reach_one_three_and_all_frames() -> None:
+    random = np.random.default_rng(0)
+    drawn = [tuple(spans(5, random)) for _ in range(200)]
+    assert {(2,), (1, 2, 3), (0, 1, 2, 3, 4)} <= set(drawn)
+    assert all(set(span) <= set(range(5)) and span for span in drawn)
+    assert spans(1, random) == [0]
+
+
+def test_the_same_seed_gives_the_same_window_and_the_given_one_stays() -> None:
+    config = Corruption(occluded=1, blurred=1, dark=1, coarse=1)
+    before = WINDOW.copy()
+    one, other = (corrupt(WINDOW, WINDOW[0], config, np.random.default_rng(3)) for _ in range(2))
+    assert np.array_equal(one, other) and np.array_equal(WINDOW, before)
+    assert all(changed(one))
+
+
+def test_darkness_is_dark() -> None:
+    images = WINDOW.copy()
+    darken(images, np.random.default_rng(0))
+    assert images.mean() < WINDOW.mean()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_labels_follow_the_pixels_of_a_shaken_window(seed: int) -> None:
+    images = np.zeros((1, 64, 48, 3), np.uint8)
+    images[0, 28:31, 20:23] = 255  # its middle is (21, 29)
+    moved, points = shake(images, np.array([[[21.0, 29.0]]], np.float32), Corruption(), np.random.default_rng(seed))
+    rows, columns = np.nonzero(moved[0, ..., 0] > 127)
+    assert np.hypot(columns.mean() - points[0, 0, 0], rows.mean() - points[0, 0, 1]) < 0.8
+
+
+def test_a_mirrored_person_has_left_and_right_exchanged() -> None:
+    points = np.array([[[5.0, 1.0], [40.0, 2.0], [9.0, 3.0]]], np.float32)
+    images, mirrored = flip(WINDOW[:1], points, [(0, 1)])
+    assert np.array_equal(images[0, :, 0], WINDOW[0, :, -1])
+    assert mirrored[0].tolist() == [[7.0, 2.0], [42.0, 1.0], [38.0, 3.0]]

@@ -1,0 +1,104 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""SDTC on MoveNet's trunk: it starts at the single frame's answer, and trajectories follow lines."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from training.checkpoint import describe
+from training.models.movenet import MoveNetConfig
+from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
+from training.models.trajectory import fit_line, news
+from training.movenet_loss import movenet_loss
+
+SMALL = SDTCMoveNetConfig(
+    backbone=MoveNetConfig(width=0.25, image_size=(128, 64)), channels=16, head_width=8, trajectory=16
+)
+
+
+@pytest.fixture(scope="module")
+def network() -> SDTCMoveNet:
+    torch.manual_seed(0)
+    return SDTCMoveNet(SMALL)
+
+
+def windows(network: SDTCMoveNet, batch: int = 2) -> torch.Tensor:
+    height, width = network.config.backbone.image_size
+    random = torch.Generator().manual_seed(1)
+    return torch.randint(0, 256, (batch, 5, height, width, 3), dtype=torch.uint8, generator=random)
+
+
+def test_untrained_it_answers_as_its_trunk_does_in_the_keyframe(network: SDTCMoveNet) -> None:
+    crops = windows(network)
+    network.eval()
+    with torch.no_grad():
+        kept = {name: value.unflatten(0, (2, 5)) for name, value in network.encode(crops.flatten(0, 1)).items()}
+        answer = network.estimate(kept)
+        alone = network.look(crops[:, 2])
+    assert answer.shape == (2, 15, 32, 16)
+    torch.testing.assert_close(answer, alone.heatmaps.clamp(1e-4, 1 - 1e-4))
+
+
+def test_training_and_streaming_see_the_same_window(network: SDTCMoveNet) -> None:
+    trained = SDTCMoveNet(SMALL)
+    trained.load_state_dict(network.state_dict())
+    torch.nn.init.normal_(trained.head.final.weight)
+    torch.nn.init.normal_(trained.trajectory.answer.weight, std=0.1)
+    crops = windows(trained)
+    trained.eval()
+    with torch.no_grad():
+        kept = {name: value.unflatten(0, (2, 5)) for name, value in trained.encode(crops.flatten(0, 1)).items()}
+        stride16, stride4, heatmaps, joints = (
+            value.unflatten(0, (2, 5)) for value in trained.look(crops.flatten(0, 1))
+        )
+        whole = trained(stride16, stride4[:, 2], heatmaps, joints)
+    torch.testing.assert_close(trained.estimate(kept), whole.heatmaps)
+    assert (whole.heatmaps - heatmaps[:, 2]).abs().max() > 0.01  # what was added is not zero any more
+
+
+def test_every_part_but_the_frozen_trunk_learns(network: SDTCMoveNet) -> None:
+    network.train()
+    torch.manual_seed(0)
+    torch.nn.init.normal_(network.head.final.weight, std=0.01)
+    torch.nn.init.normal_(network.trajectory.answer.weight, std=0.01)
+    masked = SDTCMoveNet(SMALL)
+    masked.load_state_dict(network.state_dict())
+    masked.mlsme.config = type(masked.mlsme.config)(heads=2, ffn_ratio=2.0, masked_share=1.0)
+    seen = masked.look(windows(masked).flatten(0, 1))
+    stride16, stride4, heatmaps, joints = (value.unflatten(0, (2, 5)) for value in seen)
+    output = masked(stride16, stride4[:, 2], heatmaps, joints)
+    points = torch.full((2, 5, 15, 2), 30.0)
+    losses = movenet_loss(output, points, torch.ones(2, 5, 15), (128, 64), lam=0.01)
+    losses.total.backward()
+    without = [name for name, p in masked.named_parameters() if p.requires_grad and p.grad is None]
+    assert without == []
+    assert all(p.grad is None for p in masked.backbone.parameters())
+    assert losses.context > 0 and losses.pose > 0
+
+
+def test_a_joint_that_moves_steadily_is_found_where_the_keyframe_does_not_show_it() -> None:
+    time = torch.arange(-2.0, 3.0)
+    joints = torch.stack([10 + 3 * time, 20 - 1.5 * time, torch.full((5,), 0.8)], dim=-1).view(1, 5, 1, 3)
+    joints[0, 2, 0] = torch.tensor([40.0, 3.0, 0.02])  # the keyframe's own guess, far off and unsure
+    fit = fit_line(joints, news(joints))
+    torch.testing.assert_close(fit.places[0, 0], torch.tensor([10.0, 20.0]), atol=0.2, rtol=0)
+
+
+def test_frames_that_have_not_come_say_nothing_twice() -> None:
+    joints = torch.rand(1, 5, 15, 3)
+    joints[:, 3] = joints[:, 4] = joints[:, 2]
+    assert news(joints).flatten().tolist() == [1, 1, 1, 0, 0]
+    joints[:, 0] = joints[:, 1] = joints[:, 2]
+    assert news(joints).flatten().tolist() == [0, 0, 1, 0, 0]
+
+
+def test_a_checkpoint_says_all_that_the_network_is_built_from(network: SDTCMoveNet) -> None:
+    said = describe(network)
+    assert said["kind"] == "sdtc-movenet"
+    assert said["config"]["backbone"] == {"width": 0.25, "joints": 17, "image_size": (128, 64)}

@@ -1,0 +1,242 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Rendered windows of people as a Lightning data module for the two stages of training.movenet_module.
+
+A folder holds `.npz` files of windows: `images` N x T x H x W x 3 uint8 BGR and `joints` N x T x K x 3 (x, y in crop
+pixels, and whether the joint is seen: 2, hidden: 1, or unknown: 0), the keyframe in the middle. Stage "trunk" draws
+single frames and corrupts them anew each time. Stage "temporal" needs the trunk's answers to whole windows, five passes
+each: they are computed once for a few draws of corruption and cached, as `training.data.kept` does it for SDTC.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import lightning
+import numpy as np
+import numpy.typing as npt
+import torch
+from lightning.pytorch.utilities import rank_zero_only
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.skeleton import Skeleton
+from training.data.corrupt import Corruption, corrupt, flip, shake
+from training.data.kept import make_once
+from training.data.loader import ResumableLoader, SeededOrder
+
+Array = npt.NDArray[Any]
+Batch = dict[str, Array]
+
+VERSION = 1  # of what lies in a cache folder: part of its name
+VALIDATION_DRAW = 1_000_000
+IN_TIME = (  # which frame stands for which of five, and how often: what a robot's window looks like
+    (0.46, (0, 1, 2, 3, 4)),
+    (0.33, (0, 1, 2, 2, 2)),  # nothing beyond the keyframe yet
+    (0.10, (0, 1, 2, 3, 3)),
+    (0.05, (2, 2, 2, 3, 4)),  # the track begins
+    (0.06, (2, 2, 2, 2, 2)),
+)
+
+
+@dataclass
+class PeopleWindowsConfig:
+    """Where the windows lie, and how they are drawn.
+
+    kept: the folder of the trunk's cached answers; draws: of corruption for each window; size: a crop's (width,
+    height); missed: how often a frame of the window is missing, the nearest one in its place.
+    """
+
+    train: str = "runs/windows/train"
+    validation: str = "runs/windows/val"
+    kept: str = "runs/kept-trunk"
+    draws: int = 2
+    corruption: Corruption = field(default_factory=Corruption)
+    missed: float = 0.1
+    size: tuple[int, int] = (192, 256)
+    delta: int = 2
+    batch: int = 24
+    workers: int = 0
+    seed: int = 0
+
+
+def window_files(folder: Path | str) -> list[Path]:
+    """The `.npz` files of a folder in order; InputError where there is none."""
+    files = sorted(Path(folder).glob("*.npz"))
+    if not files:
+        raise InputError(f"{folder} holds no windows (.npz files): render some with `python -m training.data render`")
+    return files
+
+
+def read_windows(path: Path) -> tuple[Array, Array]:
+    """Images N x T x H x W x 3 uint8 BGR and joints N x T x K x 3 of a file; InputError where it holds others."""
+    try:
+        with np.load(path) as content:
+            images, joints = content["images"], content["joints"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{path} holds no windows ({error}): render it again") from error
+    if images.dtype != np.uint8 or images.ndim != 5 or joints.shape[:2] != images.shape[:2] or joints.shape[-1] != 3:
+        raise InputError(f"{path} holds no windows: images {images.shape} {images.dtype} and joints {joints.shape}")
+    return images, joints.astype(np.float32)
+
+
+class Windows:
+    """All windows of a folder in memory, and corrupted draws of them."""
+
+    def __init__(self, folder: Path | str, skeleton: Skeleton, config: PeopleWindowsConfig) -> None:
+        parts = [read_windows(path) for path in window_files(folder)]
+        self.images, self.joints = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        self.pairs, self.config = skeleton.flip_pairs, config
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def draw(self, number: int, frames: slice, random: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Window `number`, or some frames of it, shaken and corrupted: images, points t x K x 2, weight t x K."""
+        c = self.config
+        images, joints = self.images[number, frames], self.joints[number, frames]
+        images, points = shake(images, joints[..., :2], c.corruption, random)
+        order = np.arange(points.shape[1])
+        if random.random() < c.corruption.flipped:
+            images, points = flip(images, points, self.pairs)
+            for left, right in self.pairs:
+                order[[left, right]] = right, left
+        other = self.images[int(random.integers(len(self))), c.delta]
+        images = corrupt(images, other, c.corruption, random)
+        inside = np.all((points >= 0) & (points <= np.array(c.size) - 1), axis=-1)
+        return images, points, (inside & (joints[:, order, 2] > 0)).astype(np.float32)
+
+
+class CorruptedCrops(Dataset[Batch]):
+    """Single frames for stage "trunk", by (epoch, number): another frame and another corruption each epoch."""
+
+    def __init__(self, windows: Windows, seed: int) -> None:
+        self.windows, self.seed = windows, seed
+
+    def __len__(self) -> int:
+        return len(self.windows)
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Batch:
+        epoch, number = item if isinstance(item, tuple) else (VALIDATION_DRAW, item)
+        random = np.random.default_rng([self.seed, epoch, number])
+        frame = int(random.integers(self.windows.images.shape[1]))
+        images, points, weight = self.windows.draw(number, slice(frame, frame + 1), random)
+        return {"crops": images, "points": points, "weight": weight}
+
+
+class SeenWindows(Dataset[Batch]):
+    """What the trunk saw in corrupted windows, for stage "temporal", by (epoch, number)."""
+
+    def __init__(self, arrays: Batch, config: PeopleWindowsConfig, validation: bool = False) -> None:
+        self.arrays, self.config, self.validation = arrays, config, validation
+
+    def __len__(self) -> int:
+        return len(self.arrays["points"])
+
+    def __getitem__(self, item: int | tuple[int, int]) -> Batch:
+        epoch, number = item if isinstance(item, tuple) else (VALIDATION_DRAW, item)
+        random = np.random.default_rng([self.config.seed, epoch, number])
+        order = list(range(5)) if self.validation else in_time(self.config.missed, random)
+        timed = {
+            name: self.arrays[name][number][order] for name in ("stride16", "heatmaps", "joints", "points", "weight")
+        }
+        return timed | {"stride4": self.arrays["stride4"][number]}
+
+
+def in_time(missed: float, random: np.random.Generator) -> list[int]:
+    """Which frame stands at each place of a window of five."""
+    shares, orders = zip(*IN_TIME, strict=True)
+    order = list(orders[int(random.choice(len(orders), p=shares))])
+    if random.random() < missed:
+        place = int(random.choice([0, 1, 3, 4]))
+        order[place] = order[place + (1 if place < 2 else -1)]
+    return order
+
+
+class PeopleWindows(lightning.LightningDataModule):
+    """Rendered windows to train either stage on, and others to validate on."""
+
+    boxes = "ground-truth boxes, shaken"
+
+    def __init__(self, config: PeopleWindowsConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.train_set: Dataset[Batch] | None = None
+        self.val_set: Dataset[Batch] | None = None
+
+    def setup(self, stage: str) -> None:
+        """Open the windows; for stage "temporal", see to the trunk's answers."""
+        if self.train_set is not None:
+            return
+        c = self.config
+        assert self.trainer is not None
+        module: Any = self.trainer.lightning_module
+        folders = (c.train, c.validation)
+        if module.stage == "trunk":
+            self.train_set, self.val_set = (
+                CorruptedCrops(Windows(folder, module.network.skeleton, c), c.seed) for folder in folders
+            )
+            return
+        seen = [self._seen(folder, module.network, draws) for folder, draws in zip(folders, (c.draws, 1), strict=True)]
+        self.train_set, self.val_set = SeenWindows(seen[0], c), SeenWindows(seen[1], c, validation=True)
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """All windows in an order that the seed and the epoch fix."""
+        assert self.train_set is not None and self.trainer is not None
+        c, trainer = self.config, self.trainer
+        order = SeededOrder(self.train_set, c.seed, trainer.world_size, trainer.global_rank)  # type: ignore[arg-type]
+        return ResumableLoader(self.train_set, order, c.batch, c.workers, torch.cuda.is_available())  # type: ignore[arg-type]
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The validation windows, in one draw."""
+        assert self.val_set is not None
+        return DataLoader(self.val_set, batch_size=48, generator=torch.Generator())
+
+    def _seen(self, folder: str, network: Any, draws: int) -> Batch:
+        """The trunk's answers to all windows of a folder, computed where they are not cached."""
+        c = self.config
+        place = Path(c.kept) / f"{Path(folder).name}-{self._digest(folder, network, draws)}"
+        assert self.trainer is not None
+
+        def compute(made: Path) -> None:
+            windows = Windows(folder, network.skeleton, c)
+            parts = list(look_at(windows, network, draws))
+            for name in parts[0]:
+                np.save(made / f"{name}.npy", np.stack([part[name] for part in parts]))
+
+        rank_zero_only(make_once)(place, compute)
+        self.trainer.strategy.barrier()
+        return {path.stem: np.load(path, mmap_mode="r") for path in sorted(place.glob("*.npy"))}
+
+    def _digest(self, folder: str, network: Any, draws: int) -> str:
+        """Of everything that decides what is cached."""
+        c = self.config
+        files = [[path.name, path.stat().st_size] for path in window_files(folder)]
+        decides = [VERSION, files, asdict(c.corruption), draws, c.seed, list(c.size)]
+        digest = hashlib.sha256(json.dumps(decides).encode())
+        for name, value in sorted(network.backbone.state_dict().items()):
+            digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:12]
+
+
+@torch.no_grad()
+def look_at(windows: Windows, network: Any, draws: int) -> Iterator[Batch]:
+    """What the trunk sees in `draws` corruptions of each window, half precision, with its points and weights."""
+    device = next(network.backbone.parameters()).device
+    everything = [(draw, number) for draw in range(draws) for number in range(len(windows))]
+    for draw, number in tqdm(everything, "the trunk's answers", disable=None):
+        random = np.random.default_rng([windows.config.seed, VALIDATION_DRAW + draw, number])
+        images, points, weight = windows.draw(number, slice(None), random)
+        seen = network.look(torch.from_numpy(images).to(device))
+        half = seen._replace(stride4=seen.stride4[windows.config.delta])._asdict()
+        yield {name: value.half().cpu().numpy() for name, value in half.items()} | {"points": points, "weight": weight}

@@ -1,0 +1,116 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Training sdtc-lite and sdtc-base in two stages: first the trunk on single corrupted crops, then the temporal part.
+
+Stage "trunk" starts from the published MoveNet and trains it alone. Stage "temporal" takes the mean of the weights so
+trained and the published ones (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): what was learnt
+on synthetic people stays, what the published network knows of photographs as well. It freezes that trunk and trains
+everything else on what the trunk says of windows (training.data.people_windows).
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Literal, cast
+
+import torch
+from torch import Tensor
+
+from sdtc_ros.errors import UsageError
+from sdtc_ros.skeleton import COCO
+from training.checkpoint import load_backbone, load_weights
+from training.models.movenet import MOVENET_SIZES
+from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig, SDTCMoveNetOutput
+from training.module import OptimiserConfig, PoseTraining
+from training.movenet_loss import MoveNetLosses, heatmap_entropy, movenet_loss
+from training.weights.movenet import read_movenet
+
+TRUNK_OPTIMISER = OptimiserConfig(lr=3e-4, weight_decay=1e-4, warmup_steps=30)
+
+
+class MoveNetTraining(PoseTraining):
+    """Both stages.
+
+    published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder.
+    backbone_checkpoint: the first stage's, for the second; average: its share in the mean with the published weights.
+    weights_checkpoint: all weights to start from. trained_from: the first trunk block that stage "trunk" trains; those
+    before it, at strides 2 to 8, cost two thirds of a step.
+    """
+
+    def __init__(
+        self,
+        config: SDTCMoveNetConfig = SDTCMoveNetConfig(),
+        optimiser: OptimiserConfig = TRUNK_OPTIMISER,
+        stage: Literal["trunk", "temporal"] = "temporal",
+        published: str | None = None,
+        backbone_checkpoint: str | None = None,
+        average: float = 0.5,
+        weights_checkpoint: str | None = None,
+        trained_from: int = 6,
+        lam: float = 0.01,
+    ) -> None:
+        super().__init__(optimiser, lam)
+        self.stage = stage
+        self.network: SDTCMoveNet = SDTCMoveNet(config)
+        self._width, joints = config.backbone.width, self.network.skeleton.joints
+        self.shared = [i for i, joint in enumerate(joints) if joint in COCO.joints]  # what MoveNet has heatmaps of
+        self.published = [COCO.joints.index(joints[i]) for i in self.shared]
+        if not 0 <= average <= 1:
+            raise UsageError(f"average is a share between 0 and 1, not {average}")
+        if weights_checkpoint is not None:
+            load_weights(self.network, weights_checkpoint)
+        if backbone_checkpoint is not None:
+            load_backbone(self.network, backbone_checkpoint)
+        if published is not None:
+            self._start_from(published, average if backbone_checkpoint is not None else 0.0)
+        if stage == "trunk":
+            self._train_the_trunk_alone(trained_from)
+
+    def _start_from(self, published: str, share: float) -> None:
+        """Make the trunk's weights share * its own + (1 - share) * those published."""
+        trunk, size = self.network.backbone, next(n for n, c in MOVENET_SIZES.items() if c.width == self._width)
+        start = read_movenet(published, size)
+        if start.config.width != self._width:
+            raise UsageError(f"{start.path} holds MoveNet {start.name}; the config's width {self._width} is another")
+        own = trunk.state_dict()
+        trunk.load_state_dict({name: torch.lerp(start.state[name], value, share) for name, value in own.items()})
+
+    def _train_the_trunk_alone(self, trained_from: int) -> None:
+        trunk = self.network.backbone
+        self.network.requires_grad_(False)
+        trunk.requires_grad_(True)
+        for module in (trunk.stem, *trunk.blocks[:trained_from]):
+            module.requires_grad_(False)
+
+    def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses:
+        """The first stage's cross-entropy on the keyframe, or equation 16."""
+        size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
+        if self.stage == "temporal":
+            output = cast(SDTCMoveNetOutput, self.answer(batch))
+            return movenet_loss(output, points, weight, size, self.lam)
+        middle = points.shape[1] // 2
+        trunk = self.network.backbone
+        images = batch["crops"][:, middle].float().flip(-1)
+        logits = trunk.heatmap_head(trunk.features(images).stride4)[:, self.published]
+        loss = heatmap_entropy(logits, points[:, middle][:, self.shared], weight[:, middle][:, self.shared], size)
+        zero = torch.zeros_like(loss.detach())
+        return MoveNetLosses(loss, loss, zero, zero, zero)
+
+    def answer(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
+        """The network's output for windows of what the trunk saw: stride16, stride4, heatmaps and joints."""
+        return self.network(*(batch[name].float() for name in ("stride16", "stride4", "heatmaps", "joints")))
+
+    def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
+        """Log the losses of windows that training never sees, and the share of joints found."""
+        self.network.eval()
+        losses = self.losses(batch)
+        for field in fields(losses):
+            self.log(f"val/{field.name}", getattr(losses, field.name), prog_bar=field.name == "heatmap")
+
+    def on_validation_epoch_end(self) -> None:
+        """Back to training."""
+        self.network.train()
