@@ -23,10 +23,10 @@ from torch import Tensor
 from sdtc_ros.errors import UsageError
 from sdtc_ros.skeleton import COCO
 from training.checkpoint import load_backbone, load_weights
+from training.losses.movenet import MoveNetLosses, heatmap_entropy, movenet_loss
 from training.models.movenet import MOVENET_SIZES
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig, SDTCMoveNetOutput
 from training.module import OptimiserConfig, PoseTraining
-from training.movenet_loss import MoveNetLosses, heatmap_entropy, movenet_loss
 from training.weights.movenet import read_movenet
 
 TRUNK_OPTIMISER = OptimiserConfig(lr=3e-4, weight_decay=1e-4, warmup_steps=30)

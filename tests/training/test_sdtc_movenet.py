@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from training.checkpoint import describe
+from training.losses.movenet import movenet_loss
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
 from training.models.trajectory import fit_line, news
-from training.movenet_loss import movenet_loss
 
 SMALL = SDTCMoveNetConfig(
     backbone=MoveNetConfig(width=0.25, image_size=(128, 64)), channels=16, head_width=8, trajectory=16

@@ -4,4 +4,4 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""The losses of both papers."""
+"""The losses: both papers', and equation 16 for the networks on MoveNet's trunk."""

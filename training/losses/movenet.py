@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.losses import context_loss, gaussian_heatmaps, masked_pose_loss, weighted_mean
+from training.losses.sdtc import context_loss, gaussian_heatmaps, masked_pose_loss, weighted_mean
 from training.models.mlsme import cells_hidden
 from training.models.sdtc_movenet import SDTCMoveNetOutput
 
