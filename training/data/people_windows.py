@@ -6,21 +6,22 @@
 # governing permissions and limitations under the License.
 """Rendered windows of people as a Lightning data module for the two stages of training.movenet_module.
 
-A folder holds `.npz` files of windows: `images` N x T x H x W x 3 uint8 BGR and `joints` N x T x K x 3 (x, y in crop
-pixels, and whether the joint is seen: 2, hidden: 1, or unknown: 0), the keyframe in the middle. Stage "trunk" draws
-single frames and corrupts them anew each time. Stage "temporal" needs the trunk's answers to whole windows, five passes
-each: they are computed once for a few draws of corruption and cached, as `training.data.kept` does it for SDTC.
+The folders are those that `python -m training.data render windows` fills (format: training.synthetic.windows). Stage
+"trunk" draws single frames and corrupts them anew each time. Stage "temporal" needs the trunk's answers to whole
+windows, five passes each: they are computed once for a few draws of corruption and cached, as `training.data.kept` does
+it for SDTC.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import cv2
 import lightning
 import numpy as np
 import numpy.typing as npt
@@ -71,50 +72,57 @@ class PeopleWindowsConfig:
 
 
 def window_files(folder: Path | str) -> list[Path]:
-    """The `.npz` files of a folder in order; InputError where there is none."""
-    files = sorted(Path(folder).glob("*.npz"))
+    """The shards of a folder in order; InputError where there is none."""
+    files = sorted(Path(folder).glob("windows-*.npz"))
     if not files:
-        raise InputError(f"{folder} holds no windows (.npz files): render some with `python -m training.data render`")
+        raise InputError(f"{folder} holds no windows: render some with `python -m training.data render windows`")
     return files
 
 
-def read_windows(path: Path) -> tuple[Array, Array]:
-    """Images N x T x H x W x 3 uint8 BGR and joints N x T x K x 3 of a file; InputError where it holds others."""
+def read_windows(path: Path) -> Batch:
+    """A shard's arrays by name; InputError for a file that is damaged or none."""
     try:
         with np.load(path) as content:
-            images, joints = content["images"], content["joints"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{path} holds no windows ({error}): render it again") from error
-    if images.dtype != np.uint8 or images.ndim != 5 or joints.shape[:2] != images.shape[:2] or joints.shape[-1] != 3:
-        raise InputError(f"{path} holds no windows: images {images.shape} {images.dtype} and joints {joints.shape}")
-    return images, joints.astype(np.float32)
+            return {name: content[name] for name in ("jpeg", "offsets", "joints", "visibility")}
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise InputError(f"{path} is no shard of windows ({error}): remove it and render it again") from error
 
 
 class Windows:
-    """All windows of a folder in memory, and corrupted draws of them."""
+    """All windows of a folder in memory, compressed, and corrupted draws of them."""
 
     def __init__(self, folder: Path | str, skeleton: Skeleton, config: PeopleWindowsConfig) -> None:
-        parts = [read_windows(path) for path in window_files(folder)]
-        self.images, self.joints = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        self.shards = [read_windows(path) for path in window_files(folder)]
+        self.places = [(shard, n) for shard, arrays in enumerate(self.shards) for n in range(len(arrays["joints"]))]
+        self.frames = self.shards[0]["joints"].shape[1]
+        if self.frames != 2 * config.delta + 1:
+            raise InputError(f"{folder} holds windows of {self.frames} frames, not of {2 * config.delta + 1}")
         self.pairs, self.config = skeleton.flip_pairs, config
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.places)
 
-    def draw(self, number: int, frames: slice, random: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Window `number`, or some frames of it, shaken and corrupted: images, points t x K x 2, weight t x K."""
+    def images(self, number: int, frames: Iterable[int]) -> Array:
+        """Some frames of window `number`, t x H x W x 3 uint8 BGR."""
+        shard, window = self.places[number]
+        offsets, jpeg = self.shards[shard]["offsets"][window * self.frames :], self.shards[shard]["jpeg"]
+        return np.stack([cv2.imdecode(jpeg[offsets[t] : offsets[t + 1]], cv2.IMREAD_COLOR) for t in frames])
+
+    def draw(self, number: int, frames: Sequence[int], random: np.random.Generator) -> tuple[Array, Array, Array]:
+        """Some frames of window `number`, shaken and corrupted: images, points t x K x 2, weight t x K."""
         c = self.config
-        images, joints = self.images[number, frames], self.joints[number, frames]
-        images, points = shake(images, joints[..., :2], c.corruption, random)
+        shard, window = self.places[number]
+        points, known = (self.shards[shard][name][window][list(frames)] for name in ("joints", "visibility"))
+        images, points = shake(self.images(number, frames), points, c.corruption, random)
         order = np.arange(points.shape[1])
         if random.random() < c.corruption.flipped:
             images, points = flip(images, points, self.pairs)
             for left, right in self.pairs:
                 order[[left, right]] = right, left
-        other = self.images[int(random.integers(len(self))), c.delta]
+        other = self.images(int(random.integers(len(self))), [c.delta])[0]
         images = corrupt(images, other, c.corruption, random)
         inside = np.all((points >= 0) & (points <= np.array(c.size) - 1), axis=-1)
-        return images, points, (inside & (joints[:, order, 2] > 0)).astype(np.float32)
+        return images, points, (inside & (known[:, order] > 0)).astype(np.float32)
 
 
 class CorruptedCrops(Dataset[Batch]):
@@ -129,8 +137,8 @@ class CorruptedCrops(Dataset[Batch]):
     def __getitem__(self, item: int | tuple[int, int]) -> Batch:
         epoch, number = item if isinstance(item, tuple) else (VALIDATION_DRAW, item)
         random = np.random.default_rng([self.seed, epoch, number])
-        frame = int(random.integers(self.windows.images.shape[1]))
-        images, points, weight = self.windows.draw(number, slice(frame, frame + 1), random)
+        frame = int(random.integers(self.windows.frames))
+        images, points, weight = self.windows.draw(number, [frame], random)
         return {"crops": images, "points": points, "weight": weight}
 
 
@@ -236,7 +244,7 @@ def look_at(windows: Windows, network: Any, draws: int) -> Iterator[Batch]:
     everything = [(draw, number) for draw in range(draws) for number in range(len(windows))]
     for draw, number in tqdm(everything, "the trunk's answers", disable=None):
         random = np.random.default_rng([windows.config.seed, VALIDATION_DRAW + draw, number])
-        images, points, weight = windows.draw(number, slice(None), random)
+        images, points, weight = windows.draw(number, range(windows.frames), random)
         seen = network.look(torch.from_numpy(images).to(device))
         half = seen._replace(stride4=seen.stride4[windows.config.delta])._asdict()
         yield {name: value.half().cpu().numpy() for name, value in half.items()} | {"points": points, "weight": weight}

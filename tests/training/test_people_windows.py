@@ -1,0 +1,103 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Rendered windows as training data: both stages of SDTC on MoveNet's trunk learn from a folder of shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import lightning
+import numpy as np
+import pytest
+import torch
+
+from sdtc_ros.errors import InputError
+from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
+from training.models.movenet import MoveNetConfig
+from training.models.sdtc_movenet import SDTCMoveNetConfig
+from training.movenet_module import MoveNetTraining
+
+SIZE = (64, 128)
+NETWORK = SDTCMoveNetConfig(
+    backbone=MoveNetConfig(image_size=SIZE[::-1]), channels=16, head_width=8, trajectory=16, freeze_backbone=False
+)
+
+
+def shard(path: Path, windows: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    frames = random.integers(0, 256, (windows * 5, SIZE[1], SIZE[0], 3), dtype=np.uint8)
+    files = [cv2.imencode(".jpg", frame)[1].ravel() for frame in frames]
+    joints = random.uniform(5, 60, (windows, 5, 15, 2)).astype(np.float32)
+    np.savez(
+        path, jpeg=np.concatenate(files), offsets=np.cumsum([0, *map(len, files)]), joints=joints,
+        visibility=np.full((windows, 5, 15), 2, np.uint8),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> PeopleWindowsConfig:
+    for folder, counts in (("train", (3, 2)), ("val", (2,))):
+        (tmp_path / folder).mkdir()
+        for number, count in enumerate(counts):
+            shard(tmp_path / folder / f"windows-{number:05d}.npz", count, number)
+    return PeopleWindowsConfig(
+        str(tmp_path / "train"), str(tmp_path / "val"), str(tmp_path / "kept"), size=SIZE, batch=2, draws=2
+    )
+
+
+def fit(config: PeopleWindowsConfig, stage: str, folder: Path) -> tuple[MoveNetTraining, PeopleWindows]:
+    torch.manual_seed(0)
+    module = MoveNetTraining(NETWORK, stage=stage)  # type: ignore[arg-type]
+    data = PeopleWindows(config)
+    trainer = lightning.Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=1, default_root_dir=folder,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=data)
+    return module, data
+
+
+def test_the_first_stage_moves_the_trunk_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    before = MoveNetTraining(NETWORK, stage="trunk").network.state_dict()
+    module, data = fit(config, "trunk", tmp_path)
+    moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith("backbone.") for name in moved)
+    assert not any(name.startswith(("backbone.stem", "backbone.blocks.5.")) for name in moved)
+    assert len(data.train_set) == 5  # type: ignore[arg-type]
+
+
+def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWindowsConfig, tmp_path: Path) -> None:
+    _, data = fit(config, "temporal", tmp_path)
+    (cached,) = (tmp_path / "kept").glob("train-*")
+    assert len(data.train_set) == 10  # type: ignore[arg-type]  # five windows in two draws of corruption
+    written = {path.name: path.stat().st_mtime_ns for path in cached.iterdir()}
+    fit(config, "temporal", tmp_path)
+    assert {path.name: path.stat().st_mtime_ns for path in cached.iterdir()} == written
+
+
+def test_a_draw_follows_from_its_seed(config: PeopleWindowsConfig) -> None:
+    windows = Windows(config.train, MoveNetTraining(NETWORK).network.skeleton, config)
+    one, other = (windows.draw(4, range(5), np.random.default_rng(9)) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    assert one[0].shape == (5, SIZE[1], SIZE[0], 3) and one[2].shape == (5, 15)
+
+
+def test_windows_in_time_keep_the_keyframe_and_put_near_frames_in_place_of_missing_ones() -> None:
+    drawn = {tuple(in_time(0.5, np.random.default_rng(seed))) for seed in range(200)}
+    assert {(0, 1, 2, 3, 4), (0, 1, 2, 2, 2), (2, 2, 2, 2, 2)} <= drawn
+    assert all(order[2] == 2 and list(order) == sorted(order) for order in drawn)
+
+
+def test_what_is_no_shard_is_refused_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "windows-00000.npz"
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match="render it again"):
+        read_windows(path)
+    with pytest.raises(InputError, match="holds no windows"):
+        Windows(tmp_path / "nowhere", MoveNetTraining(NETWORK).network.skeleton, PeopleWindowsConfig())
