@@ -1,0 +1,206 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""What neighbouring frames are worth on a real clip: `python -m benchmarks.neighbours CLIP.json BUNDLE ...`
+
+Keyframes are left clean, or people in them are covered or blurred, alone or with the frames around; a joint is right
+within 0.2 of the torso's diagonal of the place that was agreed on in the clean frame (of covered people: the covered
+joints). Beside each bundle stands its answer to the keyframe alone, and for single-frame bundles the classical filter:
+the bundle in every frame and a line fitted to each joint, weighted by score squared. A temporal network must beat that.
+
+CLIP.json names the video beside it and says each frame's people: {"video": ..., "frames": [[{"id", "box": [x, y, w, h],
+"joints": {name: [x, y]}}]]}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.report import table, write_json
+from sdtc_ros.errors import InputError, SdtcError
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.types import Boxes, Frame
+
+Image = npt.NDArray[np.uint8]
+Points = dict[str, npt.NDArray[np.float32]]
+
+REACH = 2  # frames on each side
+SPANS = (("clean", 0), ("covered", 1), ("covered", 3), ("covered", 5), ("blurred", 1), ("blurred", 3), ("blurred", 5))
+STEP = 40_000_000  # nanoseconds between frames
+LEAST_JOINTS = 9
+PCK = 0.2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One person in one keyframe. images: 2 * REACH + 1 frames; boxes: the person's in each (xywh)."""
+
+    images: list[Image]
+    boxes: npt.NDArray[np.float32]
+    joints: dict[str, Sequence[float]]
+
+    @property
+    def radius(self) -> float:
+        """How far a joint may lie from the truth, pixels."""
+        pairs = (("left_shoulder", "right_hip"), ("right_shoulder", "left_hip"))
+        known = [np.subtract(self.joints[a][:2], self.joints[b][:2]) for a, b in pairs if {a, b} <= self.joints.keys()]
+        return PCK * float(np.mean([np.hypot(*d) for d in known])) if known else 0.06 * float(self.boxes[REACH, 3])
+
+
+def read_cases(path: Path, count: int, seed: int = 0) -> list[Case]:
+    """`count` people of a clip with joints enough and a box in every frame around; InputError for a clip without."""
+    try:
+        clip = json.loads(path.read_text(encoding="utf-8"))
+        frames, video = clip["frames"], cv2.VideoCapture(str(path.with_name(clip["video"])))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} describes no clip ({error})") from error
+    images: list[Image] = []
+    while (got := video.read())[0]:
+        images.append(got[1].astype(np.uint8, copy=False))
+    found = []
+    for t in range(REACH, min(len(images), len(frames)) - REACH):
+        around = [{one["id"]: one for one in frames[t + o]} for o in range(-REACH, REACH + 1)]
+        for person in frames[t]:
+            enough = len(person.get("joints", {})) >= LEAST_JOINTS
+            if enough and all(person["id"] in people for people in around):
+                found.append((t, person, [people[person["id"]]["box"] for people in around]))
+    if not found:
+        raise InputError(f"{path} has nobody with {LEAST_JOINTS} joints and a box in {2 * REACH + 1} frames in a row")
+    picked = sorted(np.random.default_rng(seed).permutation(len(found))[:count])
+    return [
+        Case(images[t - REACH : t + REACH + 1], np.array(boxes, np.float32), person["joints"])
+        for t, person, boxes in (found[i] for i in picked)
+    ]
+
+
+def corrupted(case: Case, kind: str, span: int, random: np.random.Generator) -> tuple[list[Image], list[str]]:
+    """The frames with the middle `span` of them covered or blurred, and the joints that are asked for."""
+    images, asked = list(case.images), list(case.joints)
+    hit = [t for t in range(len(images)) if span and abs(t - REACH) <= span // 2]
+    x, y, w, h = case.boxes[REACH]
+    if kind == "covered":
+        left, top = int(x + random.uniform(-0.1, 0.3) * w), int(y + random.uniform(0.15, 0.6) * h)
+        right, bottom, paint = left + int(0.8 * w), top + int(0.375 * h), random.integers(40, 200, 3)
+        rows, columns = slice(max(top, 0), max(bottom, 0)), slice(max(left, 0), max(right, 0))
+        for t in hit:
+            images[t] = images[t].copy()
+            part = images[t][rows, columns]
+            part[...] = np.clip(paint + random.normal(0, 12, part.shape), 0, 255).astype(np.uint8)
+        asked = [j for j, p in case.joints.items() if left <= p[0] <= right and top <= p[1] <= bottom]
+    if kind == "blurred":
+        length, angle = max(5, int(0.14 * h) | 1), random.uniform(0, np.pi)
+        kernel, middle = np.zeros((length, length), np.float32), (length - 1) / 2
+        ends = [
+            (round(middle + s * middle * np.cos(angle)), round(middle + s * middle * np.sin(angle))) for s in (-1, 1)
+        ]
+        cv2.line(kernel, ends[0], ends[1], (1.0,))
+        for t in hit:
+            images[t] = cv2.filter2D(images[t], -1, kernel / kernel.sum()).astype(np.uint8, copy=False)
+    return images, asked
+
+
+def poses(pipeline: Pipeline, images: Sequence[Image], boxes: npt.NDArray[np.float32], keyframe: int) -> Points:
+    """The person's joints in frame `keyframe` of the images: name -> x, y, score."""
+    pipeline.reset()
+    given = [Boxes(box[None], np.ones(1, np.float32), np.array([1])) for box in boxes]
+    results = [
+        pipeline.process(Frame(image, (t + 1) * STEP), box)
+        for t, (image, box) in enumerate(zip(images, given, strict=True))
+    ]
+    done = [*(one for one in results if one is not None), *pipeline.flush()]
+    person = next(one for one in done if one.frame.stamp == (keyframe + 1) * STEP).poses[0]
+    return dict(zip(pipeline.bundle.skeleton.joints, person.keypoints, strict=True))
+
+
+def filtered(pipeline: Pipeline, images: Sequence[Image], box: npt.NDArray[np.float32], keyframe: int) -> Points:
+    """The classical filter: each frame by itself in the same crop, then a line fitted to each joint over time."""
+    found = [poses(pipeline, [image], box[None], 0) for image in images]
+    return {name: fit(np.stack([one[name] for one in found]), keyframe) for name in found[0]}
+
+
+def fit(track: npt.NDArray[np.float32], keyframe: int) -> npt.NDArray[np.float32]:
+    """Places T x 3 (x, y, score) -> the weighted line's at the keyframe, a constant where one frame has all weight."""
+    time, weight = np.arange(len(track)) - keyframe, track[:, 2].astype(np.float64) ** 2 + 1e-6
+    mean = (weight * time).sum() / weight.sum()
+    centre = (weight[:, None] * track[:, :2]).sum(axis=0) / weight.sum()
+    away = time - mean
+    slope = ((weight * away)[:, None] * track[:, :2]).sum(axis=0) / ((weight * away**2).sum() + 1e-3 * weight.sum())
+    return np.array([*(centre - slope * mean), track[keyframe, 2]], np.float32)
+
+
+def rows_of(bundle: Path, cases: Sequence[Case], seed: int = 7) -> dict[str, dict[str, float]]:
+    """Percent right by kind of corruption, for each way of using a bundle."""
+    reach = Pipeline.from_bundle(bundle, PipelineConfig(sticky=0, min_box_score=0))
+    at_once = Pipeline.from_bundle(bundle, PipelineConfig(sticky=0, min_box_score=0, lookahead=0))
+    ways = ("one frame", "all frames, a line fitted", "past frames, a line fitted")
+    if reach.bundle.delta:
+        ways = ("one frame", "all frames", "past frames")
+    right: dict[str, dict[str, list[bool]]] = {way: {} for way in ways}
+    for kind, span in SPANS:
+        random = np.random.default_rng(seed)
+        for case in cases:
+            images, asked = corrupted(case, kind, span, random)
+            past, box = images[: REACH + 1], case.boxes[REACH]
+            alone = np.repeat(box[None], len(images), axis=0)
+            answers = [poses(reach, [images[REACH]] * len(images), alone, REACH)]
+            if reach.bundle.delta:
+                answers += [
+                    poses(reach, images, case.boxes, REACH),
+                    poses(at_once, past, case.boxes[: REACH + 1], REACH),
+                ]
+            else:
+                answers += [filtered(reach, some, box, REACH) for some in (images, past)]
+            for way, answer in zip(ways, answers, strict=True):
+                hits = right[way].setdefault(f"{kind} {span}" if span else kind, [])
+                hits += [_near(answer, joint, case) for joint in asked if joint in answer]
+    return {way: {kind: 100 * float(np.mean(hits)) for kind, hits in found.items()} for way, found in right.items()}
+
+
+def _near(answer: Points, joint: str, case: Case) -> bool:
+    return bool(np.hypot(*(answer[joint][:2] - np.array(case.joints[joint][:2]))) <= case.radius)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; exit status as in sdtc_ros.errors."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.neighbours", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("clip", type=Path, metavar="CLIP.json")
+    parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE")
+    parser.add_argument("--people", type=int, default=150, help="keyframes to judge (default: 150)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    args = parser.parse_args(arguments)
+    try:
+        cases = read_cases(args.clip, args.people)
+        found: dict[str, Any] = {str(bundle): rows_of(bundle, cases) for bundle in args.bundles}
+    except SdtcError as error:
+        print(f"neighbours: error: {error}", file=sys.stderr)
+        return error.exit_status
+    kinds = [f"{kind} {span}" if span else kind for kind, span in SPANS]
+    lines = [
+        [f"{Path(bundle).name}, {way}", *(f"{figures[kind]:.1f}" for kind in kinds)]
+        for bundle, ways in found.items()
+        for way, figures in ways.items()
+    ]
+    print(f"{len(cases)} people; percent of joints within {PCK} of the torso's diagonal")
+    print(table(["", *kinds], lines))
+    if args.json:
+        write_json(args.json, {"clip": args.clip.name, "people": len(cases), "found": found})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
