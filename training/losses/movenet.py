@@ -17,14 +17,15 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.losses.sdtc import context_loss, gaussian_heatmaps, masked_pose_loss, weighted_mean
+from training.losses.sdtc import context_loss, gaussian_heatmaps, location_loss, masked_pose_loss, weighted_mean
 from training.models.mlsme import cells_hidden
 from training.models.sdtc_movenet import SDTCMoveNetOutput
 
 SIGMA = 1.2  # cells of stride 4, of the target's Gaussians
 SIGMA_COARSE = 1.0  # cells of stride 8, of the reconstructed poses
 JOINT_CELLS = 20.0  # how much more a joint's own cell counts than an empty one
-PLACES = 0.01  # weight of the trajectories' places (cells) beside the heatmaps
+PLACES = 0.02  # weight of the trajectories' places (cells) beside the heatmaps
+MAXIMA = 0.03  # weight of where the maximum lies (nats) beside the heatmaps
 
 
 @dataclass
@@ -41,12 +42,15 @@ class MoveNetLosses:
 def heatmap_entropy(logits: Tensor, points: Tensor, weight: Tensor, image_size: tuple[int, int]) -> Tensor:
     """Cross-entropy of heatmaps' logits B x K x h x w against Gaussians at points B x K x 2 (crop pixels).
 
+    Cell by cell, and a little over all cells: which one is the highest is what keypoints are read from.
+
     weight B x K; image_size is the crop's (height, width). A joint outside the crop has no weight.
     """
     h, w = logits.shape[-2:]
     target = gaussian_heatmaps(points, (h, w), image_size, SIGMA)
     error = F.binary_cross_entropy_with_logits(logits.float(), target, reduction="none")
-    return weighted_mean((error * (1 + JOINT_CELLS * target)).mean(dim=(2, 3)), weight)
+    cells = weighted_mean((error * (1 + JOINT_CELLS * target)).mean(dim=(2, 3)), weight)
+    return cells + MAXIMA * location_loss(logits, target, weight)
 
 
 def movenet_loss(

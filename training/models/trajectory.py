@@ -21,6 +21,8 @@ from torch import Tensor, nn
 RIDGE = 0.02  # of the slope: with one good frame a joint is where that frame has it
 REACH = 8.0  # cells, the unit of positions relative to the fit
 SIGMA = 1.5  # cells, of the Gaussian that an untrained trajectory draws
+FAR = 4.0  # cells: the Gaussian outside of which the keyframe's own maxima may be held against it
+UNIT = 8.0  # logits
 
 
 def news(joints: Tensor) -> Tensor:
@@ -60,7 +62,10 @@ def fit_line(joints: Tensor, new: Tensor) -> Fit:
 
 
 class Trajectory(nn.Module):
-    """Joints of all frames -> a Gaussian a joint in the keyframe's heatmap, and the logits that it is worth."""
+    """Joints of all frames -> a Gaussian a joint in the keyframe's heatmap, and the logits that it is worth.
+
+    Logits are added inside it, and taken away far from it, where the keyframe alone takes something else for the joint.
+    """
 
     columns: Tensor
     rows: Tensor
@@ -73,7 +78,7 @@ class Trajectory(nn.Module):
         self.register_buffer("rows", torch.arange(height, dtype=torch.float32), persistent=False)
         inputs = joints * (2 + 3 * frames) + frames
         self.layers = nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-        self.answer = nn.Linear(width, joints * 4)
+        self.answer = nn.Linear(width, joints * 5)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
 
@@ -84,12 +89,18 @@ class Trajectory(nn.Module):
         size = torch.stack([self.columns[-1], self.rows[-1]])
         relative = ((joints[..., :2] - fit.places.unsqueeze(1)) / REACH).clamp(-4, 4) * new.unsqueeze(-1)
         scores = joints[..., 2] * new
-        said = [2 * fit.places / size - 1, relative.permute(0, 2, 1, 3).flatten(2), scores.transpose(1, 2)]
-        features = torch.cat([torch.cat(said, dim=-1).flatten(1), new.flatten(1)], dim=1)
-        dx, dy, gain, wide = self.answer(self.layers(features)).unflatten(1, (joints.shape[2], 4)).unbind(-1)
+        told = [2 * fit.places / size - 1, relative.permute(0, 2, 1, 3).flatten(2), scores.transpose(1, 2)]
+        features = torch.cat([torch.cat(told, dim=-1).flatten(1), new.flatten(1)], dim=1)
+        said = self.answer(self.layers(features)).unflatten(1, (joints.shape[2], 5))
+        dx, dy, gain, wide, loss = said.unbind(-1)
         places = fit.places + REACH * torch.stack([dx, dy], dim=-1)
         sigma = SIGMA * torch.exp(wide.clamp(-1, 2)).unsqueeze(-1)
+        gaussians = self._drawn(places, sigma)
+        outside = self._drawn(places, FAR) - 1.0
+        return places, gaussians, UNIT * (gain[..., None, None] * gaussians + loss[..., None, None] * outside)
+
+    def _drawn(self, places: Tensor, sigma: Tensor | float) -> Tensor:
+        """Gaussians of height 1 at places B x K x 2 (cells), B x K x h x w; sigma (cells) B x K x 1, or one for all."""
         across = torch.exp(-0.5 * ((self.columns - places[..., :1]) / sigma) ** 2)
         down = torch.exp(-0.5 * ((self.rows - places[..., 1:]) / sigma) ** 2)
-        gaussians = down.unsqueeze(-1) * across.unsqueeze(-2)
-        return places, gaussians, 8.0 * gain[..., None, None] * gaussians
+        return down.unsqueeze(-1) * across.unsqueeze(-2)
