@@ -86,8 +86,8 @@ def test_a_joint_that_moves_steadily_is_found_where_the_keyframe_does_not_show_i
     time = torch.arange(-2.0, 3.0)
     joints = torch.stack([10 + 3 * time, 20 - 1.5 * time, torch.full((5,), 0.8)], dim=-1).view(1, 5, 1, 3)
     joints[0, 2, 0] = torch.tensor([40.0, 3.0, 0.02])  # the keyframe's own guess, far off and unsure
-    fit = fit_line(joints, news(joints))
-    torch.testing.assert_close(fit.places[0, 0], torch.tensor([10.0, 20.0]), atol=0.2, rtol=0)
+    places = fit_line(joints, news(joints))
+    torch.testing.assert_close(places[0, 0], torch.tensor([10.0, 20.0]), atol=0.2, rtol=0)
 
 
 def test_frames_that_have_not_come_say_nothing_twice() -> None:

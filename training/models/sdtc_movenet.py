@@ -42,7 +42,7 @@ class SDTCMoveNetConfig:
     """Every size and part of the network; the defaults are sdtc-lite.
 
     detail: channels of the keyframe's stride-4 features that the head reads beside the trunk's logits; trajectory:
-    width of the perceptron that reads all joints of the window; head_width: of the residual's layers.
+    width of the perceptron that reads each joint's track; head_width: of the residual's layers.
     """
 
     backbone: MoveNetConfig = field(default_factory=MoveNetConfig)
@@ -51,7 +51,7 @@ class SDTCMoveNetConfig:
     channels: int = 64
     head_width: int = 48
     detail: int = 8
-    trajectory: int = 192
+    trajectory: int = 64
     freeze_backbone: bool = True
     mlsme: MLSMEConfig = field(default_factory=lambda: MLSMEConfig(heads=2, ffn_ratio=2.0, masked_share=0.25))
     smml: SMMLConfig = field(default_factory=SMMLConfig)
@@ -170,7 +170,7 @@ class SDTCMoveNet(nn.Module):
             self.decoder = MotionDecoder(channels, config.mlsme.heads, features, joints, self.pooled)
         self.unpool = nn.ConvTranspose2d(channels, channels, POOL, stride=POOL)
         self.smml = SMML(frames, channels, config.grid, config.smml)
-        self.trajectory = Trajectory(frames, joints, config.heatmap_size, config.trajectory)
+        self.trajectory = Trajectory(frames, config.heatmap_size, config.trajectory)
         self.head = ResidualHead(channels, config.head_width, config.detail, joints)
         if config.freeze_backbone:
             self.backbone.requires_grad_(False)

@@ -13,12 +13,10 @@ all frames, moves the fitted places, and says how much they are to count.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
-RIDGE = 0.02  # of the slope: with one good frame a joint is where that frame has it
+RIDGE = 0.01  # frames squared, of the slope: with one good frame a joint is where that frame has it
 REACH = 8.0  # cells, the unit of positions relative to the fit
 SIGMA = 1.5  # cells, of the Gaussian that an untrained trajectory draws
 FAR = 4.0  # cells: the Gaussian outside of which the keyframe's own maxima may be held against it
@@ -39,61 +37,59 @@ def news(joints: Tensor) -> Tensor:
     return torch.cat([new[:, :middle], keyframe, new[:, middle:]], dim=1).unsqueeze(-1)
 
 
-@dataclass
-class Fit:
-    """The line fit. places B x K x 2: column and row at the keyframe; weight B x T x K: what each frame counted."""
+def fit_line(joints: Tensor, new: Tensor, trust: Tensor | None = None) -> Tensor:
+    """Weighted least squares over time of B x T x K x 3 (column, row, score): places B x K x 2 at the keyframe.
 
-    places: Tensor
-    weight: Tensor
-
-
-def fit_line(joints: Tensor, new: Tensor) -> Fit:
-    """Weighted least squares over time of B x T x K x 3 (column, row, score), weight score squared; at the keyframe."""
+    The weight is score squared, times trust (B x T x K) where that is given.
+    """
     half = joints.shape[1] // 2
     time = torch.arange(-half, half + 1, device=joints.device, dtype=joints.dtype).view(1, -1, 1)
     weight = (joints[..., 2] ** 2 + 1e-6) * new
-    s0, s1 = weight.sum(dim=1), (weight * time).sum(dim=1)
-    s2 = (weight * time * time).sum(dim=1) + RIDGE
-    xy = joints[..., :2]
-    sum_xy = (weight.unsqueeze(-1) * xy).sum(dim=1)
-    sum_txy = ((weight * time).unsqueeze(-1) * xy).sum(dim=1)
-    determinant = (s0 * s2 - s1 * s1).clamp_min(1e-9).unsqueeze(-1)
-    return Fit((s2.unsqueeze(-1) * sum_xy - s1.unsqueeze(-1) * sum_txy) / determinant, weight)
+    weight = weight if trust is None else weight * trust
+    weight = weight / weight.sum(dim=1, keepdim=True)
+    mean_time = (weight * time).sum(dim=1)
+    mean = (weight.unsqueeze(-1) * joints[..., :2]).sum(dim=1)
+    away = time - mean_time.unsqueeze(1)
+    slope = ((weight * away).unsqueeze(-1) * joints[..., :2]).sum(dim=1)
+    slope = slope / ((weight * away**2).sum(dim=1) + RIDGE).unsqueeze(-1)
+    return mean - slope * mean_time.unsqueeze(-1)
 
 
 class Trajectory(nn.Module):
     """Joints of all frames -> a Gaussian a joint in the keyframe's heatmap, and the logits that it is worth.
 
     Logits are added inside it, and taken away far from it, where the keyframe alone takes something else for the joint.
+    The perceptron is the same for all joints and sees places relative to the fit alone: one that saw the whole pose
+    learnt the rendered people's, and moved real joints away from where the line had them.
     """
 
     columns: Tensor
     rows: Tensor
 
-    def __init__(self, frames: int, joints: int, heatmap_size: tuple[int, int], width: int) -> None:
+    def __init__(self, frames: int, heatmap_size: tuple[int, int], width: int) -> None:
         """heatmap_size: (height, width) in cells; width: of the perceptron's two hidden layers."""
         super().__init__()
         height, columns = heatmap_size
         self.register_buffer("columns", torch.arange(columns, dtype=torch.float32), persistent=False)
         self.register_buffer("rows", torch.arange(height, dtype=torch.float32), persistent=False)
-        inputs = joints * (2 + 3 * frames) + frames
-        self.layers = nn.Sequential(nn.Linear(inputs, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
-        self.answer = nn.Linear(width, joints * 5)
+        self.frames = frames
+        self.layers = nn.Sequential(nn.Linear(5 * frames, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU())
+        self.answer = nn.Linear(width, frames + 3)
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
 
     def forward(self, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """joints B x T x K x 3 (column, row, score) -> places B x K x 2 (cells), Gaussians and logits B x K x h x w."""
         new = news(joints)
-        fit = fit_line(joints, new)
-        size = torch.stack([self.columns[-1], self.rows[-1]])
-        relative = ((joints[..., :2] - fit.places.unsqueeze(1)) / REACH).clamp(-4, 4) * new.unsqueeze(-1)
+        first = fit_line(joints, new)
+        relative = ((joints[..., :2] - first.unsqueeze(1)) / REACH).clamp(-2, 2) * new.unsqueeze(-1)
         scores = joints[..., 2] * new
-        told = [2 * fit.places / size - 1, relative.permute(0, 2, 1, 3).flatten(2), scores.transpose(1, 2)]
-        features = torch.cat([torch.cat(told, dim=-1).flatten(1), new.flatten(1)], dim=1)
-        said = self.answer(self.layers(features)).unflatten(1, (joints.shape[2], 5))
-        dx, dy, gain, wide, loss = said.unbind(-1)
-        places = fit.places + REACH * torch.stack([dx, dy], dim=-1)
+        whole = scores.mean(dim=2, keepdim=True).expand_as(scores)  # how well each frame shows the person
+        told = torch.cat([relative.flatten(3).movedim(3, 1).flatten(1, 2), scores, whole, new.expand_as(scores)], dim=1)
+        said = self.answer(self.layers(told.transpose(1, 2)))  # B x K x (T + 3)
+        trust = torch.exp(said[..., : self.frames].clamp(-4, 4)).transpose(1, 2)
+        gain, wide, loss = said[..., self.frames :].unbind(-1)
+        places = fit_line(joints, new, trust)
         sigma = SIGMA * torch.exp(wide.clamp(-1, 2)).unsqueeze(-1)
         gaussians = self._drawn(places, sigma)
         outside = self._drawn(places, FAR) - 1.0
