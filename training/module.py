@@ -18,10 +18,12 @@ from torch import Tensor
 
 from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Trainable, describe, load_backbone, load_weights
+from training.losses.movenet import MoveNetLosses
 from training.losses.sdtc import Losses, PoseCells, sdtc_loss
 from training.losses.tdmi import TDMILosses, tdmi_loss
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
+from training.models.sdtc_movenet import SDTCMoveNetOutput
 from training.models.tdmi import TDMI, TDMIConfig, TDMIOutput
 from training.validation import Validation
 
@@ -66,14 +68,14 @@ class PoseTraining(lightning.LightningModule):
         self.optimiser, self.lam, self.target_sigma, self.pose_cells = optimiser, lam, target_sigma, pose_cells
         self.validation = Validation()
 
-    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses:
+    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
-        output, config = cast(SDTCOutput, self.answer(batch)), self.network.config
+        output, config = cast(SDTCOutput, self.answer(batch)), cast(SDTC | SingleFrame, self.network).config
         sigma = config.location_sigma or self.target_sigma
         size, cells = config.backbone.image_size, self.pose_cells
         return sdtc_loss(output, batch["points"], batch["weight"], size, self.lam, sigma, cells)
 
-    def answer(self, batch: dict[str, Tensor]) -> SDTCOutput | TDMIOutput:
+    def answer(self, batch: dict[str, Tensor]) -> SDTCOutput | TDMIOutput | SDTCMoveNetOutput:
         """The network's output; `context` are the frozen backbone's features, where the data keep them."""
         known = [batch["context"].float()] if "context" in batch else []
         return self.network(batch["crops"], *known)

@@ -15,7 +15,7 @@ everything else on what the trunk says of windows (training.data.people_windows)
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -90,8 +90,7 @@ class MoveNetTraining(PoseTraining):
         """The first stage's cross-entropy on the keyframe, or equation 16."""
         size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
         if self.stage == "temporal":
-            output = cast(SDTCMoveNetOutput, self.answer(batch))
-            return movenet_loss(output, points, weight, size, self.lam)
+            return movenet_loss(self.answer(batch), points, weight, size, self.lam)
         middle = points.shape[1] // 2
         trunk = self.network.backbone
         images = batch["crops"][:, middle].float().flip(-1)

@@ -8,11 +8,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from training.checkpoint import describe
 from training.losses.movenet import movenet_loss
+from training.models.mlsme import MLSMEConfig
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
 from training.models.trajectory import fit_line, news
@@ -48,7 +51,8 @@ def test_untrained_it_answers_as_its_trunk_does_in_the_keyframe(network: SDTCMov
 def test_training_and_streaming_see_the_same_window(network: SDTCMoveNet) -> None:
     trained = SDTCMoveNet(SMALL)
     trained.load_state_dict(network.state_dict())
-    torch.nn.init.normal_(trained.head.final.weight)
+    assert trained.semantics is not None
+    torch.nn.init.normal_(trained.semantics.head.final.weight)
     torch.nn.init.normal_(trained.trajectory.answer.weight, std=0.1)
     crops = windows(trained)
     trained.eval()
@@ -62,14 +66,29 @@ def test_training_and_streaming_see_the_same_window(network: SDTCMoveNet) -> Non
     assert (whole.heatmaps - heatmaps[:, 2]).abs().max() > 0.01  # what was added is not zero any more
 
 
+def test_without_semantics_the_trunk_and_its_trajectories_remain() -> None:
+    torch.manual_seed(0)
+    plain = SDTCMoveNet(replace(SMALL, semantics=False)).eval()
+    torch.nn.init.normal_(plain.trajectory.answer.bias, std=0.2)
+    crops = windows(plain)
+    with torch.no_grad():
+        kept = {name: value.unflatten(0, (2, 5)) for name, value in plain.encode(crops.flatten(0, 1)).items()}
+        stride16, stride4, heatmaps, joints = (value.unflatten(0, (2, 5)) for value in plain.look(crops.flatten(0, 1)))
+        whole = plain(stride16, stride4[:, 2], heatmaps, joints)
+    assert tuple(kept) == plain.token_names == ("joints", "heatmaps")
+    torch.testing.assert_close(plain.estimate(kept), whole.heatmaps)
+
+
 def test_every_part_but_the_frozen_trunk_learns(network: SDTCMoveNet) -> None:
     network.train()
     torch.manual_seed(0)
-    torch.nn.init.normal_(network.head.final.weight, std=0.01)
+    assert network.semantics is not None
+    torch.nn.init.normal_(network.semantics.head.final.weight, std=0.01)
     torch.nn.init.normal_(network.trajectory.answer.weight, std=0.01)
     masked = SDTCMoveNet(SMALL)
     masked.load_state_dict(network.state_dict())
-    masked.mlsme.config = type(masked.mlsme.config)(heads=2, ffn_ratio=2.0, masked_share=1.0)
+    assert masked.semantics is not None
+    masked.semantics.mlsme.config = MLSMEConfig(heads=2, ffn_ratio=2.0, masked_share=1.0)
     seen = masked.look(windows(masked).flatten(0, 1))
     stride16, stride4, heatmaps, joints = (value.unflatten(0, (2, 5)) for value in seen)
     output = masked(stride16, stride4[:, 2], heatmaps, joints)

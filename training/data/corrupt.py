@@ -120,12 +120,15 @@ def coarsen(images: Images, random: np.random.Generator) -> None:
 def shake(images: Images, points: Points, config: Corruption, random: np.random.Generator) -> tuple[Images, Points]:
     """Another crop of the same frames, as boxes tremble: images T x H x W x 3 and points T x K x 2, both new."""
     height, width = images.shape[1:3]
-    matrix = cv2.getRotationMatrix2D(
+    turned = cv2.getRotationMatrix2D(
         ((width - 1) / 2, (height - 1) / 2), float(np.clip(random.normal(0, config.rotation), -30, 30)),
         float(np.exp(random.normal(0, config.scale))),
     )  # fmt: skip
+    matrix = np.array(turned, np.float64)
     matrix[:, 2] += random.normal(0, config.shift, 2) * (width, height)
-    moved = np.stack([cv2.warpAffine(image, matrix, (width, height), flags=cv2.INTER_LINEAR) for image in images])
+    moved = np.empty_like(images)
+    for image, target in zip(images, moved, strict=True):
+        cv2.warpAffine(image, matrix, (width, height), dst=target, flags=cv2.INTER_LINEAR)
     return moved, (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 

@@ -41,7 +41,9 @@ Batch = dict[str, Array]
 
 VERSION = 1  # of what lies in a cache folder: part of its name
 VALIDATION_DRAW = 1_000_000
-IN_TIME = (  # which frame stands for which of five, and how often: what a robot's window looks like
+IN_TIME: tuple[
+    tuple[float, tuple[int, ...]], ...
+] = (  # which frame stands for which of five, and how often: what a robot's window looks like
     (0.46, (0, 1, 2, 3, 4)),
     (0.33, (0, 1, 2, 2, 2)),  # nothing beyond the keyframe yet
     (0.10, (0, 1, 2, 3, 3)),
@@ -106,7 +108,7 @@ class Windows:
         """Some frames of window `number`, t x H x W x 3 uint8 BGR."""
         shard, window = self.places[number]
         offsets, jpeg = self.shards[shard]["offsets"][window * self.frames :], self.shards[shard]["jpeg"]
-        return np.stack([cv2.imdecode(jpeg[offsets[t] : offsets[t + 1]], cv2.IMREAD_COLOR) for t in frames])
+        return np.stack([_picture(jpeg[offsets[t] : offsets[t + 1]]) for t in frames])
 
     def draw(self, number: int, frames: Sequence[int], random: np.random.Generator) -> tuple[Array, Array, Array]:
         """Some frames of window `number`, shaken and corrupted: images, points t x K x 2, weight t x K."""
@@ -123,6 +125,13 @@ class Windows:
         images = corrupt(images, other, c.corruption, random)
         inside = np.all((points >= 0) & (points <= np.array(c.size) - 1), axis=-1)
         return images, points, (inside & (known[:, order] > 0)).astype(np.float32)
+
+
+def _picture(jpeg: Array) -> Array:
+    image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    if image is None:
+        raise InputError("a window holds a JPEG that does not decode: render its shard again")
+    return image
 
 
 class CorruptedCrops(Dataset[Batch]):
@@ -163,8 +172,7 @@ class SeenWindows(Dataset[Batch]):
 
 def in_time(missed: float, random: np.random.Generator) -> list[int]:
     """Which frame stands at each place of a window of five."""
-    shares, orders = zip(*IN_TIME, strict=True)
-    order = list(orders[int(random.choice(len(orders), p=shares))])
+    order = list(IN_TIME[int(random.choice(len(IN_TIME), p=[share for share, _ in IN_TIME]))][1])
     if random.random() < missed:
         place = int(random.choice([0, 1, 3, 4]))
         order[place] = order[place + (1 if place < 2 else -1)]

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
 from training.models.embedding import SpaceTimeEmbedding
-from training.models.mlsme import MLSME, MLSMEConfig, MotionDecoder, Reconstruction
+from training.models.mlsme import MLSME, MLSMEConfig, Motion, MotionDecoder, Reconstruction
 from training.models.movenet import FEATURES, MoveNet, MoveNetConfig, SeparableConv
 from training.models.movenet_decode import CocoToPoseTrack, MoveNetDecode
 from training.models.smml import SMML, SMMLConfig
@@ -42,7 +42,8 @@ class SDTCMoveNetConfig:
     """Every size and part of the network; the defaults are sdtc-lite.
 
     detail: channels of the keyframe's stride-4 features that the head reads beside the trunk's logits; trajectory:
-    width of the perceptron that reads each joint's track; head_width: of the residual's layers.
+    width of the perceptron that reads each joint's track; head_width: of the residual's layers; semantics: False
+    leaves equations 1 to 13 out, so that the trunk and its trajectories remain.
     """
 
     backbone: MoveNetConfig = field(default_factory=MoveNetConfig)
@@ -52,6 +53,7 @@ class SDTCMoveNetConfig:
     head_width: int = 48
     detail: int = 8
     trajectory: int = 64
+    semantics: bool = True
     freeze_backbone: bool = True
     mlsme: MLSMEConfig = field(default_factory=lambda: MLSMEConfig(heads=2, ffn_ratio=2.0, masked_share=0.25))
     smml: SMMLConfig = field(default_factory=SMMLConfig)
@@ -144,22 +146,14 @@ class ResidualHead(nn.Module):
         return self.final(self.mix(torch.cat([x, known], dim=1)))
 
 
-class SDTCMoveNet(nn.Module):
-    """The whole network; `forward` trains on what `look` gives, `encode` and `estimate` are what is exported."""
+class Semantics(nn.Module):
+    """Equations 1 to 13 on what the trunk sees, and the head on F: logits to add to the keyframe's heatmaps."""
 
-    token_names = ("tokens", "joints", "detail")
-
-    def __init__(self, config: SDTCMoveNetConfig) -> None:
+    def __init__(self, config: SDTCMoveNetConfig, joints: int) -> None:
         super().__init__()
-        self.config = config
-        self.skeleton = skeleton_by_name(config.skeleton)
-        joints, channels, frames = len(self.skeleton), config.channels, config.frames
-        rows, columns = config.grid
+        channels, frames, features = config.channels, config.frames, config.backbone.token_channels
+        rows, columns = self.grid = config.grid
         self.pooled = rows // POOL, columns // POOL
-        self.backbone = MoveNet(config.backbone)
-        self.decode = MoveNetDecode(config.heatmap_size)
-        self.to_skeleton = CocoToPoseTrack(config.heatmap_size)
-        features = config.backbone.token_channels
         self.tokens = TokenEmbedding(features, joints, channels)
         self.detail = nn.Conv2d(FEATURES, config.detail, 1)
         self.embedding = SpaceTimeEmbedding(frames, config.grid, channels, True, True)
@@ -170,8 +164,43 @@ class SDTCMoveNet(nn.Module):
             self.decoder = MotionDecoder(channels, config.mlsme.heads, features, joints, self.pooled)
         self.unpool = nn.ConvTranspose2d(channels, channels, POOL, stride=POOL)
         self.smml = SMML(frames, channels, config.grid, config.smml)
-        self.trajectory = Trajectory(frames, config.heatmap_size, config.trajectory)
         self.head = ResidualHead(channels, config.head_width, config.detail, joints)
+
+    def forward(self, tokens: Tensor, detail: Tensor, logits: Tensor, gaussians: Tensor) -> tuple[Tensor, Motion]:
+        """tokens B x T x L x C; of the keyframe detail, logits and the trajectories' Gaussians, B x ... x h x w."""
+        embedded = tokens + self.embedding()
+        position = self.pooled_embedding()
+        motion = self.mlsme(self._pooled(embedded) + position, position)
+        fused = self.smml(embedded, self._unpooled(motion.motion))
+        known = torch.cat([torch.sigmoid(logits), logits / 8, gaussians, detail], dim=1)
+        return self.head(fused, known), motion
+
+    def _pooled(self, embedded: Tensor) -> Tensor:
+        """B x T x L x C -> B x T x L/4 x C."""
+        batch, frames, _, channels = embedded.shape
+        maps = embedded.transpose(2, 3).reshape(batch * frames, channels, *self.grid)
+        return self.pool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
+
+    def _unpooled(self, motion: Tensor) -> Tensor:
+        """B x T x L/4 x C -> B x T x L x C."""
+        batch, frames, _, channels = motion.shape
+        maps = motion.transpose(2, 3).reshape(batch * frames, channels, *self.pooled)
+        return self.unpool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
+
+
+class SDTCMoveNet(nn.Module):
+    """The whole network; `forward` trains on what `look` gives, `encode` and `estimate` are what is exported."""
+
+    def __init__(self, config: SDTCMoveNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.skeleton = skeleton_by_name(config.skeleton)
+        self.backbone = MoveNet(config.backbone)
+        self.decode = MoveNetDecode(config.heatmap_size)
+        self.to_skeleton = CocoToPoseTrack(config.heatmap_size)
+        self.trajectory = Trajectory(config.frames, config.heatmap_size, config.trajectory)
+        self.semantics = Semantics(config, len(self.skeleton)) if config.semantics else None
+        self.token_names = ("joints", "heatmaps", "tokens", "detail") if config.semantics else ("joints", "heatmaps")
         if config.freeze_backbone:
             self.backbone.requires_grad_(False)
 
@@ -187,55 +216,40 @@ class SDTCMoveNet(nn.Module):
     def encode(self, crops: Tensor) -> dict[str, Tensor]:
         """uint8 BGR crops N x H x W x 3 -> what streaming keeps of each, by name.
 
-        tokens N x L x C; joints N x K x 3 as in `Seen`; detail N x (K + detail) x h x w: the heatmaps' logits, and a
-        few channels of the stride-4 features.
+        joints N x K x 3 as in `Seen`; heatmaps N x K x h x w as logits; with semantics tokens N x L x C, and detail, a
+        few channels of the stride-4 features, N x detail x h x w.
         """
         seen = self.look(crops)
-        detail = torch.cat([odds(seen.heatmaps), self.detail(seen.stride4)], dim=1)
-        return {"tokens": self.tokens(seen.stride16, seen.heatmaps), "joints": seen.joints, "detail": detail}
+        kept = {"joints": seen.joints, "heatmaps": odds(seen.heatmaps)}
+        if self.semantics is not None:
+            kept["tokens"] = self.semantics.tokens(seen.stride16, seen.heatmaps)
+            kept["detail"] = self.semantics.detail(seen.stride4)
+        return kept
 
     def estimate(self, kept: dict[str, Tensor]) -> Tensor:
         """The kept tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
-        return self.answer(kept["tokens"], kept["joints"], kept["detail"][:, self.config.delta]).heatmaps
-
-    def answer(
-        self, tokens: Tensor, joints: Tensor, detail: Tensor, context: Tensor | None = None
-    ) -> SDTCMoveNetOutput:
-        """tokens B x T x L x C, joints B x T x K x 3, the keyframe's detail -> the output.
-
-        context B x T x D x H x W: the trunk's stride-16 features, the reconstruction's target; without it nothing is
-        reconstructed.
-        """
-        count = len(self.skeleton)
-        embedded = tokens + self.embedding()
-        position = self.pooled_embedding()
-        motion = self.mlsme(self._pooled(embedded) + position, position)
-        fused = self.smml(embedded, self._unpooled(motion.motion))
-        places, gaussians, moved = self.trajectory(joints)
-        logits = detail[:, :count]
-        known = torch.cat([torch.sigmoid(logits), logits / 8, gaussians, detail[:, count:]], dim=1)
-        output = SDTCMoveNetOutput(logits + moved + self.head(fused, known), places)
-        if motion.hybrid is not None and context is not None:
-            output.reconstruction, output.hidden = self.decoder(motion.hybrid), motion.hidden
-            pooled = F.avg_pool2d(context.flatten(0, 1), POOL)
-            output.context = pooled.flatten(2).transpose(1, 2).unflatten(0, context.shape[:2]).detach()
-        return output
+        logits = kept["heatmaps"][:, self.config.delta]
+        _, gaussians, moved = self.trajectory(kept["joints"])
+        answer = logits + moved
+        if self.semantics is not None:
+            detail = kept["detail"][:, self.config.delta]
+            answer = answer + self.semantics(kept["tokens"], detail, logits, gaussians)[0]
+        return torch.sigmoid(answer)
 
     def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
         """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""
-        batch, frames = stride16.shape[:2]
-        tokens = self.tokens(stride16.flatten(0, 1), heatmaps.flatten(0, 1)).unflatten(0, (batch, frames))
-        detail = torch.cat([odds(heatmaps[:, self.config.delta]), self.detail(stride4)], dim=1)
-        return self.answer(tokens, joints, detail, stride16)
-
-    def _pooled(self, embedded: Tensor) -> Tensor:
-        """B x T x L x C -> B x T x L/4 x C."""
-        batch, frames, _, channels = embedded.shape
-        maps = embedded.transpose(2, 3).reshape(batch * frames, channels, *self.config.grid)
-        return self.pool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
-
-    def _unpooled(self, motion: Tensor) -> Tensor:
-        """B x T x L/4 x C -> B x T x L x C."""
-        batch, frames, _, channels = motion.shape
-        maps = motion.transpose(2, 3).reshape(batch * frames, channels, *self.pooled)
-        return self.unpool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
+        logits = odds(heatmaps[:, self.config.delta])
+        places, gaussians, moved = self.trajectory(joints)
+        output = SDTCMoveNetOutput(logits + moved, places)
+        parts = self.semantics
+        if parts is None:
+            return output
+        windows = stride16.shape[:2]
+        tokens = parts.tokens(stride16.flatten(0, 1), heatmaps.flatten(0, 1)).unflatten(0, windows)
+        residual, motion = parts(tokens, parts.detail(stride4), logits, gaussians)
+        output.logits = output.logits + residual
+        if motion.hybrid is not None:
+            output.reconstruction, output.hidden = parts.decoder(motion.hybrid), motion.hidden
+            pooled = F.avg_pool2d(stride16.flatten(0, 1), POOL)
+            output.context = pooled.flatten(2).transpose(1, 2).unflatten(0, windows).detach()
+        return output
