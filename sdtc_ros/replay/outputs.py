@@ -99,10 +99,10 @@ class Outputs:
         frame = result.frame
         number = self.numbers.pop(frame.name)
         known = self._truth.frame(number, frame.stamp) if self._truth else None
-        if known:
-            self.replayed.add(known.id)
         image_id = known.id if known else self._first_free_id + number
         self._json.write(result, number, image_id, known.name if known else frame.name, lifted)
+        if known:
+            self.replayed.add(known.id)
         if self._bag:
             self._bag.write_poses(result, self._skeleton)
             self._bag.write_annotations(result, self._skeleton)

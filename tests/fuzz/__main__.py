@@ -1,0 +1,14 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""`python -m tests.fuzz bags-mcap=1000 videos=100`: damaged inputs by the hundred; without arguments 100 of each."""
+
+import sys
+
+from tests.fuzz.campaign import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
