@@ -90,6 +90,11 @@ class Stream:
         """Take no more messages and give nothing out any more: the outputs may be gone."""
         self._put = None
 
+    def adopt(self, pipeline: Pipeline) -> None:
+        """Go on with another pipeline, and as many later frames as its model takes."""
+        self.pipeline = pipeline
+        self._limit = LookaheadLimit(pipeline.max_lookahead)
+
     def _forget(self) -> None:
         self.meter = Meter()
         self._limit = LookaheadLimit(self.pipeline.max_lookahead)
@@ -252,4 +257,4 @@ def change_over(streams: Sequence[Stream], model: Model) -> None:
     for stream in streams:
         stream.answer_waiting()
     for stream, heir in zip(streams, heirs, strict=True):
-        stream.pipeline = heir
+        stream.adopt(heir)

@@ -133,7 +133,21 @@ class Ros:
             with suppress(ProcessLookupError):  # also those of its group that outlive it
                 os.killpg(running.process.pid, signal.SIGKILL)
             running.process.wait()
+        for pid in daemons(self._domain.number):  # ros2 topic, param and others leave one for two hours
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self._domain.close()
+
+
+def daemons(domain: int) -> list[int]:
+    """The processes of ros2cli's daemon in a DDS domain."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if "ros2-daemon" in words and words[words.index("--ros-domain-id") + 1 :][:1] == [str(domain)]:
+                found.append(int(path.parent.name))
+    return found
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,9 +28,8 @@ QUICK = ["--size", "160x120", "--people", "1", "--hz", "10", "--threads", "1"]
 
 def test_a_short_soak_accounts_for_every_frame(ros) -> None:
     out, plot = ros.folder / "soak.json", ros.folder / "soak.png"
-    done = ros.run(
-        sys.executable, LIVE, "soak", *QUICK, "--minutes", "0.08", "--json", out, "--plot", plot, seconds=180.0
-    )
+    drawn = ["--plot", plot] if find_spec("matplotlib") else []  # not everybody's, beside ROS 2
+    done = ros.run(sys.executable, LIVE, "soak", *QUICK, "--minutes", "0.08", "--json", out, *drawn, seconds=180.0)
     assert done.returncode == 0, done.stdout
     assert "NOT ACCOUNTED FOR" not in done.stdout
     figures = json.loads(out.read_text())
@@ -42,7 +42,7 @@ def test_a_short_soak_accounts_for_every_frame(ros) -> None:
     assert figures["people_a_frame"] == pytest.approx(1.0, abs=0.3)
     assert 0 < figures["latency_ms"]["p50"] <= figures["latency_ms"]["p99"]
     assert figures["cpu_ms_a_frame"]["used"] > 0
-    assert plot.stat().st_size > 10_000
+    assert not drawn or plot.stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])

@@ -1,0 +1,169 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""How long poses take at a camera's full rate: `python benchmarks/latency.py VIDEO [--hz 10 30] [--json FILE]`.
+
+The node's own worker and stream, in this process, without ROS: a thread offers the video's frames at the camera's rate
+and stamps them, the worker answers what it can. Each rate twice: waiting for `lookahead` frames that are worked on,
+however long that takes ("in frames"), and no longer than they take at the camera's rate ("in time", the default).
+`ratio` is the median latency in time by that in frames, at the highest rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # so that `python benchmarks/latency.py` finds the packages beside it
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.measure import carry_out  # noqa: E402
+from benchmarks.report import machine, surroundings, table, write_json  # noqa: E402
+from sdtc_ros.errors import InputError  # noqa: E402
+from sdtc_ros.node.loading import Loaded, load  # noqa: E402
+from sdtc_ros.node.lookahead import AUTOMATIC  # noqa: E402
+from sdtc_ros.node.parameters import PARAMETERS  # noqa: E402
+from sdtc_ros.node.stream import Stream  # noqa: E402
+from sdtc_ros.node.worker import LiveWorker  # noqa: E402
+
+WAYS = {"in frames": 3600.0, "in time": AUTOMATIC}
+WARM = 2.0  # seconds before which nothing counts
+PATIENCE = 60.0  # seconds for the first answer that counts, on a machine that is busy with something else
+HELD = 300  # frames of the video that are held, decoded
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: rates in Hz, latencies in ms from a frame's stamp to its poses, frames waited for at the end."""
+
+    way: str
+    hz: float
+    answered_hz: float
+    p50: float
+    p99: float
+    people: float
+    lookahead: int
+
+
+def measure(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: float) -> Result:
+    """Offer the frames at that rate, over and over, for so many seconds."""
+    latencies: list[float] = []
+    people: list[int] = []
+
+    def publish(result: Any) -> None:
+        latencies.append((time.time_ns() - result.frame.stamp) / 1e6)
+        people.append(len(result.poses))
+
+    stream = Stream(
+        loaded.pipeline(), publish, warn=lambda about, sentence: None, now=time.time_ns,
+        lookahead_wait=lambda: WAYS[way],
+    )  # fmt: skip
+    errors: list[Exception] = []
+    worker = LiveWorker([stream], failed=errors.append)
+    worker.start()
+    begin = time.monotonic()
+    warm = 0
+    for number in range(int((WARM + seconds) * hz)):
+        time.sleep(max(0.0, begin + number / hz - time.monotonic()))
+        if number == int(WARM * hz):
+            warm = len(latencies)
+        stream.offer(image_message(frames[number % len(frames)]))
+    patience = time.monotonic() + PATIENCE
+    while len(latencies) == warm and not errors and time.monotonic() < patience:
+        time.sleep(0.01)
+    lookahead = stream.pipeline.lookahead
+    worker.stop(None)
+    if errors:
+        raise errors[0]
+    counted = latencies[warm:]
+    if not counted:
+        raise InputError(f"no frame was answered in {seconds:g} s: give --seconds more")
+    p50, p99 = np.quantile(counted, [0.5, 0.99]).tolist()
+    return Result(way, hz, len(counted) / seconds, p50, p99, float(np.mean(people[warm:])), lookahead)
+
+
+def image_message(image: Any) -> Any:
+    """What the stream reads of a sensor_msgs/Image that was taken now."""
+    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+    height, width = image.shape[:2]
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id="camera")
+    return SimpleNamespace(
+        header=header, encoding="bgr8", height=height, width=width, step=3 * width, is_bigendian=0,
+        data=image.reshape(-1),
+    )  # fmt: skip
+
+
+def read_frames(path: Path) -> list[Any]:
+    """The video's first frames, then the same backwards, so that people do not jump where it begins again."""
+    video = cv2.VideoCapture(str(path))
+    frames: list[Any] = []
+    while len(frames) < HELD:
+        read, image = video.read()
+        if not read:
+            break
+        frames.append(image)
+    if not frames:
+        raise InputError(f"{path} is not a video that OpenCV can read")
+    return frames + frames[-2:0:-1]
+
+
+def report(results: list[Result]) -> str:
+    """A Markdown table."""
+    rows = [
+        [
+            f"{r.hz:g}",
+            r.way,
+            f"{r.answered_hz:.1f}",
+            f"{r.p50:.0f}",
+            f"{r.p99:.0f}",
+            f"{r.people:.1f}",
+            f"{r.lookahead}",
+        ]
+        for r in results
+    ]
+    return table(["camera, Hz", "waits", "answers, Hz", "p50, ms", "p99, ms", "people a frame", "lookahead"], rows)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the table; with --json also write the figures."""
+    parser = argparse.ArgumentParser(
+        prog="python benchmarks/latency.py", description="Latency at a camera's full rate."
+    )
+    parser.add_argument("video", type=Path, metavar="VIDEO")
+    parser.add_argument("--hz", type=float, nargs="+", default=[10.0, 30.0], help="the camera's rates (default: 10 30)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each run (default: %(default)s)")
+    parser.add_argument("--bundle", default="", help="folder of a model bundle (default: the shipped one)")
+    parser.add_argument("--detect-every", type=int, default=1, metavar="K", help="detect in every K-th frame only")
+    parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (default: its own choice)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures")
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    given = {"bundle": args.bundle, "detect_every": args.detect_every, "threads": args.threads}
+    loaded = load({parameter.name: parameter.default for parameter in PARAMETERS} | given)
+    args.model_name, args.clock = loaded.model.bundle.name, "wall"
+    print(surroundings(args) + "\n", flush=True)
+    frames = read_frames(args.video)
+    results = [measure(loaded, frames, hz, way, args.seconds) for hz in sorted(args.hz) for way in WAYS]
+    print(report(results))
+    if args.json:
+        by_way = {r.way: r.p50 for r in results[-len(WAYS) :]}
+        content = {"ratio": by_way["in time"] / by_way["in frames"], "results": [asdict(r) for r in results]}
+        write_json(args.json, {**content, "model": args.model_name, "threads": args.threads, **machine()})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
