@@ -20,7 +20,7 @@ METADATA = {
 setuptools.setup(
     **(METADATA if OLD else {}),
     packages=setuptools.find_packages(include=[NAME, f"{NAME}.*"]),  # a robot gets no training, export or benchmarks
-    package_data={NAME: ["models/*/*", "py.typed"]},
+    package_data={NAME: ["models/*/*", "demo/*.npz", "py.typed"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),

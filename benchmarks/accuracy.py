@@ -26,8 +26,8 @@ from sdtc_ros.ground_truth.sequence import Sequence as Annotations
 from sdtc_ros.ground_truth.truth import Truth
 from sdtc_ros.io.boxes_file import truth_boxes
 from sdtc_ros.pipeline.pipeline import Pipeline
-from sdtc_ros.synthetic import SceneConfig, posetrack18_truth, render_clip
 from sdtc_ros.types import Boxes, Frame, FramePoses
+from training.data.figures import SceneConfig, posetrack18_truth, render_clip
 
 FIRST_SEED = 2_000_001_000
 RATE = 30.0  # frames a second

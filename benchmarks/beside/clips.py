@@ -27,8 +27,8 @@ from sdtc_ros.io.boxes_file import person_box
 from sdtc_ros.io.sources import open_source
 from sdtc_ros.pipeline.crops import crop_boxes
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.synthetic import SceneConfig, render_clip
 from sdtc_ros.tracking.tracker import Tracker
+from training.data.figures import SceneConfig, render_clip
 
 Array = npt.NDArray[np.float64]
 ASPECT = 0.75  # width to height of a crop

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from benchmarks.node.records import NUMBERS
 from sdtc_ros.errors import UsageError
-from sdtc_ros.synthetic import SceneConfig, iterate_clip
+from training.data.figures import SceneConfig, iterate_clip
 
 SECONDS = 2.0  # rendered; played there and back
 SEED = 11

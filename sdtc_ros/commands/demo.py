@@ -4,16 +4,15 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""`python -m sdtc_ros demo --out DIR`: people drawn by ourselves, recorded as a bag, replayed against their truth.
+"""`python -m sdtc_ros demo --out DIR`: the clip that ships, recorded as a bag, replayed against its truth.
 
-The person boxes are the truth's by default, given to the pipeline from outside: the figure then tells how accurate
-the poses are, and not how well a detector for photographed people sees drawn ones (--detector person tells that).
+The people are synthetic, so their truth is exact, and nothing is downloaded. The person boxes are the truth's by
+default: the figure then tells how accurate the poses are, and not how well a detector finds people.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,17 +27,17 @@ from sdtc_ros.commands.replay import (
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
-    from sdtc_ros.synthetic import Clip
+    from sdtc_ros.demo import Clip
 
-SEED = 2_000_000_026  # training draws from under 1e9, validation and parity from under 2e9
 START = 1_790_000_000_000_000_000  # the first frame's stamp, nanoseconds: a camera's clock, not a count from zero
 TOPIC, FRAME_ID = "/camera/image_raw/compressed", "camera_optical_frame"
 NAME, _INPUT = "demo", "demo_input"
 
 _EPILOG = (
-    "People are drawn, so nothing is downloaded. By default the person boxes are the truth's: the accuracy is then "
-    "that of the poses alone. DIR holds the input (demo_input/) and what a replay writes: open report.html. Exit "
-    "status: 0 done, 2 wrong arguments or a DIR that cannot be used, 4 the model cannot be used."
+    "The clip of synthetic people ships with the package: nothing is downloaded. By default the person boxes are the "
+    "truth's: the accuracy is then that of the poses alone. DIR holds the input (demo_input/) and what a replay "
+    "writes: open report.html. Exit status: 0 done, 2 wrong arguments or a DIR that cannot be used, 4 the model "
+    "cannot be used."
 )
 
 
@@ -49,12 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", type=Path, required=True, metavar="DIR",
         help="folder for the bag and the results; that of an earlier demo is used again",
     )  # fmt: skip
-    add(
-        "--seed", type=int, default=SEED, metavar="N",
-        help="which scene is drawn (default %(default)s); training and validation take theirs from under 2000000000",
-    )  # fmt: skip
-    add("--frames", type=int, default=100, metavar="N", help="length of the clip (default %(default)s)")
-    add("--people", type=int, default=4, metavar="N", help="how many walk about (default %(default)s)")
+    add("--frames", type=int, metavar="N", help="only the first N frames (default: all 100)")
     add("--no-video", action="store_true", help="write no annotated video")
     add("--quiet", action="store_true", help="show no progress")
     add_pipeline_arguments(parser)
@@ -63,13 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make the clip, replay it, print the accuracy and where the report lies; raises SdtcError."""
+    """Unpack the clip, replay it, print the accuracy and where the report lies; raises SdtcError."""
+    from sdtc_ros.demo import demo_clip
     from sdtc_ros.replay import ReplayOptions, check, replay
     from sdtc_ros.replay.outputs import Wanted, prepare_folder, results_in
-    from sdtc_ros.synthetic import SceneConfig, render_clip
 
-    if args.frames < 1 or args.people < 1 or args.seed < 0:
-        raise UsageError("--frames and --people must be 1 or more, --seed 0 or more")
+    if args.frames is not None and args.frames < 1:
+        raise UsageError("--frames must be 1 or more")
     again = (args.out / _INPUT).is_dir()  # the folder of an earlier demo may be used again, no other
     if not again and results_in(args.out):
         raise UsageError(f"{args.out} holds results that are no demo's; name another folder")
@@ -81,9 +75,9 @@ def run(args: argparse.Namespace) -> int:
     )  # fmt: skip
     check(options)
     prepare_folder(args.out, overwrite=again)
-    clip = render_clip(SceneConfig(frames=args.frames, people=(args.people, args.people)), args.seed)
+    clip = demo_clip(args.frames)
     write_demo_input(args.out / _INPUT, clip)
-    print(f"input:      {bag} ({args.frames} frames, {args.people} synthetic people, seed {args.seed})")
+    print(f"input:      {bag} ({len(clip.frames)} frames, {len(clip.track_ids)} synthetic people)")
     result = replay(options, progress=not args.quiet)
     print_result(result)
     if result.accuracy:
@@ -97,9 +91,10 @@ def _input_paths(folder: Path) -> tuple[Path, Path]:
 
 def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     """Write a clip to `folder` as a bag of JPEG images and a PoseTrack18 annotation file; returns both paths."""
+    from sdtc_ros.demo import clip_sequence
+    from sdtc_ros.ground_truth.posetrack_write import write_sequence
     from sdtc_ros.io.bag import BagWriter
     from sdtc_ros.replay.outputs import remove_results
-    from sdtc_ros.synthetic import posetrack18_truth
     from sdtc_ros.types import Frame
 
     bag, truth = _input_paths(folder)
@@ -109,5 +104,5 @@ def write_demo_input(folder: Path, clip: Clip) -> tuple[Path, Path]:
     with BagWriter(bag) as writer:
         for number, image in enumerate(clip.frames):
             writer.write_image(TOPIC, Frame(image, START + round(number * 1e9 / clip.fps), FRAME_ID))
-    truth.write_text(json.dumps(posetrack18_truth(clip, f"images/val/{NAME}")))
+    write_sequence(clip_sequence(clip, NAME, f"images/val/{NAME}"), truth)
     return bag, truth

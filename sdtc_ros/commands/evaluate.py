@@ -19,6 +19,7 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import PROTOCOLS, Protocol, Result, evaluate, protocol_by_name
 from sdtc_ros.evaluate.joints3d import evaluate_3d, table
 from sdtc_ros.evaluate.sequences3d import frames_in_space
+from sdtc_ros.ground_truth.fingerprint import fingerprint
 from sdtc_ros.ground_truth.hieve import read_hieve_folder
 from sdtc_ros.ground_truth.posetrack import read_folder
 from sdtc_ros.ground_truth.sequence import Sequence
@@ -74,6 +75,7 @@ def run(args: argparse.Namespace) -> int:
     )
     for warning in result.warnings:
         print(f"sdtc_ros: warning: {warning}", file=sys.stderr)
+    print(f"truth: {args.truth}, fingerprint {fingerprint(args.truth)}")
     print(result.table())
     if args.json is not None:
         write_json(result, args.json)

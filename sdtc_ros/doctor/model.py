@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 PART = "Model and engines"
 DEFAULT = "cpu fp32"  # what runs where nobody asks for anything else
 PEOPLE, CALLS = 8, 5
-SEED = 2_000_000_091  # of the drawn people; neither training nor the demo draws it
 
 
 def findings(folder: Path | None) -> list[Finding]:
@@ -117,12 +116,12 @@ def drawn_people(bundle: Bundle, engine: Engine) -> tuple[int, int]:
     """
     import numpy as np
 
+    from sdtc_ros.demo import demo_clip
     from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
     from sdtc_ros.skeleton import POSETRACK
-    from sdtc_ros.synthetic import SceneConfig, render_clip
     from sdtc_ros.types import Boxes, Frame
 
-    clip = render_clip(SceneConfig(frames=2 * bundle.delta + 1, people=(2, 2), things=(0, 0)), SEED)
+    clip = demo_clip(2 * bundle.delta + 1)
     pipeline = Pipeline(bundle, engine, PipelineConfig())
     answers = []
     for number, image in enumerate(clip.frames):

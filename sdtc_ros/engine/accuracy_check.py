@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
-from itertools import groupby
+from itertools import cycle, groupby
 from typing import Any
 
 import numpy as np
@@ -26,9 +26,8 @@ from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle, batc
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 
-GATE = 2  # what is measured and how: raised with every change to it, so that verdicts that were kept are not used
+GATE = 3  # what is measured and how: raised with every change to it, so that verdicts that were kept are not used
 WINDOWS = 16  # judged by, if nothing else is said
-SEED = 1_900_000_000  # clips that neither training nor validation use
 RIVAL = 0.9  # of the maximum: a second peak as high as this leaves the joint undecided
 MOST_UNDECIDED = 0.5  # share of the joints that may be left out
 RUNS = 3  # of a batch size on a device at least: plain, captured as a CUDA graph, and that graph again
@@ -185,16 +184,22 @@ def decided(heatmaps: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def clips(size: tuple[int, int], delta: int, count: int) -> Iterator[tuple[list[Image], FloatArray]]:
-    """Windows of synthetic people: 2 * delta + 1 frames and N crop boxes (xywh) each, `count` windows in all."""
-    from sdtc_ros.synthetic import SceneConfig, render_clip  # slow to import, and the robot may never ask
+    """Windows of the clip that ships: 2 * delta + 1 frames and N crop boxes (xywh) each, `count` windows in all.
 
-    seed = SEED
-    while count > 0:
-        clip = render_clip(SceneConfig(frames=2 * delta + 1), seed)
-        people = np.flatnonzero(clip.visible[delta].sum(axis=1) >= 3)[:count]  # joints enough to have been detected
+    Keyframes lie as far apart as the clip lets them; where it has too few people, it is gone through again.
+    """
+    from sdtc_ros.demo import demo_clip
+
+    clip, length = demo_clip(), 2 * delta + 1
+    starts = [start for first in range(length) for start in range(first, len(clip.frames) - length + 1, length)]
+    for start in cycle(starts):
+        if count <= 0:
+            return
+        people = np.flatnonzero(clip.visible[start + delta].sum(axis=1) >= 3)[:count]  # enough to have been detected
         if len(people):
-            yield list(clip.frames), crop_boxes(clip.boxes[delta, people], size[0] / size[1])
-        seed, count = seed + 1, count - len(people)
+            boxes = clip.boxes[start + delta, people]
+            yield clip.frames[start : start + length], crop_boxes(boxes, size[0] / size[1])
+        count -= len(people)
 
 
 class _People:

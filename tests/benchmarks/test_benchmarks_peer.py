@@ -197,7 +197,7 @@ def test_a_worker_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
 def test_photograph_of_a_folder_without_its_image(tmp_path: Path) -> None:
     """The annotations name images that are not there: which, is said; with the image, people and joints are read."""
     from sdtc_ros.errors import InputError
-    from sdtc_ros.synthetic import SceneConfig, render_clip, write_posetrack18
+    from training.data.figures import SceneConfig, render_clip, write_posetrack18
 
     write_posetrack18([("one", render_clip(SceneConfig(frames=3, people=(2, 2), things=(0, 0)), 3))], tmp_path)
     annotations = tmp_path / "annotations" / "val" / "one.json"

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,14 +16,16 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
 from sdtc_ros.commands.demo import FRAME_ID, START, TOPIC, write_demo_input
+from sdtc_ros.demo import Clip, demo_clip
+from sdtc_ros.demo.clip import read_clip
+from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.io.sources import open_source
-from sdtc_ros.synthetic import SceneConfig
 
 FRAMES, SIZE = 8, (96, 128)
 
 
-def make_clip(frames: int = FRAMES) -> SimpleNamespace:
+def make_clip(frames: int = FRAMES) -> Clip:
     """Two white rectangles for people, the second one gone after the third frame and partly outside the image."""
     boxes = np.zeros((frames, 2, 4))
     boxes[:, 0] = np.stack([10 + 4 * np.arange(frames), *(np.full(frames, v) for v in (8, 30, 60))], axis=1)
@@ -40,7 +41,7 @@ def make_clip(frames: int = FRAMES) -> SimpleNamespace:
     present[3:, 1] = False
     visible = np.ones((frames, 2, 15), bool)
     visible[0, 0, 4] = False
-    return SimpleNamespace(
+    return Clip(
         frames=images, boxes=boxes, head_boxes=boxes / 4 + 1, present=present, visible=visible, fps=20.0,
         keypoints=boxes[:, :, None, :2] + spots * boxes[:, :, None, 2:], blurred=np.zeros((frames, 2, 15)),
         track_ids=np.array([3, 8]),
@@ -71,10 +72,9 @@ def test_truth_knows_who_is_there_and_which_joints_can_be_seen(tmp_path):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The generator replaced by the clip above; returns the scenes asked for."""
+    """The clip that ships replaced by the one above; returns the numbers of frames asked for."""
     asked = []
-    render = lambda scene, seed: asked.append((scene, seed)) or make_clip(scene.frames)  # noqa: E731
-    monkeypatch.setattr("sdtc_ros.synthetic.render_clip", render)
+    monkeypatch.setattr("sdtc_ros.demo.demo_clip", lambda frames: asked.append(frames) or make_clip(frames or FRAMES))
     return asked
 
 
@@ -84,9 +84,9 @@ def demo(out: Path, model: Path, *arguments: object) -> int:
 
 def test_demo_tells_accuracy_and_report(tmp_path, drawn, capsys):
     model, out = make_bundle(tmp_path / "model").folder, tmp_path / "out"
-    assert demo(out, model, "--frames", FRAMES, "--people", 2) == 0
+    assert demo(out, model, "--frames", FRAMES) == 0
     said = capsys.readouterr().out
-    assert drawn == [(SceneConfig(frames=FRAMES, people=(2, 2)), 2_000_000_026)]
+    assert drawn == [FRAMES]
     assert "8 frames, 11 poses of 2 tracks" in said
     assert f"with ground-truth boxes; open {out / 'report.html'}" in said
     assert (out / "evaluation.json").exists()
@@ -119,3 +119,22 @@ def test_options_that_cannot_be_are_refused_before_anything_is_drawn(
     assert sentence in capsys.readouterr().err
     assert not out.exists()
     assert not drawn
+
+
+def test_the_clip_that_ships_has_people_who_cross_and_their_truth():
+    clip = demo_clip()
+    assert len(clip.frames) == 100
+    assert clip.frames[0].shape == (480, 640, 3)
+    assert clip.keypoints.shape == (100, len(clip.track_ids), 15, 2)
+    assert 4 <= len(clip.track_ids) <= 6
+    inside = np.all((clip.keypoints >= 0) & (clip.keypoints <= (639, 479)), axis=-1)
+    assert clip.visible[inside].mean() > 0.5
+    assert not clip.visible[~inside].any()
+    assert (inside & ~clip.visible).sum() > 100  # somebody is hidden at times
+    assert len(demo_clip(7).frames) == 7
+
+
+def test_a_damaged_clip_is_refused(tmp_path):
+    (tmp_path / "clip.npz").write_bytes(b"PK nothing")
+    with pytest.raises(InputError, match="clip.npz is not a readable clip"):
+        read_clip(tmp_path / "clip.npz")

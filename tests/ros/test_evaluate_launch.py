@@ -25,7 +25,7 @@ from sdtc_ros.io.sources import open_source
 from sdtc_ros.messages.poses import POSES_TOPIC
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
-from sdtc_ros.synthetic import SceneConfig, render_clip
+from training.data.figures import SceneConfig, render_clip
 
 LAUNCH = ROOT / "launch" / "evaluate.launch.py"
 FRAMES = 12

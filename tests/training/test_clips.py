@@ -22,10 +22,10 @@ from torch.utils.data import DataLoader
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.skeleton import HIEVE, POSETRACK
-from sdtc_ros.synthetic import SceneConfig, render_clip, write_posetrack18
 from training.data import summary as reasons
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.clips import ClipDataset, FrameCache
+from training.data.figures import SceneConfig, render_clip, write_posetrack18
 from training.data.frames import neighbours, read_frames
 from training.data.index import build_index
 from training.data.layout import find_layout, find_splits

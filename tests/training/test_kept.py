@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from sdtc_ros.errors import UsageError
-from sdtc_ros.synthetic import SceneConfig
 from training.data import kept
+from training.data.figures import SceneConfig
 from training.data.kept import KeptConfig, KeptData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig

@@ -29,13 +29,13 @@ from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.images import picture_to_bgr
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.synthetic import SceneConfig
 from training.callbacks.resume import LastCheckpoint
 from training.checkpoint import KEY, read_checkpoint
 from training.data import clips
 from training.data.__main__ import main
 from training.data.clips import ClipDataset
 from training.data.detections import match_detections
+from training.data.figures import SceneConfig
 from training.data.index import build_index
 from training.data.layout import find_layout
 from training.data.loader import NearbyOrder, SeededOrder

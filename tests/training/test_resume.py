@@ -15,8 +15,8 @@ from pathlib import Path
 import lightning
 import pytest
 
-from sdtc_ros.synthetic import SceneConfig
 from training.callbacks.resume import LastCheckpoint
+from training.data.figures import SceneConfig
 from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTCConfig

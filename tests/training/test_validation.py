@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.synthetic import SceneConfig
+from training.data.figures import SceneConfig
 from training.data.posetrack import PoseTrackConfig, PoseTrackData
 from training.data.synthetic import SyntheticValidation
 from training.decode import encode_heatmaps

@@ -30,8 +30,8 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from sdtc_ros.errors import UsageError
-from sdtc_ros.synthetic import SceneConfig
 from training.data.augment import Augmentation
+from training.data.figures import SceneConfig
 from training.data.loader import ResumableLoader, SeededOrder
 from training.data.synthetic import SyntheticValidation, SyntheticWindows
 from training.data.windows import Window

@@ -38,10 +38,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips.add_argument("--no-depth", action="store_true", help="write no depth")
     clips.add_argument("--no-bag", action="store_true", help="write no bags")
     _add_common(clips)
+    bench = kinds.add_parser("bench", help="clips to judge by, of seeds that training never sees, by difficulty")
+    bench.add_argument("--count", type=int, default=2, metavar="N", help="clips of each difficulty (2)")
+    bench.add_argument("--frames", type=int, default=60, metavar="N", help="frames of a clip (60, at 20 a second)")
+    _add_common(bench)
+    demo = kinds.add_parser("demo", help="the clip that ships with sdtc_ros")
+    demo.add_argument("--frames", type=int, default=100, metavar="N", help="frames (100, at 20 a second)")
+    demo.add_argument("--people", type=int, default=5, metavar="N", help="how many cross (5)")
+    demo.add_argument("--quality", type=int, default=80, help="of the frames' JPEG (80)")
+    _add_common(demo)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write; goes on where it was")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="PATH", help="folder (demo: file) to write; goes on where it was"
+    )
     parser.add_argument("--seed", type=int, default=0, help="other seeds, other people (0)")
     parser.add_argument("--workers", type=int, default=1, help="processes (1); the result is the same for any number")
     parser.add_argument("--makehuman", type=Path, metavar="DIR", help="MakeHuman's assets: clothes, hair, poses")
@@ -54,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
     """Render what is not there yet; raises UsageError, InputError."""
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("anny") is None:
         raise UsageError('rendering people needs the packages numba and anny: pip install "sdtc_ros[synthetic]"')
-    if args.count < 1 or args.workers < 1:
+    if args.workers < 1 or ("count" in args and args.count < 1):
         raise UsageError("--count and --workers must be at least 1")
     if args.seed < 0:
         raise UsageError("--seed must not be negative")
@@ -71,6 +82,16 @@ def run(args: argparse.Namespace) -> int:
         return 0
     from training.synthetic.clips import ClipSettings
 
+    if args.kind == "bench":
+        from training.synthetic.bench import write_bench
+
+        for difficulty, content in write_bench(folders, args.out, args.count, args.frames, args.workers).items():
+            print(f"{difficulty}: fingerprint {content}")
+        return 0
+    if args.kind == "demo":
+        wanted_clip = ClipSettings(args.frames, people=(args.people, args.people), difficulty="crossing")
+        output.write_demo(folders, wanted_clip, args.seed, args.out, args.quality)
+        return 0
     if args.frames < 2 or args.rate <= 0 or min(args.size) < 64 or not 0 < args.people[0] <= args.people[1]:
         raise UsageError("--frames must be at least 2, --rate above 0, --size at least 64, --people LEAST <= MOST")
     wanted = output.ClipOutput(args.out, args.split, depth=not args.no_depth, bag=not args.no_bag)

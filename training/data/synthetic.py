@@ -26,8 +26,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from sdtc_ros.ground_truth.posetrack import parse_sequence
-from sdtc_ros.synthetic import Clip, SceneConfig, posetrack18_truth, render_clip
 from training.data.augment import NO_AUGMENTATION, Augmentation
+from training.data.figures import Clip, SceneConfig, posetrack18_truth, render_clip
 from training.data.windows import Window, person_window
 from training.validation import Truth
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.skeleton import POSETRACK, Skeleton
-from sdtc_ros.synthetic import Clip
 from training.data.augment import Augmentation, sample_transform
+from training.data.figures import Clip
 
 
 class Window(TypedDict):

@@ -30,9 +30,11 @@ from typing import Any
 import cv2
 import numpy as np
 
+from sdtc_ros.demo.clip import Clip as DemoClip
+from sdtc_ros.demo.clip import annotate, write_clip
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack_write import write_sequence
-from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
 from sdtc_ros.io.bag import IMAGE_TYPE, BagWriter
 from sdtc_ros.io.typestore import typestore
 from sdtc_ros.replay.progress import Progress
@@ -41,8 +43,6 @@ from training.synthetic.assets import AssetFolders, Assets, load_assets
 from training.synthetic.clips import Clip, ClipFrame, ClipSettings, FrameTruth, plan_clip
 from training.synthetic.windows import SHARD, WindowSettings, read_shard, render_shard
 
-BLURRED = 0.05  # a joint counts as blurred when an exposure moves it by this share of the body box's height
-MOST_HIDDEN = 0.9  # people of whom more is hidden are not annotated, nor those with fewer than three joints inside
 START = 1_790_000_000_000_000_000  # a bag's first stamp, nanoseconds
 FRAME_ID = "camera_optical_frame"
 TOPICS = "/camera/image_raw/compressed", "/camera/depth/image_raw", "/camera/camera_info"
@@ -171,27 +171,40 @@ def millimetres(depth: np.ndarray) -> np.ndarray:
 
 
 def annotated_frame(truth: FrameTruth, name: str, number: int, size: tuple[int, int]) -> SequenceFrame:
-    """A frame's annotation: joints in the picture, those behind something marked as not visible and flagged."""
-    people = []
-    for person in range(len(truth.joints)):
-        inside, visible = truth.visibility[person] > 0, truth.visibility[person] == 2
-        hidden = inside & ~visible
-        if not truth.pixels[person] or inside.sum() < 3 or hidden.sum() > MOST_HIDDEN * inside.sum():
-            continue
-        keypoints = np.zeros((15, 3))
-        keypoints[inside, :2] = truth.joints[person, inside].round(3)
-        keypoints[:, 2] = visible
-        box = _clipped(truth.boxes[person], size)
-        flags = {"hidden": hidden, "blurred": truth.blur[person] > BLURRED * truth.boxes[person, 3]}
-        people.append(Person(keypoints, person, box, truth.head_boxes[person].round(3), flags=flags))
-    return SequenceFrame(name, number, True, people)
+    """A frame's annotation, of everybody who shows a pixel."""
+    people = [
+        annotate(
+            truth.joints[person], truth.visibility[person] == 2, truth.blur[person], truth.boxes[person],
+            truth.head_boxes[person], person, size,
+        )
+        for person in np.flatnonzero(truth.pixels).tolist()
+    ]  # fmt: skip
+    return SequenceFrame(name, number, True, [person for person in people if person is not None])
 
 
-def _clipped(box: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The part of a box (x, y, w, h) that lies in the picture."""
-    low = np.clip(box[:2], 0, size)
-    high = np.clip(box[:2] + box[2:], 0, size)
-    return np.r_[low, high - low].round(3)
+def write_demo(folders: AssetFolders, settings: ClipSettings, seed: int, path: Path, quality: int) -> None:
+    """Render the clip that ships with the robot's package, in its one file."""
+    clip = plan_clip(_load(folders), settings, [seed, 0])
+    images, truths = [], []
+    with Progress("demo", settings.frames) as progress:
+        for frame in clip.frames():
+            images.append(np.ascontiguousarray(frame.image[..., ::-1]))
+            truths.append(frame.truth)
+            progress.step()
+    arrays = {
+        name: np.stack([getattr(truth, name) for truth in truths]).astype(np.float32)
+        for name in ("joints", "blur", "boxes", "head_boxes")
+    }
+    inside = np.all((arrays["joints"] >= 0) & (arrays["joints"] <= np.array(settings.size) - 1), axis=-1)
+    visible = np.stack([truth.visibility == 2 for truth in truths]) & inside
+    corner, size = arrays["boxes"][..., :2], arrays["boxes"][..., 2:]
+    present = np.all((corner + size > 0) & (corner < settings.size), axis=-1)
+    whole = DemoClip(
+        images, arrays["joints"], visible, arrays["blur"], arrays["boxes"], arrays["head_boxes"], present,
+        np.arange(visible.shape[1]), settings.rate,
+    )  # fmt: skip
+    write_clip(path, whole, quality)
+    print(f"{path}: {path.stat().st_size / 1e6:.2f} MB, {visible.shape[1]} people")
 
 
 def _camera(clip: Clip) -> dict[str, Any]:

@@ -93,20 +93,24 @@ def draw_person(
     materials.add(np.zeros(3), SKIN, specular=random.uniform(0.02, 0.1), gloss=random.uniform(8, 30))
     iris = np.array([[0.25, 0.15, 0.08], [0.1, 0.06, 0.04], [0.2, 0.3, 0.4], [0.2, 0.3, 0.15]])[random.integers(4)]
     materials.add(np.array([[0.75, 0.72, 0.70], iris, [0.01] * 3]), EYE, specular=0.25, gloss=60)
-    shown = ~_covered(garments, template, body, rig)[template.faces].all(axis=1)
-    parts = _Parts()
-    parts.add(
-        body[template.chosen], bodies.weights[template.chosen], bodies.weight_bones[template.chosen],
-        template.faces[shown], template.face_uv[shown], np.where(template.is_eye[shown], 1, 0),
-    )  # fmt: skip
     palette = [draw_colour(random) for _ in range(6)]
+    worn: list[tuple[Garment, np.ndarray, np.ndarray]] = []  # with its vertices and the material of its faces
     for garment in garments:
-        worn = _with_ease(random, garment, garment.fit(body))
         if garment.kind == "hair":
             face_material = np.full(len(garment.faces), _hair(random, textures, materials, textures.skin_hair[skin]))
         else:
             face_material = _cloth_of(random, garment, textures, materials, palette)
-        parts.add(worn, garment.weights, garment.weight_bones, garment.faces, garment.face_uv, face_material)
+        worn.append((garment, _with_ease(random, garment, garment.fit(body)), face_material))
+    parts = _Parts()
+    shown = ~_covered(garments, template, body, rig)[template.faces].all(axis=1)
+    of_body = np.where(template.is_eye, 1, 0)
+    of_body = np.where(_at_waist(worn, template, body, rig), _material_of(worn, ("bottom", "skirt")), of_body)
+    parts.add(
+        body[template.chosen], bodies.weights[template.chosen], bodies.weight_bones[template.chosen],
+        template.faces[shown], template.face_uv[shown], of_body[shown],
+    )  # fmt: skip
+    for garment, vertices, face_material in worn:
+        parts.add(vertices, garment.weights, garment.weight_bones, garment.faces, garment.face_uv, face_material)
     if random.random() < 0.2:
         _add_bag(random, parts, rig, body, draw_cloth(random, textures, materials, palette[2]))
     return parts.person(rig, materials, skin, template, tuple(g.name for g in garments), bool(bodies.child[identity]))
@@ -202,6 +206,31 @@ def _covered(garments: list[Garment], template: BodyTemplate, body: np.ndarray, 
             covers = covers[(height < waist + 0.04) & ~arm]
         hidden[covers] = True
     return hidden
+
+
+def _at_waist(
+    worn: list[tuple[Garment, np.ndarray, np.ndarray]], template: BodyTemplate, body: np.ndarray, rig: Rig
+) -> np.ndarray:
+    """Which of the template's faces lie from the hips up to a little under a top's hem: they wear the bottom's cloth.
+
+    Garments are cut for other garments; without this, skin shows between a short top and low trousers.
+    """
+    tops = [vertices[:, 2].min() for garment, vertices, _ in worn if garment.kind == "top"]
+    if not tops or not any(garment.kind in ("bottom", "skirt") for garment, _, _ in worn):
+        return np.zeros(len(template.faces), bool)
+    hip = rig.heads[rig.names.index("upperleg01.L"), 2]
+    height = body[template.chosen, 2]
+    arm = np.r_[template.is_arm, np.zeros(_EYES, bool)]
+    band = (height > hip - 0.10) & (height < max(tops[0] + 0.04, hip + 0.05)) & ~arm
+    return band[template.faces].all(axis=1)
+
+
+def _material_of(worn: list[tuple[Garment, np.ndarray, np.ndarray]], kinds: tuple[str, ...]) -> int:
+    """The material that the first garment of these kinds has most of; 0, the skin, where there is none."""
+    for garment, _, face_material in worn:
+        if garment.kind in kinds:
+            return int(np.bincount(face_material).argmax())
+    return 0
 
 
 def _with_ease(random: np.random.Generator, garment: Garment, vertices: np.ndarray) -> np.ndarray:

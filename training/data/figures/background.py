@@ -11,8 +11,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sdtc_ros.synthetic.body import random_colour
-from sdtc_ros.synthetic.render import Image, capsule
+from training.data.figures.body import random_colour
+from training.data.figures.render import Image, capsule
 
 
 def random_background(random: np.random.Generator, height: int, width: int) -> Image:

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.synthetic import Clip, SceneConfig, iterate_clip, render_clip, scene
-from sdtc_ros.synthetic.body import pose_body, random_looks
-from sdtc_ros.synthetic.motion import KINDS, Angles, angles_at, random_motion
+from training.data.figures import Clip, SceneConfig, iterate_clip, render_clip, scene
+from training.data.figures.body import pose_body, random_looks
+from training.data.figures.motion import KINDS, Angles, angles_at, random_motion
 
 ALONE = SceneConfig(
     width=320, height=240, frames=2, people=(1, 1), things=(0, 0), exposure=(0, 0), person_height=(90, 200)

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.synthetic.body import ANKLE, ELBOW, HIP, KNEE, NECK_JOINT, NOSE, SHOULDER, WRIST, Body, Colour, Looks
+from training.data.figures.body import ANKLE, ELBOW, HIP, KNEE, NECK_JOINT, NOSE, SHOULDER, WRIST, Body, Colour, Looks
 
 Image = npt.NDArray[np.uint8]
 Point = npt.NDArray[np.float64]

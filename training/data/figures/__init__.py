@@ -4,12 +4,13 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Synthetic people: short clips of articulated, textured figures with exact joints, for training, demo and benches.
+"""Plain figures of sticks and cloth-coloured hulls: frames with boxes and joints without end, for tests and timings.
 
-NumPy and OpenCV only; the same seed gives the same bytes. `render_clip` makes a clip, `write_posetrack18` a data set.
+NumPy and OpenCV only, a few milliseconds a frame, the same bytes for the same seed. People that look like people, to
+learn from and to judge by, are training/synthetic's. `render_clip` makes a clip, `write_posetrack18` a data set.
 """
 
-from sdtc_ros.synthetic.dataset import posetrack18_truth, write_posetrack18
-from sdtc_ros.synthetic.scene import Clip, SceneConfig, iterate_clip, render_clip
+from training.data.figures.dataset import posetrack18_truth, write_posetrack18
+from training.data.figures.scene import Clip, SceneConfig, iterate_clip, render_clip
 
 __all__ = ["Clip", "SceneConfig", "iterate_clip", "posetrack18_truth", "render_clip", "write_posetrack18"]

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.synthetic.scene import Clip
+from training.data.figures.scene import Clip
 
 SLOTS = (*POSETRACK.joints[:3], "left_ear", "right_ear", *POSETRACK.joints[3:])  # PoseTrack18's 17 names
 _SLOT_OF = [SLOTS.index(name) for name in POSETRACK.joints]

@@ -18,10 +18,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.synthetic.background import random_background
-from sdtc_ros.synthetic.body import Body, Colour, Looks, body_from_points, pose_body, random_colour, random_looks
-from sdtc_ros.synthetic.motion import Motion, angles_at, random_motion
-from sdtc_ros.synthetic.render import Image, draw_person, draw_silhouette
+from training.data.figures.background import random_background
+from training.data.figures.body import Body, Colour, Looks, body_from_points, pose_body, random_colour, random_looks
+from training.data.figures.motion import Motion, angles_at, random_motion
+from training.data.figures.render import Image, draw_person, draw_silhouette
 
 FloatArray = npt.NDArray[np.float32]
 BoolArray = npt.NDArray[np.bool_]

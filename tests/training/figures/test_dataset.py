@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, read_folder
-from sdtc_ros.synthetic import Clip, SceneConfig, render_clip, write_posetrack18
-from sdtc_ros.synthetic.dataset import SLOTS, posetrack18_truth
+from training.data.figures import Clip, SceneConfig, render_clip, write_posetrack18
+from training.data.figures.dataset import SLOTS, posetrack18_truth
 
 SCENE = SceneConfig(width=240, height=180, frames=3, people=(4, 4), things=(1, 2), person_height=(50, 150))
 

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.synthetic.motion import Angles
+from training.data.figures.motion import Angles
 
 Vector = npt.NDArray[np.float64]
 Colour = npt.NDArray[np.float64]  # B, G, R in 0..255
