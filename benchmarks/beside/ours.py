@@ -26,7 +26,7 @@ from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
 RATE = 30
-DETECT_EVERY = 5
+DETECT_EVERY = 10
 
 
 class Player:
