@@ -213,7 +213,7 @@ def _row(box: Any, where: str) -> Row:
 def truth_boxes(truth: Truth) -> BoxTable:
     """The boxes of annotated people, also in unlabelled frames between two labelled ones, on a straight line.
 
-    Without boxes there, a window around a labelled frame would know its person in that one frame only.
+    A window needs no boxes there; tracks, held crops and pictures do, to go on between the labelled frames.
     """
     table = BoxTable("ground-truth boxes")
     last: dict[int, tuple[int, list[float]]] = {}
