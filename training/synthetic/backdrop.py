@@ -27,8 +27,8 @@ class Backdrop:
     """A texture (H, W, 3) float32 linear RGB over directions.
 
     Column: `scale` pixels a radian of azimuth from `yaw`; row: `scale` pixels a radian of angle from straight up, `top`
-    at row 0. A panorama goes round; a picture is mirrored at its edges. What lies below the horizon is on the ground,
-    so that it shifts as the camera moves.
+    at row 0. A panorama goes round, and what lies below its horizon is on the ground, so that it shifts as the camera
+    moves; a picture is far away and mirrored at its edges.
     """
 
     texture: np.ndarray
@@ -86,7 +86,7 @@ def _look_up(
             dx = r[0, 0] * a + r[1, 0] * b + r[2, 0]
             dy = r[0, 1] * a + r[1, 1] * b + r[2, 1]
             dz = r[0, 2] * a + r[1, 2] * b + r[2, 2]
-            if dz < -1e-3 and eye[2] > 0.05:
+            if not mirrored and dz < -1e-3 and eye[2] > 0.05:
                 reach = eye[2] / -dz
                 dx, dy, dz = eye[0] + reach * dx, eye[1] + reach * dy, -CAPTURE_HEIGHT
             turn = math.atan2(dy, dx) - yaw
