@@ -24,6 +24,7 @@ from sdtc_ros.commands.replay import add_protocol, add_run_arguments, replay_opt
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate import Result
 from sdtc_ros.host import cores
+from sdtc_ros.replay.cluster import run_on_cluster
 from sdtc_ros.replay.many import (
     LOG,
     NOT_RUN,
@@ -58,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--truth", type=Path, metavar="DIR", help="annotations, NAME.json for every input (HiEve: a folder NAME)")
     add_protocol(parser)
     add("--jobs", type=int, metavar="N", help="processes at a time (default: one a core)")
+    add(
+        "--scheduler", metavar="ADDRESS",
+        help="run on a Dask cluster (extra `dask`), tcp://HOST:8786 say; all machines see the same paths",
+    )  # fmt: skip
     add("--part", type=_part, metavar="I/N", help="only every N-th input, from the I-th on (counted from 1)")
     add("--resume", action="store_true", help="go on with an earlier run: leave alone what it completed, do the rest")
     parser.set_defaults(forwarded=add_run_arguments(parser))
@@ -82,7 +87,10 @@ def run(args: argparse.Namespace) -> int:
         check(replay_options(args, left[0].source, args.truth))
     jobs = min(args.jobs or cores(), max(1, len(left)))
     with stop_requests() as stop:
-        new = run_tasks([_ready(args, task, jobs) for task in left], jobs, stop, _say)
+        if args.scheduler:  # one thread a replay unless --threads says more: the workers' machines are not ours
+            new = run_on_cluster([_ready(args, task, cores()) for task in left], args.scheduler, stop, _say)
+        else:
+            new = run_tasks([_ready(args, task, jobs) for task in left], jobs, stop, _say)
     done |= {outcome.name: outcome for outcome in new}
     outcomes = [done[task.name] for task in tasks]
     _write(args, outcomes, None)

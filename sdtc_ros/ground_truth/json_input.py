@@ -42,6 +42,8 @@ def member(record: Any, key: str, kind: type | tuple[type, ...], where: str) -> 
         kinds = kind if isinstance(kind, tuple) else (kind,)
         names = " or ".join(_NAMES.get(k, k.__name__) for k in kinds)
         raise InputError(f"{where}: '{key}' must be {names}, but is {_NAMES.get(type(value), type(value).__name__)}")
+    if isinstance(value, int) and abs(value) >= 2**63:
+        raise InputError(f"{where}: '{key}' is larger than any number of 64 bits")
     return value
 
 
@@ -53,7 +55,7 @@ def numbers(values: Any, count: int | None, where: str) -> Array:
         raise InputError(f"{where} must hold {count} numbers, but holds {len(values)}")
     try:
         array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{where} must be a flat list of numbers") from error
     if array.ndim != 1 or not np.isfinite(array).all():
         raise InputError(f"{where} must be a flat list of finite numbers")

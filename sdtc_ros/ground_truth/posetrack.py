@@ -157,7 +157,7 @@ def _all_keypoints(people: list[tuple[Any, str]], slots: int) -> Array:
     try:
         array = np.asarray(rows, np.float64)
         sound = array.shape == (len(rows), 3 * slots) and bool(np.isfinite(array).all())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         sound = False
     if not sound:  # one by one now, to name the one that is wrong
         pairs = zip(rows, people, strict=True)

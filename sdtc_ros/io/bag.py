@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -49,7 +48,7 @@ from sdtc_ros.types import Frame, FramePoses
 IMAGE_TYPE = "sensor_msgs/msg/Image"
 COMPRESSED_TYPE = "sensor_msgs/msg/CompressedImage"
 _MILLION = 10**6
-_FLUSH_EVERY = 1.0  # seconds
+_FLUSH_EVERY = 64  # messages; by number, so that the same messages give the same file
 ANNOTATED_TOPIC = "/sdtc/image_annotated/compressed"
 
 
@@ -195,7 +194,7 @@ class BagWriter:
         for key, value in (about or {}).items():
             self._writer.set_custom_data(key, value)
         self._writer.open()
-        self._open, self._flushed = True, monotonic()
+        self._open, self._waiting = True, 0
 
     def write(self, topic: str, type_name: str, stamp: int, message: Any) -> None:
         """Write one message of the bag library's types, recorded at `stamp` (nanoseconds)."""
@@ -203,12 +202,13 @@ class BagWriter:
             self._connections[topic] = self._writer.add_connection(topic, type_name, typestore=typestore())
         data = typestore().serialize_cdr(message, type_name)
         self._writer.write(self._connections[topic], stamp, data)
-        if monotonic() > self._flushed + _FLUSH_EVERY:
+        self._waiting += 1
+        if self._waiting >= _FLUSH_EVERY:
             self._flush()
 
     def _flush(self) -> None:
         """Put what waits in memory on the disk, so that a process that is killed leaves what it had written."""
-        self._flushed = monotonic()
+        self._waiting = 0
         storage: Any = self._writer.storage
         if hasattr(storage, "close_chunk"):  # MCAP: the library itself waits for a megabyte
             storage.close_chunk()

@@ -18,10 +18,12 @@ import re
 import signal
 import subprocess
 import sys
-from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Event
 from time import monotonic, sleep
 
 import sdtc_ros
@@ -43,7 +45,8 @@ _ERROR = re.compile(r"^sdtc_ros: error: (.*)$", re.MULTILINE)
 class Task:
     """One input: `name` is its results' folder's too; words: the options of its replay.
 
-    made: what its results depend on, in words: the input, the model's hash, the settings.
+    made: what its results depend on, in words: the input, the model's hash, the settings; folder: what relative
+    paths among the words are relative to (None: this process's working folder).
     """
 
     name: str
@@ -51,6 +54,7 @@ class Task:
     out: Path
     words: tuple[str, ...]
     made: tuple[str, ...] = ()
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -74,38 +78,58 @@ class Outcome:
         return self.status in (NOTHING, 5)
 
 
-@dataclass
-class _Running:
-    task: Task
-    process: subprocess.Popen[bytes]
-    begun: float
-
-
 def run_tasks(tasks: Sequence[Task], jobs: int, stop: StopRequest, say: Callable[[str], None]) -> list[Outcome]:
     """Replay every task, `jobs` at a time; a request to stop is passed on once, and nothing new begins after it."""
-    waiting, running, done = deque(tasks), list[_Running](), dict[str, Outcome]()
-    told, asked = monotonic(), 0.0
-    try:
-        while running or (waiting and not stop.status):
-            while waiting and len(running) < jobs and not stop.status:
-                running.append(_start(waiting.popleft()))
-            sleep(_POLL)
-            if stop.status and not asked:
-                asked = monotonic()
-                _signal(running, signal.SIGINT)
-            if asked and monotonic() > asked + _GRACE:
-                _signal(running, signal.SIGKILL)
-            for one in [one for one in running if one.process.poll() is not None]:
-                running.remove(one)
-                outcome = done[one.task.name] = _ended(one)
-                say(f"[{len(done)}/{len(tasks)}] {outcome_line(outcome)}")
-            if monotonic() > told + _TOLD_EVERY:
-                told = monotonic()
-                for one in running:
-                    say(f"  {one.task.name}: {_last_line(one.task.out / LOG)}")
-    finally:  # a second Ctrl-C ends up here
-        _signal(running, signal.SIGKILL)
+    done, killed = dict[str, Outcome](), Event()
+
+    def run(task: Task) -> Outcome | None:
+        return None if stop.status else run_task(task, lambda: bool(stop.status), killed.is_set)
+
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        waiting = {pool.submit(run, task): task for task in tasks}
+        told = monotonic()
+        try:
+            while waiting:
+                ended, _ = wait(waiting, _POLL, FIRST_COMPLETED)
+                for future in ended:
+                    task, outcome = waiting.pop(future), future.result()
+                    if outcome is not None:
+                        done[task.name] = outcome
+                        say(f"[{len(done)}/{len(tasks)}] {outcome_line(outcome)}")
+                if monotonic() > told + _TOLD_EVERY:
+                    told = monotonic()
+                    for task in [task for future, task in waiting.items() if future.running()]:
+                        say(f"  {task.name}: {_last_line(task.out / LOG)}")
+        finally:  # a second Ctrl-C ends up here
+            killed.set()
+            pool.shutdown(cancel_futures=True)
     return [done.get(task.name) or Outcome(task.name, str(task.source), NOT_RUN) for task in tasks]
+
+
+def run_task(
+    task: Task,
+    stopping: Callable[[], bool],
+    killed: Callable[[], bool] = lambda: False,
+    prepare: Callable[[], None] | None = None,
+) -> Outcome:
+    """Replay one task in a process of its own and wait for it.
+
+    stopping: whether the replay is to end and write what it did; killed: whether to end it at once; prepare is called
+    in the new process. Raises InputError where its results' folder cannot be written.
+    """
+    process, begun, asked = _start(task, prepare), monotonic(), 0.0
+    try:
+        while process.poll() is None:
+            sleep(_POLL)
+            if stopping() and not asked:
+                asked = monotonic()
+                process.send_signal(signal.SIGINT)
+            if killed() or (asked and monotonic() > asked + _GRACE):
+                process.kill()
+    finally:
+        if process.poll() is None:
+            process.kill()
+    return _ended(task, process.returncode, monotonic() - begun)
 
 
 def finished(task: Task) -> Outcome | None:
@@ -141,7 +165,7 @@ def command(task: Task) -> list[str]:
     return [sys.executable, "-m", "sdtc_ros", "replay", str(task.source), "--out", str(task.out), *task.words]
 
 
-def _start(task: Task) -> _Running:
+def _start(task: Task, prepare: Callable[[], None] | None) -> subprocess.Popen[bytes]:
     try:
         task.out.mkdir(parents=True, exist_ok=True)
         (task.out / RECORD).unlink(missing_ok=True)
@@ -151,16 +175,14 @@ def _start(task: Task) -> _Running:
     package = str(Path(sdtc_ros.__file__).resolve().parent.parent)
     path = os.pathsep.join(filter(None, (package, os.environ.get("PYTHONPATH"))))
     with log:  # a session of its own: Ctrl-C reaches it once, from us, and not from the terminal as well
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command(task), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
-            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"},
+            env=os.environ | {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}, cwd=task.folder, preexec_fn=prepare,
         )  # fmt: skip
-    return _Running(task, process, monotonic())
 
 
-def _ended(one: _Running) -> Outcome:
+def _ended(task: Task, status: int, seconds: float) -> Outcome:
     """What a replay's log and its evaluation say, noted beside them."""
-    task, status = one.task, one.process.returncode
     text = (task.out / LOG).read_text(encoding="utf-8", errors="replace")
     counts, errors = _FRAMES.findall(text), _ERROR.findall(text)
     accuracy = task.out / EVALUATION
@@ -169,20 +191,18 @@ def _ended(one: _Running) -> Outcome:
     why = "stopped, and what was done until then is written" if status in STOPPED else why
     frames, poses = map(int, counts[-1]) if counts else (0, 0)
     outcome = Outcome(
-        task.name, str(task.source), 128 - status if status < 0 else status, monotonic() - one.begun, frames, poses,
+        task.name, str(task.source), 128 - status if status < 0 else status, seconds, frames, poses,
         figures.get("ap", {}).get("total"), (figures.get("mota") or {}).get("total"), why if status else "",
         task.made,
     )  # fmt: skip
-    (task.out / RECORD).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
+    with suppress(OSError):  # on a full disk the outcome is told all the same
+        (task.out / RECORD).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
     return outcome
 
 
 def _last_line(log: Path) -> str:
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
     return lines[-1].removeprefix("replay: ") if lines else "starting"
-
-
-def _signal(running: Sequence[_Running], number: int) -> None:
-    for one in running:
-        if one.process.poll() is None:
-            one.process.send_signal(number)

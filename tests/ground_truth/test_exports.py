@@ -188,3 +188,11 @@ def test_replays_are_evaluated_together_whether_they_had_the_truth_or_not(tmp_pa
     (tmp_path / "poses.json").write_text(json.dumps({"images": images, "annotations": people, "categories": [PERSON]}))
     result = measure_together([(tmp_path / "truth.json", tmp_path / "poses.json")], POSETRACK)
     assert result.ap["total"] == 100
+
+
+@pytest.mark.parametrize("place", ["image_id", "track_id"])
+def test_numbers_beyond_64_bits_are_refused(tmp_path, place):
+    with pytest.raises(InputError, match=f"'{place}' is larger than any number of 64 bits"):
+        sequence(tmp_path, content(annotation(0, 1, **{place: 2**70})))
+    with pytest.raises(InputError, match="flat list of"):
+        sequence(tmp_path, content(annotation(0, 1, keypoints=[10**400] * 51)))

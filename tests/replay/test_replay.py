@@ -372,7 +372,7 @@ def test_a_folder_that_cannot_be_written_is_refused(tmp_path, model, boxes, monk
 
 @pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
 def test_a_bag_writer_that_is_killed_leaves_what_it_had_written(tmp_path, storage, monkeypatch):
-    monkeypatch.setattr("sdtc_ros.io.bag._FLUSH_EVERY", -1.0)
+    monkeypatch.setattr("sdtc_ros.io.bag._FLUSH_EVERY", 1)
     with BagWriter(tmp_path / "bag", storage) as bag:
         for number in range(6):
             bag.write_image("/camera", Frame(picture(number), STAMPS[number]), "bgr8")
