@@ -79,7 +79,7 @@ def drawn(monkeypatch):
 
 
 def demo(out: Path, model: Path, *arguments: object) -> int:
-    return main(["demo", *map(str, ("--out", out, "--model", model, "--threads", 1, *arguments))])
+    return main(["demo", *map(str, ("--out", out, "--model", model, "--threads", 1, "--boxes", "truth", *arguments))])
 
 
 def test_demo_tells_accuracy_and_report(tmp_path, drawn, capsys):
@@ -90,6 +90,12 @@ def test_demo_tells_accuracy_and_report(tmp_path, drawn, capsys):
     assert "8 frames, 11 poses of 2 tracks" in said
     assert f"with ground-truth boxes; open {out / 'report.html'}" in said
     assert (out / "evaluation.json").exists()
+
+
+def test_people_are_found_unless_the_truth_is_asked_for(tmp_path, drawn, capsys):
+    model, out = make_bundle(tmp_path / "model").folder, tmp_path / "out"
+    assert main(["demo", "--out", str(out), "--model", str(model), "--threads", "1", "--frames", "2"]) == 0
+    assert "boxes: person detector at 416 px" in capsys.readouterr().out
 
 
 def test_a_demo_may_be_repeated_but_replaces_no_other_results(tmp_path, drawn, capsys):
