@@ -63,12 +63,13 @@ class AdaptiveSubscription:
     def _subscribe(self, number: int, reliability: str) -> Any:
         return self._ports.subscription(
             self._kind, self._topic, partial(self._hear, number), reliability=reliability, lost=self._lost,
-            warn=self._warn,
+            warn=partial(self._warn, number),
         )  # fmt: skip
 
-    def _warn(self, sentence: str) -> None:
-        """A publisher does not match: by its reliability, we may follow it."""
-        if not self.adapt():
+    def _warn(self, number: int, sentence: str) -> None:
+        """A publisher does not match: by its reliability, we may follow it, or have followed it already."""
+        newest = self._number + (self._next is not None)
+        if number == newest and not self.adapt():
             self._ports.warning(sentence)
 
     def _hear(self, number: int, message: Any) -> None:
