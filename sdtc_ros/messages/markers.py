@@ -14,7 +14,7 @@ seen; in space it is an aid to the eye, no measurement.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -65,15 +65,21 @@ def to_markers(
     header: Any,
     lookup: Lookup,
     rotate: int = 0,
+    places: Mapping[int, Float64Array] | None = None,
 ) -> Any:
     """A MarkerArray that replaces the last one: all markers deleted, then limbs, joints and id of every person.
 
-    lifetime: seconds after which markers vanish where no new ones come.
+    lifetime: seconds after which markers vanish where no new ones come; places: joints (K x 3, metres in the optical
+    frame, NaN where unknown) by track id, where depth tells them.
     """
     build = _Builder(header, lifetime, lookup)
     markers = [build.marker("", 0, LINE_LIST, DELETE_ALL)]
     for pose in result.poses:
         joints, top = place_in_space(pose, model, person_height, rotate)
+        known = (places or {}).get(pose.track_id)
+        if known is not None and np.isfinite(known).any():
+            distance = np.nanmedian(known[:, 2]) / np.nanmedian(joints[:, 2])
+            joints, top = np.asarray(known, np.float64), top * distance
         seen = (pose.keypoints[:, 2] >= MIN_SCORE) & np.isfinite(joints).all(axis=1)
         if seen.any():
             markers += _person(build, pose, skeleton, joints, seen, person_height)

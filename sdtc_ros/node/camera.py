@@ -19,6 +19,7 @@ from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
 from sdtc_ros.node.input.reading import camera_rotation, reader
 from sdtc_ros.node.output.outputs import Bodies, Output, Poses
 from sdtc_ros.node.output.pictures import Pictures
+from sdtc_ros.node.output.poses_3d import Poses3D
 from sdtc_ros.node.parameters import TOPIC
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.shared import Shared
@@ -45,9 +46,9 @@ class Camera:
         self._silence = Silence()
         try:
             self._poses = Poses(ports)  # the first to go out, and timed by themselves
-            self._others: list[Output] = [
-                Bodies(ports.name, shared), Pictures(ports, shared.aside, number, rotation.angle)
-            ]  # fmt: skip
+            depth = Poses3D(ports) if parameters["depth"] else None
+            pictures = Pictures(ports, shared.aside, number, rotation.angle, depth)
+            self._others: list[Output] = [Bodies(ports.name, shared), *filter(None, [depth]), pictures]
         except Exception:
             ports.close()
             raise
@@ -85,6 +86,10 @@ class Camera:
         if self._silence.is_news(self.stream.counts.received, limit):
             reason = why_silent(self.ports.node, self.source.subscription)
             self.ports.warning(f"no image came for {limit:g} s: {reason}")
+
+    def values(self) -> dict[str, str]:
+        """What its outputs have to say in the diagnostics."""
+        return {key: value for output in self._others for key, value in output.values().items()}
 
     def _publish(self, result: FramePoses) -> None:
         self._poses.publish(result, self.stream.pipeline.bundle.skeleton)

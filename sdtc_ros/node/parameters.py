@@ -210,6 +210,22 @@ PARAMETERS = (
         "person_height", 1.7, "metres that people are taken to be tall, to place the markers for RViz", 0.1, 10.0,
         dynamic=True,
     ),
+    Parameter(
+        "depth", "", "topic of depth images registered to the colour images (16UC1 or 32FC1; compressed where it ends "
+        "in /compressedDepth): joints in metres too, on `sdtc/poses_3d`; {camera} in it stands for each camera's name"
+    ),
+    Parameter(
+        "depth_tolerance", 0.02, "depth: seconds by which the stamps of image and depth may differ", 0.0, 1.0,
+        dynamic=True,
+    ),
+    Parameter(
+        "max_carry", 0.5, "depth: seconds for which a joint that no depth shows is propagated, with growing covariance",
+        0.0, 10.0,
+    ),
+    Parameter(
+        "target_frame", "", "depth: the frame of tf2 that the joints are put into, at their keyframe's stamp; empty: "
+        "the camera's own"
+    ),
     Parameter("hri", False, "also send people as ROS4HRI has them, /humans/bodies/... (needs hri_msgs)"),
     Parameter(
         "statistics_period", 10.0, "seconds between two lines of statistics in the log; 0: none", 0.0, 3600.0,

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -64,9 +65,10 @@ class Diagnostics:
         reason = why_silent(self._node, subscription) if 0 < limits.silence <= figures.silent else ""
         pipeline = camera.stream.pipeline
         lookahead = pipeline.lookahead, pipeline.max_lookahead
-        return camera_health(
+        health = camera_health(
             name, figures, limits, topic=subscription.topic_name, why_silent=reason, lookahead=lookahead
         )
+        return replace(health, values=health.values | camera.values())
 
     def _node_health(self, cameras: Sequence[Camera], stage: str, error: Exception | None, namesakes: int) -> Health:
         memory, why = memory_bytes(), "" if error is None else in_words(error)

@@ -29,6 +29,10 @@ class Output:
     def every_second(self) -> None:
         """Whatever has to be seen to from time to time (the executor's thread)."""
 
+    def values(self) -> dict[str, str]:
+        """What the diagnostics tell of it."""
+        return {}
+
     def close(self) -> None:
         """Let go of what is no publisher."""
 

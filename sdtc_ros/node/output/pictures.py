@@ -12,39 +12,40 @@ Each is made only while somebody listens to it, in a thread of its own (see `asi
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
 from functools import lru_cache, partial
-from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from visualization_msgs.msg import MarkerArray
 
-from sdtc_ros.errors import InputError, UsageError
+from sdtc_ros.errors import InputError
 from sdtc_ros.messages.camera_model import camera_model, scaled_info
 from sdtc_ros.messages.images import fill_image_message
 from sdtc_ros.messages.markers import to_markers
 from sdtc_ros.messages.poses import message_types, ros_message, to_header
-from sdtc_ros.node.input.image_source import IMAGE
+from sdtc_ros.node.input.calibration import Calibration
 from sdtc_ros.node.output.outputs import Output
 from sdtc_ros.node.output.renderer import Aside, annotated_image, annotated_size, to_jpeg
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
 
+if TYPE_CHECKING:
+    from sdtc_ros.node.output.poses_3d import Poses3D
+
 ANNOTATED, CAMERA_INFO, MARKERS = "sdtc/image_annotated", "sdtc/camera_info", "sdtc/markers"
-PATIENCE = 5.0  # seconds without camera_info after which the log says that somebody waits for it
 
 
 class Pictures(Output):
     """One camera's pictures."""
 
-    def __init__(self, ports: Ports, aside: Aside, number: int, angle: int) -> None:
+    def __init__(self, ports: Ports, aside: Aside, number: int, angle: int, depth: Poses3D | None = None) -> None:
         """On `sdtc/image_annotated`, its sibling /compressed, `sdtc/camera_info` and `sdtc/markers`.
 
-        aside: makes them, `number` saying whose they are; angle: how the camera is turned (see Rotation).
+        aside: makes them, `number` saying whose they are; angle: how the camera is turned (see Rotation);
+        depth: what lifts the camera's keyframes, where something does.
         """
-        self._ports, self._aside, self._number, self._angle = ports, aside, number, angle
+        self._ports, self._aside, self._number, self._angle, self._depth = ports, aside, number, angle, depth
         self._lookup = lru_cache(maxsize=None)(ros_message)
         self._types = message_types(self._lookup)
         jpeg_topic = ports.resolved(ANNOTATED) + "/compressed"
@@ -57,7 +58,7 @@ class Pictures(Output):
     def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
         if any(map(_heard, (self._image, self._jpeg, self._info, self._markers))):
-            self._aside.put(self._number, partial(self._make, result, skeleton))
+            self._aside.put(self._number, partial(self._make, result, skeleton, self._places(result)))
 
     def every_second(self) -> None:
         """See Output."""
@@ -67,12 +68,19 @@ class Pictures(Output):
         """See Output."""
         self._calibration.close()
 
-    def _make(self, result: FramePoses, skeleton: Skeleton) -> None:
+    def _places(self, result: FramePoses) -> dict[int, Any]:
+        """The joints in space of the people of this keyframe, by track id, as far as depth tells them."""
+        lifted = None if self._depth is None else self._depth.newest
+        if lifted is None or lifted.source is not result:
+            return {}
+        return {person.pose.track_id: person.joints for person in lifted.people}
+
+    def _make(self, result: FramePoses, skeleton: Skeleton, places: dict[int, Any]) -> None:
         """Make and send what is listened to (the aside's thread)."""
         parameters = self._ports.parameters
         header = to_header(result.frame.stamp, result.frame.frame_id, self._types)
         if _heard(self._markers) or _heard(self._info):
-            self._send_calibrated(result, skeleton, header)
+            self._send_calibrated(result, skeleton, header, places)
         if not (_heard(self._image) or _heard(self._jpeg)):
             return
         image = annotated_image(result, skeleton, parameters["annotated_max_width"])
@@ -83,7 +91,7 @@ class Pictures(Output):
         if _heard(self._image):
             self._image.publish(fill_image_message(Image(header=header), image))
 
-    def _send_calibrated(self, result: FramePoses, skeleton: Skeleton, header: Any) -> None:
+    def _send_calibrated(self, result: FramePoses, skeleton: Skeleton, header: Any, places: dict[int, Any]) -> None:
         info, parameters = self._calibration.newest, self._ports.parameters
         if info is None:
             return
@@ -102,51 +110,9 @@ class Pictures(Output):
         self._markers.publish(
             to_markers(
                 result, skeleton, model, person_height=parameters["person_height"], lifetime=parameters["max_gap"],
-                header=header, lookup=self._lookup, rotate=self._angle,
+                header=header, lookup=self._lookup, rotate=self._angle, places=places,
             )
         )  # fmt: skip
-
-
-class Calibration:
-    """The newest camera_info that is published beside a camera's images; heard only while it is `wanted`."""
-
-    def __init__(self, ports: Ports, wanted: Callable[[], bool]) -> None:
-        """Subscribe to nothing yet."""
-        self.newest: Any = None
-        self._ports, self._wanted = ports, wanted
-        self._subscription: Any = None
-        self._since = 0.0
-
-    @property
-    def topic(self) -> str:
-        """Where it is looked for, as image_transport does: `camera_info` beside the image topic."""
-        return self._ports.resolved(IMAGE).rpartition("/")[0] + "/camera_info"
-
-    def every_second(self) -> None:
-        """Begin or cease to listen, as it is wanted; say so where it is waited for in vain."""
-        if not self._wanted():
-            self.close()
-        elif self._subscription is None:
-            self._subscribe()
-        elif self.newest is None and monotonic() - self._since >= PATIENCE:
-            self._ports.warn("camera_info", f"markers wait for camera_info, but none comes on {self.topic}")
-
-    def _subscribe(self) -> None:
-        try:
-            self._subscription = self._ports.subscription(CameraInfo, self.topic, self._heard)
-        except UsageError as error:  # its qos_overrides are read only now: the poses do not depend on them
-            self._ports.warn("camera_info", f"there are no markers: {error}")
-        self._since = monotonic()
-
-    def close(self) -> None:
-        """Cease to listen, and forget."""
-        self.newest = None
-        if self._subscription is not None:
-            self._ports.node.destroy_subscription(self._subscription)
-            self._subscription = None
-
-    def _heard(self, message: Any) -> None:
-        self.newest = message
 
 
 def _heard(publisher: Any) -> int:

@@ -1,0 +1,103 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Joints in metres while the node runs: the depth image of a keyframe's stamp, the camera's model, and what was missed.
+
+Knows no ROS, only messages' attributes. Depth is heard in the executor's thread and used in the worker's.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sdtc_ros.errors import InputError
+from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
+from sdtc_ros.lifting.poses3d import FramePoses3D
+from sdtc_ros.messages.camera_model import camera_model
+from sdtc_ros.messages.depth import depth_of_message
+from sdtc_ros.messages.poses import stamp_of
+from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.types import FramePoses
+
+HELD, HELD_SECONDS = 60, 3.0  # depth images that are held for keyframes that are answered late
+
+
+class DepthImages:
+    """The newest depth images, not decoded yet."""
+
+    def __init__(self) -> None:
+        self._images: deque[tuple[int, Any]] = deque(maxlen=HELD)
+        self._lock = threading.Lock()
+
+    def add(self, message: Any) -> None:
+        """One has come; stamps that go back begin anew."""
+        stamp = stamp_of(message.header)
+        with self._lock:
+            if self._images and stamp < self._images[-1][0]:
+                self._images.clear()
+            self._images.append((stamp, message))
+            while self._images[0][0] < stamp - HELD_SECONDS * 1e9:
+                self._images.popleft()
+
+    def at(self, stamp: int, tolerance: float) -> Any:
+        """The one nearest to `stamp` (nanoseconds), up to `tolerance` seconds apart; None where there is none."""
+        with self._lock:
+            nearest = min(self._images, key=lambda one: abs(one[0] - stamp), default=None)
+        return nearest[1] if nearest is not None and abs(nearest[0] - stamp) <= tolerance * 1e9 else None
+
+
+class LiveLifting:
+    """Lifts one camera's keyframes; what cannot be used is counted, told, and never stops the poses in the image.
+
+    lifted: keyframes with depth; without_depth: those for which none came in time (joints are propagated only); unfit:
+    those that could not be lifted at all.
+    """
+
+    def __init__(self, warn: Callable[[str, str], None], max_carry: float) -> None:
+        """warn: told what it is about, and a sentence; max_carry: as LiftingConfig's."""
+        self.images = DepthImages()
+        self.lifted = self.without_depth = self.unfit = 0
+        self._warn, self._config = warn, LiftingConfig(max_carry=max_carry)
+        self._lifter: Lifter | None = None
+        self._skeleton: Skeleton | None = None
+
+    def lift(self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float) -> FramePoses3D | None:
+        """A keyframe's people in space; None where they cannot be had. info: the newest CameraInfo, or None."""
+        if self._lifter is None or skeleton is not self._skeleton:
+            self._lifter, self._skeleton = Lifter(skeleton, self._config), skeleton
+        if info is None:
+            self.unfit += 1  # that it is waited for is told by who listens to it
+            return None
+        height, width = result.frame.image.shape[:2]
+        message = self.images.at(result.frame.stamp, tolerance)
+        try:
+            depth = None if message is None else depth_of_message(message)
+            lifted = self._lifter.lift(result, depth, camera_model(info, (width, height)))
+        except InputError as error:
+            self.unfit += 1
+            self._warn("depth", f"there are no joints in space: {error}")
+            return None
+        if depth is None:
+            self.without_depth += 1
+            self._warn(
+                "depth",
+                f"no depth image came within {tolerance:g} s of the image of stamp {result.frame.stamp}: are the two "
+                "synchronised (depth_tolerance)? Joints in space are propagated only",
+            )
+        else:
+            self.lifted += 1
+        return lifted
+
+    def values(self) -> dict[str, str]:
+        """For the diagnostics."""
+        return {
+            "frames in space": str(self.lifted),
+            "in space, without depth": str(self.without_depth),
+            "in space, not possible": str(self.unfit),
+        }

@@ -1,0 +1,100 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""The node's joints in metres: the depth of the keyframe's stamp, however late the answer, and what was missed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sdtc_ros.lifting.poses3d import OBSERVED
+from sdtc_ros.node.output.lifting import HELD, DepthImages, LiveLifting
+from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.types import Frame, FramePoses, Pose
+
+W, H, FOCAL = 160, 120, 120.0
+INFO = SimpleNamespace(
+    width=W, height=H, distortion_model="plumb_bob", d=[0.0] * 5, k=[FOCAL, 0, W / 2, 0, FOCAL, H / 2, 0, 0, 1],
+    r=[1.0, 0, 0, 0, 1.0, 0, 0, 0, 1.0], p=[FOCAL, 0, W / 2, 0, 0, FOCAL, H / 2, 0, 0, 0, 1.0, 0],
+    binning_x=0, binning_y=0, roi=SimpleNamespace(x_offset=0, y_offset=0, height=0, width=0, do_rectify=False),
+    header=SimpleNamespace(stamp=SimpleNamespace(sec=0, nanosec=0), frame_id="camera"),
+)  # fmt: skip
+
+
+def depth_message(stamp: int, metres: float = 2.0, size: tuple[int, int] = (W, H)) -> Any:
+    seconds, nanoseconds = divmod(stamp, 10**9)
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id="camera")
+    width, height = size
+    data = np.full((height, width), round(metres * 1000), np.uint16).tobytes()
+    return SimpleNamespace(
+        header=header, encoding="16UC1", width=width, height=height, step=2 * width, is_bigendian=0, data=data
+    )
+
+
+def keyframe(stamp: int) -> FramePoses:
+    places = np.random.default_rng(0).uniform((60, 20), (100, 100), (len(POSETRACK), 2))
+    keypoints = np.column_stack([places, np.full(len(POSETRACK), 0.9)]).astype(np.float32)
+    spread = np.tile(np.array([4, 4, 0], np.float32), (len(POSETRACK), 1))
+    pose = Pose(7, np.array([60, 20, 40, 80], np.float32), 0.9, keypoints, spread, 0.9)
+    return FramePoses(Frame(np.zeros((H, W, 3), np.uint8), stamp, "camera"), [pose])
+
+
+def test_the_nearest_depth_within_the_tolerance_is_taken() -> None:
+    images = DepthImages()
+    for number in range(5):
+        images.add(depth_message(10**9 + number * 33_000_000, metres=1.0 + number))
+    assert images.at(10**9 + 60_000_000, 0.02).data == depth_message(0, 3.0).data
+    assert images.at(10**9 + 48_000_000, 0.01) is None
+    assert images.at(10**9, 0.0).data == depth_message(0, 1.0).data
+
+
+def test_no_more_is_held_than_late_answers_need() -> None:
+    images = DepthImages()
+    for number in range(3 * HELD):
+        images.add(depth_message(number * 33_000_000))
+    assert len(images._images) == HELD
+    for number in range(10):
+        images.add(depth_message(10**11 + number * 10**9))
+    assert len(images._images) == 4, "three seconds of them"
+    images.add(depth_message(5))
+    assert len(images._images) == 1, "a recording that begins anew"
+
+
+def test_people_stand_where_the_depth_is() -> None:
+    told: list[tuple[str, str]] = []
+    lifting = LiveLifting(lambda *words: told.append(words), 0.5)  # type: ignore[arg-type]
+    lifting.images.add(depth_message(10**9))
+    lifted = lifting.lift(keyframe(10**9), POSETRACK, INFO, 0.02)
+    assert lifted is not None
+    (person,) = lifted.people
+    assert (person.states == OBSERVED).sum() > 5
+    assert np.nanmedian(person.joints[:, 2]) == pytest.approx(2.0, abs=0.15)
+    assert (lifting.lifted, lifting.without_depth, lifting.unfit, told) == (1, 0, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("messages", "info", "counts", "sentence"),
+    [
+        ([], INFO, (0, 1, 0), "no depth image came within 0.02 s"),
+        ([depth_message(2 * 10**9)], INFO, (0, 1, 0), "no depth image came within 0.02 s"),
+        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 1), "use the depth that is registered"),
+        ([depth_message(10**9)], None, (0, 0, 1), ""),
+    ],
+    ids=["none", "of another time", "of another size", "no camera_info"],
+)
+def test_what_is_missing_is_counted_and_told(messages: list, info: Any, counts: tuple, sentence: str) -> None:
+    told: list[str] = []
+    lifting = LiveLifting(lambda about, text: told.append(text), 0.5)
+    for message in messages:
+        lifting.images.add(message)
+    lifting.lift(keyframe(10**9), POSETRACK, info, 0.02)
+    assert (lifting.lifted, lifting.without_depth, lifting.unfit) == counts
+    assert [sentence in text for text in told] == [True] * bool(sentence)
+    assert list(map(int, lifting.values().values())) == list(counts)
