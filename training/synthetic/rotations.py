@@ -31,13 +31,26 @@ def about_vector(vector: np.ndarray) -> np.ndarray:
 
 def between(start: np.ndarray, end: np.ndarray, share: float | np.ndarray) -> np.ndarray:
     """The rotation `share` of the way from `start` to `end`, stacks of one shape (N, 3, 3)."""
-    step = Rotation.from_matrix(np.swapaxes(start, -1, -2) @ end).as_rotvec()
+    step = vector_of(np.swapaxes(start, -1, -2) @ end)
     share = np.asarray(share, float)
-    return start @ Rotation.from_rotvec(step * (share[..., None] if share.ndim else share)).as_matrix()
+    return start @ about_vector(step * (share[..., None] if share.ndim else share))
+
+
+def vector_of(rotation: np.ndarray) -> np.ndarray:
+    """Rotation vectors (..., 3), radians, of rotations (..., 3, 3); SciPy's checks cost more than this."""
+    r = rotation
+    sine = np.stack([r[..., 2, 1] - r[..., 1, 2], r[..., 0, 2] - r[..., 2, 0], r[..., 1, 0] - r[..., 0, 1]], -1) / 2
+    length = np.linalg.norm(sine, axis=-1)
+    angle = np.arctan2(length, (np.trace(r, axis1=-2, axis2=-1) - 1) / 2)
+    vector = sine * np.where(length > 1e-9, angle / np.maximum(length, 1e-9), 1.0)[..., None]
+    half = np.asarray((angle > 3.1) & (length < 0.05))  # half a turn: the sine tells no axis
+    if half.any():
+        vector[half] = Rotation.from_matrix(r[half]).as_rotvec()
+    return vector
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cross products of stacks (..., 3); np.cross takes several times as long on small ones."""
+    """Cross products of stacks (..., 3); np.cross takes several times as long on small stacks."""
     x = a[..., 1] * b[..., 2] - a[..., 2] * b[..., 1]
     y = a[..., 2] * b[..., 0] - a[..., 0] * b[..., 2]
     return np.stack([x, y, a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]], axis=-1)

@@ -161,3 +161,12 @@ def test_a_motion_follows_from_its_seed() -> None:
     first, second = (draw_motion(np.random.default_rng(5), MotionLibrary(), TIMES, NO_ALIGN) for _ in range(2))
     np.testing.assert_array_equal(first.pose, second.pose)
     assert_rotations(first.pose)
+
+
+def test_rotation_vectors_are_scipy_s_for_small_and_half_turns_too() -> None:
+    random = np.random.default_rng(0)
+    axes = random.normal(size=(60, 3))
+    axes /= np.linalg.norm(axes, axis=1, keepdims=True)
+    angles = np.r_[random.uniform(0, np.pi, 50), 0, 1e-7, 3.12, np.pi - 1e-3, np.pi - 1e-6, np.full(5, 0.5)]
+    rotation = rotations.about_vector(axes * angles[:, None])
+    np.testing.assert_allclose(rotations.vector_of(rotation), axes * angles[:, None], atol=1e-5)
