@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason='needs the extra "synthetic"')
-
 from sdtc_ros.errors import InputError
 from training.synthetic import rotations
 from training.synthetic.bvh import read_bvh

@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("numba", reason='needs the extra "synthetic"')
-
 from sdtc_ros.errors import InputError
 from training.synthetic import rasteriser
 from training.synthetic.backdrop import Backdrop, drawn_backdrop
