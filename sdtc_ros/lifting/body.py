@@ -6,8 +6,9 @@
 # governing permissions and limitations under the License.
 """What is known of bodies beforehand: how thick they are at a joint, and how long a bone can be. All in metres.
 
-Offsets were measured on synthetic people, whose joints and depth buffers are exact (docs/three-d.md has the command);
-lengths are those of tall adults (95th percentile of men and some clothing), so that children fit too.
+Offsets are means over synthetic people, whose joints and depth buffers are exact (`python benchmarks/lifting.py CLIPS
+--annotated` judges them); lengths are those of tall adults (95th percentile of men and some clothing),
+so that children fit too.
 """
 
 from __future__ import annotations
@@ -30,16 +31,16 @@ class JointBody:
     offset: float
 
 
-_HEAD_SURFACE = JointBody(0.04, 0.02)  # eyes, ears and nose lie on the surface
+_HEAD_SURFACE = JointBody(0.04, 0.01)  # eyes, ears and nose lie on the surface
 _BY_WORD = {
     "head_top": JointBody(0.05, 0.06),
-    "head_bottom": JointBody(0.05, 0.07),
+    "head_bottom": JointBody(0.05, 0.06),
     "chest": JointBody(0.10, 0.10),
-    "shoulder": JointBody(0.06, 0.07),
-    "elbow": JointBody(0.04, 0.05),
-    "wrist": JointBody(0.03, 0.03),
-    "hip": JointBody(0.08, 0.10),
-    "knee": JointBody(0.05, 0.06),
+    "shoulder": JointBody(0.06, 0.065),
+    "elbow": JointBody(0.04, 0.045),
+    "wrist": JointBody(0.03, 0.04),
+    "hip": JointBody(0.08, 0.135),
+    "knee": JointBody(0.05, 0.08),
     "ankle": JointBody(0.04, 0.05),
 }
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")

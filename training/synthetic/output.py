@@ -9,7 +9,8 @@
 A clip NAME under a folder DIR, split val:
 
 - images/val/NAME/000000.jpg, ...
-- annotations/val/NAME.json: PoseTrack18's, with the flags "hidden" and "blurred" of every joint
+- annotations/val/NAME.json: PoseTrack18's, with the flags "hidden" and "blurred" of every joint, and its place
+  in metres (joints_3d, camera frame)
 - depth/val/NAME/000000.png: uint16 millimetres along the optical axis, 0 where unknown
 - cameras/val/NAME.json: fx, fy, cx, cy, width, height, rate; joints: a row a frame of {track id: 15 joints in metres,
   camera frame}
@@ -171,15 +172,17 @@ def millimetres(depth: np.ndarray) -> np.ndarray:
 
 
 def annotated_frame(truth: FrameTruth, name: str, number: int, size: tuple[int, int]) -> SequenceFrame:
-    """A frame's annotation, of everybody who shows a pixel."""
-    people = [
-        annotate(
+    """A frame's annotation, of everybody who shows a pixel, with the places of the joints inside the image."""
+    people = []
+    for person in np.flatnonzero(truth.pixels).tolist():
+        found = annotate(
             truth.joints[person], truth.visibility[person] == 2, truth.blur[person], truth.boxes[person],
             truth.head_boxes[person], person, size,
-        )
-        for person in np.flatnonzero(truth.pixels).tolist()
-    ]  # fmt: skip
-    return SequenceFrame(name, number, True, [person for person in people if person is not None])
+        )  # fmt: skip
+        if found is not None:
+            found.joints_3d = np.where(found.annotated[:, None], truth.joints_camera[person], np.nan)
+            people.append(found)
+    return SequenceFrame(name, number, True, people)
 
 
 def write_demo(folders: AssetFolders, settings: ClipSettings, seed: int, path: Path, quality: int) -> None:

@@ -1,0 +1,205 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Joints in metres on synthetic clips with exact depth: our lifting beside one depth value at the pixel.
+
+    python -m training.data render clips --count 4 --frames 60 --rate 15 --out clips ...
+    python benchmarks/lifting.py clips [--model BUNDLE] [--shift 0.03] [--noise 0.003]
+
+Two kinds of joints in the image are lifted: the annotated ones (the lifting's own error) and a model's, with annotated
+boxes. The pixel's way is what nodes do that read the depth image at the keypoint's pixel and add nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import process_time
+
+import cv2
+import numpy as np
+
+from benchmarks.measure import carry_out
+from sdtc_ros.errors import InputError
+from sdtc_ros.evaluate.joints3d import evaluate_3d, table
+from sdtc_ros.evaluate.sequences3d import frames_in_space
+from sdtc_ros.ground_truth.posetrack import read_folder
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
+from sdtc_ros.lifting.camera import CameraModel
+from sdtc_ros.lifting.lifter import Lifter
+from sdtc_ros.lifting.poses3d import FramePoses3D
+from sdtc_ros.models.bundle import default_bundle
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.skeleton import POSETRACK
+from sdtc_ros.types import Boxes, Frame, FramePoses, Pose
+from training.synthetic.depth_camera import DepthCamera, measured
+
+PIXELS = 2.0  # deviation of annotated joints, as if a network had found them exactly
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip: its annotations, its camera, and the folder that its images and depth lie in."""
+
+    sequence: Sequence
+    camera: CameraModel
+    rate: float
+    folder: Path
+    split: str
+
+    def stamp(self, number: int) -> int:
+        """Nanoseconds of a frame."""
+        return round((number + 1) * 1e9 / self.rate)
+
+    def frame(self, number: int, image: bool) -> Frame:
+        """A frame, with its image or only its size."""
+        name = self.sequence.frames[number].name
+        pixels = cv2.imread(str(self.folder / name)) if image else np.zeros((*self.shape, 3), np.uint8)
+        return Frame(np.asarray(pixels, np.uint8), self.stamp(number), "camera", name)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width."""
+        depth = self.depth(0)
+        return depth.shape[0], depth.shape[1]
+
+    def depth(self, number: int) -> np.ndarray:
+        """Exact depth of a frame, H x W float32 metres."""
+        path = self.folder / "depth" / self.split / self.sequence.name / f"{number:06d}.png"
+        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise InputError(f"{path} cannot be read: clips need depth (render clips without --no-depth)")
+        return image.astype(np.float32) / 1000
+
+
+def read_clips(folder: Path, split: str = "val") -> list[Clip]:
+    """The clips that `python -m training.data render clips` wrote; raises InputError where there are none."""
+    clips = []
+    for sequence in read_folder(folder / "annotations" / split, POSETRACK):
+        camera = json.loads((folder / "cameras" / split / f"{sequence.name}.json").read_text())
+        matrix = np.array([[camera["fx"], 0, camera["cx"]], [0, camera["fy"], camera["cy"]], [0, 0, 1.0]])
+        clips.append(Clip(sequence, CameraModel(matrix, np.zeros(5), ""), camera["rate"], folder, split))
+    return clips
+
+
+def annotated(clip: Clip) -> Iterator[FramePoses]:
+    """The annotated people as poses."""
+    empty = np.zeros((*clip.shape, 3), np.uint8)
+    for number, frame in enumerate(clip.sequence.frames):
+        poses = []
+        for person in frame.people:
+            keypoints = np.column_stack([person.keypoints[:, :2], person.annotated]).astype(np.float32)
+            covariance = np.tile(np.float32([PIXELS**2, 0, PIXELS**2]), (len(keypoints), 1))
+            box = np.asarray(person.box, np.float32)
+            poses.append(Pose(int(person.track_id or 0), box, 1.0, keypoints, covariance, 1.0))
+        yield FramePoses(Frame(empty, clip.stamp(number), "camera"), poses)
+
+
+def estimated(clip: Clip, model: Path) -> Iterator[FramePoses]:
+    """A model's poses in the annotated boxes."""
+    pipeline = Pipeline.from_bundle(model, PipelineConfig(min_box_score=0.0))
+    for number, frame in enumerate(clip.sequence.frames):
+        boxes = np.array([person.box for person in frame.people], np.float32).reshape(-1, 4)
+        ids = np.array([person.track_id for person in frame.people], np.int64)
+        result = pipeline.process(clip.frame(number, image=True), Boxes(boxes, np.ones(len(boxes), np.float32), ids))
+        if result is not None:
+            yield result
+    yield from pipeline.flush()
+
+
+def at_the_pixel(result: FramePoses, depth: np.ndarray, camera: CameraModel) -> list[np.ndarray]:
+    """Each person's joints by the one depth value at the keypoint's pixel, NaN where there is none."""
+    found = []
+    for pose in result.poses:
+        x, y = np.rint(pose.keypoints[:, :2]).astype(int).T
+        inside = (x >= 0) & (y >= 0) & (x < depth.shape[1]) & (y < depth.shape[0]) & (pose.keypoints[:, 2] > 0)
+        z = np.where(inside, depth[np.where(inside, y, 0), np.where(inside, x, 0)], 0)
+        found.append(np.where(z > 0, z, np.nan)[:, None] * camera.rays(pose.keypoints[:, :2]))
+    return found
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """A clip's people by our lifting and by the pixel; seconds of processor time, and how many people that was for."""
+
+    ours: Sequence
+    pixel: Sequence
+    seconds: float
+    people: int
+
+
+def predictions(clip: Clip, poses: Iterator[FramePoses], device: DepthCamera) -> Lifted:
+    """Lift all poses of a clip both ways."""
+    rng, lifter = np.random.default_rng(0), Lifter(POSETRACK)
+    ours: list[SequenceFrame] = []
+    pixel: list[SequenceFrame] = []
+    seconds, people = 0.0, 0
+    for number, result in enumerate(poses):
+        depth = measured(clip.depth(number), device, float(clip.camera.matrix[0, 0]), rng)
+        start = process_time()
+        lifted = lifter.lift(result, depth, clip.camera)
+        seconds, people = seconds + process_time() - start, people + len(result.poses)
+        frame = clip.sequence.frames[number]
+        ours.append(replace(frame, people=_people(lifted)))
+        places = at_the_pixel(result, depth, clip.camera)
+        pixel.append(replace(frame, people=[_person(p, j) for p, j in zip(result.poses, places, strict=True)]))
+    name = clip.sequence.name
+    return Lifted(Sequence(name, ours), Sequence(name, pixel), seconds, people)
+
+
+def _people(lifted: FramePoses3D) -> list[Person]:
+    return [
+        _person(one.pose, one.joints.astype(np.float64), one.covariances.astype(np.float64)) for one in lifted.people
+    ]
+
+
+def _person(pose: Pose, joints: np.ndarray, covariances: np.ndarray | None = None) -> Person:
+    return Person(
+        pose.keypoints.astype(np.float64), pose.track_id, pose.box.astype(np.float64), joints_3d=joints,
+        covariances_3d=covariances,
+    )  # fmt: skip
+
+
+def compare(clips: list[Clip], model: Path | None, device: DepthCamera) -> str:
+    """Tables of both ways; model None: of annotated joints."""
+    truth = [clip.sequence for clip in clips]
+    rows = [predictions(clip, estimated(clip, model) if model else annotated(clip), device) for clip in clips]
+    lines = []
+    for index, way in ((0, "our lifting"), (1, "the pixel's depth")):
+        found = [row.ours if index == 0 else row.pixel for row in rows]
+        lines += [f"{way}:", table(evaluate_3d(frames_in_space(truth, found)))]
+    seconds, people = sum(row.seconds for row in rows), sum(row.people for row in rows)
+    lines.append(f"lifting: {1000 * seconds / max(people, 1):.2f} ms of processor time a person")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("clips", type=Path, help="folder that `python -m training.data render clips` wrote")
+    parser.add_argument("--model", type=Path, help="bundle of the model (default: the one shipped)")
+    parser.add_argument("--annotated", action="store_true", help="annotated joints alone, no model")
+    for name, value in vars(DepthCamera()).items():
+        parser.add_argument(f"--{name}", type=type(value), default=value, help=f"of the depth camera ({value})")
+    return carry_out(parser, arguments, _work)
+
+
+def _work(args: argparse.Namespace) -> None:
+    device = DepthCamera(**{name: getattr(args, name) for name in vars(DepthCamera())})
+    clips = read_clips(args.clips)
+    print(f"{len(clips)} clips, {sum(len(clip.sequence.frames) for clip in clips)} frames; {device}")
+    print(f"-- annotated joints\n{compare(clips, None, device)}")
+    if not args.annotated:
+        model = args.model or default_bundle()
+        print(f"-- joints of {model.name}, annotated boxes\n{compare(clips, model, device)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
