@@ -96,7 +96,7 @@ def annotated(clip: Clip) -> Iterator[FramePoses]:
         poses = []
         for person in frame.people:
             keypoints = np.column_stack([person.keypoints[:, :2], person.annotated]).astype(np.float32)
-            covariance = np.tile(np.float32([PIXELS**2, 0, PIXELS**2]), (len(keypoints), 1))
+            covariance = np.tile(np.array([PIXELS**2, 0, PIXELS**2], np.float32), (len(keypoints), 1))
             box = np.asarray(person.box, np.float32)
             poses.append(Pose(int(person.track_id or 0), box, 1.0, keypoints, covariance, 1.0))
         yield FramePoses(Frame(empty, clip.stamp(number), "camera"), poses)
