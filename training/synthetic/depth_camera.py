@@ -64,9 +64,9 @@ def _noise(shape: tuple[int, ...], camera: DepthCamera, rng: np.random.Generator
 
 def _shifted(depth: FloatArray, pixels: float) -> FloatArray:
     """Every pixel from beside it: `pixels` at 1 metre, fewer the farther it is."""
-    rows, columns = np.indices(depth.shape, np.float32)
-    beside = columns + np.float32(pixels) / np.where(depth > 0, depth, np.inf)
-    return np.asarray(cv2.remap(depth, beside.astype(np.float32), rows, cv2.INTER_NEAREST), np.float32)
+    columns, rows = np.meshgrid(np.arange(depth.shape[1]), np.arange(depth.shape[0]))
+    beside = (columns + pixels / np.where(depth > 0, depth, np.inf)).astype(np.float32)
+    return np.asarray(cv2.remap(depth, beside, rows.astype(np.float32), cv2.INTER_NEAREST), np.float32)
 
 
 def _edges(depth: FloatArray, camera: DepthCamera) -> npt.NDArray[np.bool_]:
