@@ -58,7 +58,9 @@ class TemporalGraph(nn.Module):
         """Window, heatmaps, decoding."""
         if isinstance(self.network, MoveNetPose):
             return self.network.poses(*tokens)
-        if isinstance(self.network, TDMI | SDTCMoveNet):
+        if isinstance(self.network, SDTCMoveNet):
+            return self.network.poses(dict(zip(self.network.token_names, tokens, strict=True)), self.decode)
+        if isinstance(self.network, TDMI):
             heatmaps = self.network.estimate(dict(zip(self.network.token_names, tokens, strict=True)))
         else:
             (single,) = tokens

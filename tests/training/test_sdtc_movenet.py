@@ -15,6 +15,7 @@ import torch
 
 from training.checkpoint import describe
 from training.losses.movenet import movenet_loss
+from training.models.decode import Decode
 from training.models.mlsme import MLSMEConfig
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
@@ -46,6 +47,21 @@ def test_untrained_it_answers_as_its_trunk_does_in_the_keyframe(network: SDTCMov
         alone = network.look(crops[:, 2])
     assert answer.shape == (2, 15, 32, 16)
     torch.testing.assert_close(answer, alone.heatmaps.clamp(1e-4, 1 - 1e-4))
+
+
+def test_a_maximum_beside_the_keyframes_own_joint_is_that_joint(network: SDTCMoveNet) -> None:
+    network.eval()
+    decode = Decode(network.config.heatmap_size, network.config.backbone.image_size)
+    heatmaps = torch.full((1, 5, 15, 32, 16), -9.0)
+    heatmaps[..., 10, 5] = 2.0
+    joints = torch.tensor([5.7, 10.3, 0.9]).expand(1, 5, 15, 3)
+    kept = {"joints": joints, "heatmaps": heatmaps, "tokens": torch.zeros(1, 5, 32, 16)}
+    with torch.no_grad():
+        near, _, _ = network.poses(kept | {"detail": torch.zeros(1, 5, 8, 32, 16)}, decode)
+        far, _, _ = network.poses(kept | {"detail": torch.zeros(1, 5, 8, 32, 16), "joints": joints + 4}, decode)
+    cell = torch.tensor([63 / 15, 127 / 31])
+    torch.testing.assert_close(near[0, 0, :2], torch.tensor([5.7, 10.3]) * cell)
+    torch.testing.assert_close(far[0, 0, :2], torch.tensor([5.0, 10.0]) * cell, atol=1e-2, rtol=0)
 
 
 def test_training_and_streaming_see_the_same_window(network: SDTCMoveNet) -> None:

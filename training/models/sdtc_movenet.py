@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
+from training.models.decode import Decode
 from training.models.embedding import SpaceTimeEmbedding
 from training.models.mlsme import MLSME, MLSMEConfig, Motion, MotionDecoder, Reconstruction
 from training.models.movenet import FEATURES, MoveNet, MoveNetConfig, SeparableConv
@@ -33,6 +34,7 @@ from training.models.movenet_decode import CocoToPoseTrack, MoveNetDecode
 from training.models.smml import SMML, SMMLConfig
 from training.models.trajectory import Trajectory
 
+SAME = 1.5  # cells: a maximum this near to a joint is the joint
 FLOOR = 1e-4  # of heatmaps, so that their logits are finite
 POOL = 2  # tokens of stride 16 are pooled 2 x 2 for the motion encoders
 
@@ -228,13 +230,33 @@ class SDTCMoveNet(nn.Module):
 
     def estimate(self, kept: dict[str, Tensor]) -> Tensor:
         """The kept tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
+        return self._answer(kept)[0]
+
+    def poses(self, kept: dict[str, Tensor], decode: Decode) -> tuple[Tensor, Tensor, Tensor]:
+        """The kept tensors of windows -> keypoints, spread (both B x K x 3, crop pixels), heatmaps B x K x h x w.
+
+        A maximum where the keyframe itself has the joint, or else where its trajectory has it, is that joint: MoveNet's
+        offsets, and a line through several of them, know places better than cells do.
+        """
+        heatmaps, places = self._answer(kept)
+        keypoints, spread = decode(heatmaps)
+        (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
+        cell = keypoints.new_tensor([(width - 1) / (w - 1), (height - 1) / (h - 1)])
+        place = keypoints[..., :2]
+        for known in (places * cell, kept["joints"][:, self.config.delta, :, :2] * cell):
+            away = ((known - keypoints[..., :2]) / cell).abs().amax(dim=-1, keepdim=True)
+            place = torch.where(away < SAME, known, place)
+        return torch.cat([place, keypoints[..., 2:]], dim=-1), spread, heatmaps
+
+    def _answer(self, kept: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The keyframe's heatmaps B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
         logits = kept["heatmaps"][:, self.config.delta]
-        _, gaussians, moved = self.trajectory(kept["joints"])
+        places, gaussians, moved = self.trajectory(kept["joints"])
         answer = logits + moved
         if self.semantics is not None:
             detail = kept["detail"][:, self.config.delta]
             answer = answer + self.semantics(kept["tokens"], detail, logits, gaussians)[0]
-        return torch.sigmoid(answer)
+        return torch.sigmoid(answer), places
 
     def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
         """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""

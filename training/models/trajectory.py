@@ -89,6 +89,7 @@ class Trajectory(nn.Module):
         said = self.answer(self.layers(told.transpose(1, 2)))  # B x K x (T + 3)
         trust = torch.exp(said[..., : self.frames].clamp(-4, 4)).transpose(1, 2)
         gain, wide, loss = said[..., self.frames :].unbind(-1)
+        gain, loss = gain.clamp_min(0), loss.clamp_min(0)  # a joint that one frame alone shows stays where it is
         places = fit_line(joints, new, trust)
         sigma = SIGMA * torch.exp(wide.clamp(-1, 2)).unsqueeze(-1)
         gaussians = self._drawn(places, sigma)
