@@ -55,7 +55,7 @@ def test_a_maximum_beside_the_keyframes_own_joint_is_that_joint(network: SDTCMov
     heatmaps = torch.full((1, 5, 15, 32, 16), -9.0)
     heatmaps[..., 10, 5] = 2.0
     joints = torch.tensor([5.7, 10.3, 0.9]).expand(1, 5, 15, 3)
-    kept = {"joints": joints, "heatmaps": heatmaps, "tokens": torch.zeros(1, 5, 32, 16)}
+    kept = {"joints": joints, "logits": heatmaps, "tokens": torch.zeros(1, 5, 32, 16)}
     with torch.no_grad():
         near, _, _ = network.poses(kept | {"detail": torch.zeros(1, 5, 8, 32, 16)}, decode)
         far, _, _ = network.poses(kept | {"detail": torch.zeros(1, 5, 8, 32, 16), "joints": joints + 4}, decode)
@@ -91,7 +91,7 @@ def test_without_semantics_the_trunk_and_its_trajectories_remain() -> None:
         kept = {name: value.unflatten(0, (2, 5)) for name, value in plain.encode(crops.flatten(0, 1)).items()}
         stride16, stride4, heatmaps, joints = (value.unflatten(0, (2, 5)) for value in plain.look(crops.flatten(0, 1)))
         whole = plain(stride16, stride4[:, 2], heatmaps, joints)
-    assert tuple(kept) == plain.token_names == ("joints", "heatmaps")
+    assert tuple(kept) == plain.token_names == ("joints", "logits")
     torch.testing.assert_close(plain.estimate(kept), whole.heatmaps)
 
 

@@ -202,7 +202,7 @@ class SDTCMoveNet(nn.Module):
         self.to_skeleton = CocoToPoseTrack(config.heatmap_size)
         self.trajectory = Trajectory(config.frames, config.heatmap_size, config.trajectory)
         self.semantics = Semantics(config, len(self.skeleton)) if config.semantics else None
-        self.token_names = ("joints", "heatmaps", "tokens", "detail") if config.semantics else ("joints", "heatmaps")
+        self.token_names = ("joints", "logits", "tokens", "detail") if config.semantics else ("joints", "logits")
         if config.freeze_backbone:
             self.backbone.requires_grad_(False)
 
@@ -218,11 +218,11 @@ class SDTCMoveNet(nn.Module):
     def encode(self, crops: Tensor) -> dict[str, Tensor]:
         """uint8 BGR crops N x H x W x 3 -> what streaming keeps of each, by name.
 
-        joints N x K x 3 as in `Seen`; heatmaps N x K x h x w as logits; with semantics tokens N x L x C, and detail, a
-        few channels of the stride-4 features, N x detail x h x w.
+        joints N x K x 3 as in `Seen`; logits N x K x h x w of its heatmaps; with semantics tokens N x L x C, and
+        detail, a few channels of the stride-4 features, N x detail x h x w.
         """
         seen = self.look(crops)
-        kept = {"joints": seen.joints, "heatmaps": odds(seen.heatmaps)}
+        kept = {"joints": seen.joints, "logits": odds(seen.heatmaps)}
         if self.semantics is not None:
             kept["tokens"] = self.semantics.tokens(seen.stride16, seen.heatmaps)
             kept["detail"] = self.semantics.detail(seen.stride4)
@@ -250,7 +250,7 @@ class SDTCMoveNet(nn.Module):
 
     def _answer(self, kept: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The keyframe's heatmaps B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
-        logits = kept["heatmaps"][:, self.config.delta]
+        logits = kept["logits"][:, self.config.delta]
         places, gaussians, moved = self.trajectory(kept["joints"])
         answer = logits + moved
         if self.semantics is not None:
