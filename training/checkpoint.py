@@ -28,6 +28,7 @@ from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.weights.movenet import read_movenet
 from training.weights.networks import published_backbone, vitpose_network
+from training.weights.prefix import refuse_wrapped
 from training.weights.tfjs import is_graph_file
 from training.weights.vitpose import find_vitpose
 
@@ -77,6 +78,8 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError here
         raise BundleError(f"{path} does not load as a checkpoint: {_why_not_loaded(error)}") from error
+    named = content.get("state_dict", content) if isinstance(content, dict) else None
+    refuse_wrapped(map(str, named) if isinstance(named, dict) else (), path)
     parts = [content.get(name) for name in (KEY, "state_dict")] if isinstance(content, dict) else []
     if not parts or any(part is None for part in parts):
         raise BundleError(f"{path} is a torch file but no checkpoint of training/train.py (it has no '{KEY}' entry)")

@@ -83,7 +83,7 @@ class BoxTable:
     def boxes(self, number: int, frame: Frame) -> Boxes:
         """The boxes of a frame; none where the table has none for it."""
         keys: tuple[Key, ...] = (number, PurePosixPath(plain_path(frame.name)).name, ("stamp", frame.stamp))
-        self._asked.update(keys)
+        self._asked.update(key for key in keys if key in self._rows)  # not every frame of a long input
         rows = [row for key in keys for row in self._rows.get(key, [])]
         ids = [row[2] for row in rows]
         return Boxes(

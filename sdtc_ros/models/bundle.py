@@ -229,6 +229,9 @@ def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     for key, good in checks.items():
         if not good:
             raise BundleError(f"'{path}': '{key}' has the value {manifest[key]!r}, which this version cannot use")
+    for key in ("training", "accuracy", "parity"):
+        if not isinstance(manifest.get(key, {}), dict):
+            raise BundleError(f"'{path}': '{key}' has a value of the wrong type; export the bundle again")
     precisions = manifest.get("precisions", {})
     if not isinstance(precisions, dict) or not all(_is_precision(entry) for entry in precisions.values()):
         raise BundleError(f"'{path}': 'precisions' has a value of the wrong type; export the bundle again")

@@ -71,9 +71,9 @@ class Table:
 def run_campaign(name: str, seeds: range, work: Path) -> Table:
     """Judge a subject's damaged inputs, a seed each."""
     cv2.setNumThreads(1)  # threads do not survive a fork
-    subject, table = SUBJECTS[name](work / name), Table(name)
+    subject, table = SUBJECTS[name](work / f"{name}-{seeds.start}"), Table(name)
     for seed in seeds:
-        table.verdicts.append(judge(subject, seed, work / f"{name}-{seed}"))
+        table.verdicts.append(judge(subject, seed, work / f"{name}-seed-{seed}"))
     return table
 
 

@@ -162,3 +162,13 @@ def test_one_changed_byte_is_found(tmp_path: Path) -> None:
     (tmp_path / "temporal.onnx").write_bytes(data)
     with pytest.raises(BundleError, match="temporal.onnx' is not the file that model.json describes"):
         load_bundle(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["training", "accuracy", "parity"])
+@pytest.mark.parametrize("value", [1.5, None, [], "x"])
+def test_prose_that_is_no_object_is_refused(tmp_path, key, value):
+    folder = make_bundle(tmp_path / "model").folder
+    manifest = json.loads((folder / "model.json").read_text())
+    (folder / "model.json").write_text(json.dumps(manifest | {key: value}))
+    with pytest.raises(BundleError, match=f"'{key}' has a value of the wrong type"):
+        load_bundle(folder)

@@ -37,8 +37,16 @@ def main(arguments: list[str] | None = None) -> int:
     fetch = commands.add_parser("download", help="fetch weights by name; nothing else here uses the network")
     fetch.add_argument("name", metavar="NAME", help="one of the names that --help without a command lists")
     fetch.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put them in")
+    bare = commands.add_parser("strip", help="take off the 'module.' that DataParallel puts before every name")
+    bare.add_argument("path", type=Path, metavar="FILE", help="a torch file: .pth or .ckpt")
+    bare.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
     args = parser.parse_args(arguments)
     try:
+        if args.command == "strip":
+            from training.weights.prefix import strip
+
+            print(f"{strip(args.path, args.to)} names without 'module.' in {args.to}")
+            return 0
         path = args.path if args.command == "show" else download(args.name, args.to)
         print(_described(path))
     except SdtcError as error:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from sdtc_ros.errors import BundleError
+from training.weights.prefix import refuse_wrapped
 
 SAFETENSORS, CONFIG = "model.safetensors", "config.json"  # the files of a Hugging Face model's folder
 
@@ -55,6 +56,7 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors, config = _read_torch(path), {}
     if not tensors:
         raise BundleError(f"{path} holds no named tensors: it is no file of weights")
+    refuse_wrapped(tensors, path)
     return tensors, config
 
 
