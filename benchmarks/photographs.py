@@ -48,6 +48,7 @@ from sdtc_ros.types import Boxes, Frame  # noqa: E402
 
 SHIPPED = ROOT / "sdtc_ros" / "models"
 SIDES = {"lightning": 192, "thunder": 256}
+UNWEIGHTED = 1e9  # cells
 PICTURE = 512  # side of what MediaPipe gets
 
 
@@ -96,24 +97,56 @@ def measure_ours(contender: Ours, sets: dict[str, list[Photograph]]) -> Row:
     return Row(contender.name, found, 1000 * seconds / count)
 
 
-def original(package: Path, name: str, folder: Path) -> Ours:
-    """MoveNet as published, as a bundle: the square it was made for and its own weighting of the joints."""
+@dataclass(frozen=True)
+class Variant:
+    """MoveNet on other crops or with another weighting of its joints by the distance from the regressed place.
+
+    size: of the crops, (width, height); reach: cells at which the weight has fallen to half, MoveNet's own is 1.8.
+    """
+
+    words: str
+    name: str
+    size: tuple[int, int]
+    reach: float
+
+
+def variants(ablate: bool) -> list[Variant]:
+    """MoveNet as published; ablate: also with ours in place of its crops and its weighting, one by one."""
+    from training.models.movenet_decode import CENTRE_REACH, JOINT_REACH
+    from training.weights.movenet import INPUT_SIZES
+
+    found = []
+    for name, side in SIDES.items():
+        square, ours = (side, side), INPUT_SIZES[name]
+        found.append(Variant("as published", name, square, CENTRE_REACH))
+        if ablate:
+            found += [
+                Variant("published crops, our weighting", name, square, JOINT_REACH),
+                Variant("our crops, published weighting", name, ours, CENTRE_REACH),
+                Variant("our crops, no weighting", name, ours, UNWEIGHTED),
+            ]
+    return found
+
+
+def as_bundle(package: Path, variant: Variant, folder: Path) -> Ours:
+    """A variant as a bundle in the product's pipeline."""
     from export.graphs import token_shapes, write_graphs
     from training.checkpoint import MoveNetChoice, published_movenet
-    from training.models.movenet_decode import CENTRE_REACH, MoveNetDecode
+    from training.models.movenet_decode import MoveNetDecode
     from training.weights.tfjs import graph_file
 
-    size = (SIDES[name], SIDES[name])
-    network, _ = published_movenet(graph_file(package, f"movenet-{name}"), MoveNetChoice(input_size=size))
-    network.decode = MoveNetDecode(network.config.heatmap_size, CENTRE_REACH)
+    size = variant.size
+    path = graph_file(package, f"movenet-{variant.name}")
+    network, _ = published_movenet(path, MoveNetChoice(input_size=size))
+    network.decode = MoveNetDecode(network.config.heatmap_size, variant.reach)
     folder.mkdir()
     write_graphs(network, folder)
     half = (0.5, 0.5, 0.5)
     write_manifest(
-        folder, name=name, skeleton="coco", input_size=size, delta=0, tokens=token_shapes(network), mean=half, std=half,
-        decode="movenet",
+        folder, name=variant.name, skeleton="coco", input_size=size, delta=0, tokens=token_shapes(network),
+        mean=half, std=half, decode="movenet",
     )  # fmt: skip
-    return Ours(f"MoveNet {name.capitalize()} as published, {size[0]} x {size[1]}", folder)
+    return Ours(f"MoveNet {variant.name.capitalize()}, {variant.words}, {size[0]} x {size[1]}", folder)
 
 
 def measure_mediapipe(contender: Contender, sets: dict[str, list[Photograph]], folder: Path) -> Row:
@@ -156,6 +189,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="labelled people, a set or a folder of sets")
     parser.add_argument("--models", type=Path, nargs="+", metavar="BUNDLE", help="our bundles (default: all that ship)")
     parser.add_argument("--movenet", type=Path, metavar="PACKAGE", help="the unpacked npm package of MoveNet's weights")
+    parser.add_argument("--ablate", action="store_true", help="with --movenet: also our crops and weighting one by one")
     parser.add_argument("--python", default=sys.executable, help="of the environment that has mediapipe==0.10.21")
     parser.add_argument("--people", type=int, metavar="N", help="of each set only the first N")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
@@ -170,7 +204,10 @@ def _work(args: argparse.Namespace) -> None:
     print(f"{machine()['cpu']}, one thread, load {machine()['load']} at the start\n{here}", flush=True)
     print("people: " + ", ".join(f"{name} {sum(len(p.boxes) for p in sets[name])}" for name in sets) + "\n", flush=True)
     with tempfile.TemporaryDirectory(prefix="sdtc_ros-photographs-") as name:
-        rows = list(_rows(args, sets, Path(name)))
+        rows = []
+        for row in _rows(args, sets, Path(name)):
+            rows.append(row)
+            print(report([row]).splitlines()[-1], file=sys.stderr, flush=True)  # a run takes minutes
     print(report(rows))
     if args.json:
         write_json(args.json, {"sets": list(sets), "rows": [row.__dict__ for row in rows]})
@@ -180,12 +217,12 @@ def _rows(args: argparse.Namespace, sets: dict[str, list[Photograph]], folder: P
     models = args.models or sorted(path.parent for path in SHIPPED.glob("*/temporal.onnx"))
     for model in models:
         yield measure_ours(Ours(load_bundle(model).name, model), sets)
-    for name in SIDES if args.movenet else ():
-        yield measure_ours(original(args.movenet, name, folder / name), sets)
     theirs = mediapipe_worker(args.python, 1, folder)
     if theirs is not None:
         yield measure_mediapipe(theirs, sets, folder)
         theirs.close()
+    for number, variant in enumerate(variants(args.ablate) if args.movenet else []):
+        yield measure_ours(as_bundle(args.movenet, variant, folder / str(number)), sets)
 
 
 if __name__ == "__main__":
