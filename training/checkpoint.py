@@ -149,7 +149,7 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
 def load_backbone(network: nn.Module, path: Path | str) -> None:
     """Take over the backbone of another checkpoint of ours (a single-frame network, say), or a published one.
 
-    Published are ViTPose's and HRNet's weights (training.weights), the positions resized to the config's image size.
+    Published are ViTPose's, HRNet's and MoveNet's weights (training.weights), positions resized to the config's image.
     BundleError where the file is none of these or of another size.
     """
     backbone, prefix = typing.cast(nn.Module, network.backbone), "backbone."

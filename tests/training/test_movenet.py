@@ -14,12 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from movenet_oracle import ORACLES, PACKAGE, needs_oracles
+from movenet_oracle import ORACLES, PACKAGE, needs_oracles, needs_package, shipped
 from tfjs_files import write_movenet
 
 from sdtc_ros.errors import BundleError
 from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetConfig
 from training.weights.movenet import find_movenet, movenet_network, read_movenet
+from training.weights.networks import published_backbone
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +32,21 @@ def lightning() -> MoveNet:
 @needs_oracles
 @pytest.mark.parametrize("name", list(MOVENET_SIZES))
 def test_equals_the_original_graph(name: str) -> None:
-    weights = read_movenet(PACKAGE, name)
-    assert (weights.name, weights.side) == (name, {"lightning": 192, "thunder": 256}[name])
     oracle = np.load(ORACLES / f"{name}.npz")
     with torch.no_grad():
-        output = movenet_network(weights)(torch.from_numpy(oracle["crops"]))
+        output = shipped(name)(torch.from_numpy(oracle["crops"]))
     for key in ("stride16", "stride4", "heatmap_logits", "regression"):
         ours, theirs = getattr(output, key).numpy(), oracle[key]
         assert np.linalg.norm(ours - theirs) < 1e-4 * np.linalg.norm(theirs), key
         assert np.abs(ours - theirs).max() < 1e-3 * np.abs(theirs).max(), key
+
+
+@needs_package
+@pytest.mark.parametrize("name", list(MOVENET_SIZES))
+def test_the_package_holds_what_ships(name: str) -> None:
+    weights = read_movenet(PACKAGE, name)
+    assert (weights.name, weights.side) == (name, {"lightning": 192, "thunder": 256}[name])
+    assert all(torch.equal(weights.state[key], value) for key, value in shipped(name).state_dict().items())
 
 
 def test_weights_by_name(tmp_path: Path, lightning: MoveNet) -> None:
@@ -103,6 +110,19 @@ def test_another_versions_graph(tmp_path: Path, lightning: MoveNet) -> None:
     path.write_text(whole.replace("/Conv1/", "/first/"))
     with pytest.raises(BundleError, match="its first convolution is neither"):
         read_movenet(path)
+
+
+def test_as_a_backbone(tmp_path: Path, lightning: MoveNet) -> None:
+    """Weights for a MoveNet without heads it does not need; another width is refused."""
+    path = write_movenet(tmp_path, lightning)
+    trunk = MoveNet(MoveNetConfig())
+    del trunk.centre_head
+    state = published_backbone(path, trunk)
+    assert state is not None
+    trunk.load_state_dict(state)
+    with pytest.raises(BundleError, match=r"holds MoveNet .lightning. of width 1.0 and not 1.75"):
+        published_backbone(path, MoveNet(MoveNetConfig(width=1.75)))
+    assert published_backbone(tmp_path / "a.pth", trunk) is None
 
 
 def test_other_paths(tmp_path: Path) -> None:

@@ -11,13 +11,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from movenet_oracle import ORACLES, PACKAGE, needs_oracles
+from movenet_oracle import ORACLES, needs_oracles, shipped
 
 from sdtc_ros.skeleton import COCO, POSETRACK
 from training.models.movenet import MOVENET_SIZES, MoveNetConfig
 from training.models.movenet_decode import CENTRE_REACH, CocoToPoseTrack, MoveNetDecode
 from training.models.movenet_pose import MoveNetPose, MoveNetPoseConfig
-from training.weights.movenet import movenet_network, read_movenet
 
 ROWS, COLUMNS = 16, 12
 
@@ -70,9 +69,8 @@ def test_equals_the_original_keypoints(name: str) -> None:
     """
     oracle = np.load(ORACLES / f"{name}.npz")
     side = oracle["crops"].shape[1]
-    network = movenet_network(read_movenet(PACKAGE, name))
     with torch.no_grad():
-        output = network(torch.from_numpy(oracle["crops"]))
+        output = shipped(name)(torch.from_numpy(oracle["crops"]))
         keypoints, _, heatmaps = MoveNetDecode((side // 4, side // 4), CENTRE_REACH)(*output[2:])
     best = heatmaps.flatten(2).topk(2, dim=2).values
     clear = (best[..., 1] < 0.95 * best[..., 0]).numpy()

@@ -19,15 +19,17 @@ from sdtc_ros.errors import BundleError
 from sdtc_ros.skeleton import skeleton_by_name
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.hrnet import HRNet
+from training.models.movenet import MoveNet
 from training.models.vit import ViT
 from training.weights.hrnet import HRNetWeights, find_hrnet
+from training.weights.movenet import MoveNetWeights, find_movenet
 from training.weights.vitpose import ViTPoseWeights, find_vitpose
 
 SKELETON = "coco"  # of every published ViTPose that gives 17 joints
 
 
 def published_backbone(path: Path | str, backbone: nn.Module) -> dict[str, Tensor] | None:
-    """The state_dict for a ViT or HRNet from a published file, positions resized to the ViT's grid.
+    """The state_dict for a ViT, HRNet or MoveNet from a published file, positions resized to the ViT's grid.
 
     None for a file that holds no weights of that family; BundleError where it does, but of another size.
     """
@@ -37,6 +39,9 @@ def published_backbone(path: Path | str, backbone: nn.Module) -> dict[str, Tenso
     if isinstance(backbone, HRNet):
         hrnet = find_hrnet(path)
         return None if hrnet is None else _hrnet_state(hrnet, backbone)
+    if isinstance(backbone, MoveNet):
+        movenet = find_movenet(path)
+        return None if movenet is None else _movenet_state(movenet, backbone)
     return None
 
 
@@ -84,6 +89,12 @@ def _hrnet_state(weights: HRNetWeights, backbone: HRNet) -> dict[str, Tensor]:
     _refuse_other_sizes(weights.path, "HRNet", found, {name: getattr(config, name) for name in found})
     wanted = backbone.state_dict().keys()  # an ImageNet HRNet has a classifier and more of stage 4's fusion
     return {name: value for name, value in _with_counters(weights.backbone, backbone).items() if name in wanted}
+
+
+def _movenet_state(weights: MoveNetWeights, backbone: MoveNet) -> dict[str, Tensor]:
+    found, wanted = ({"width": config.width, "joints": config.joints} for config in (weights.config, backbone.config))
+    _refuse_other_sizes(weights.path, f"MoveNet ({weights.name})", found, wanted)
+    return {name: weights.state[name] for name in backbone.state_dict()}  # a trunk may have let go of its heads
 
 
 def _refuse_other_sizes(path: Path, what: str, found: dict[str, Any], wanted: dict[str, Any]) -> None:
