@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-LEAST = 64  # numbers: smaller weights are not worth a node
+LEAST = 1024  # numbers: smaller ones save nothing, and the constants of decoding, among them, must be exact
 SUFFIX = "_stored"
 
 

@@ -25,14 +25,16 @@ TENSORRT = {
     **dict.fromkeys(("Concat", "Expand", "Gather", "GatherElements", "Identity", "Reshape", "Shape", "Slice", "Split",
                      "Squeeze", "Transpose", "Unsqueeze", "Where"), ALL),
     **dict.fromkeys(("Add", "ArgMax", "Div", "Equal", "Gelu", "Greater", "GreaterOrEqual", "Less", "Max", "Min", "Mod",
-                     "Mul", "ReduceMax", "ReduceMean", "ReduceSum", "Relu", "Sub"), NUMBERS),
-    **dict.fromkeys(("AveragePool", "Clip", "Conv", "ConvTranspose", "Floor", "Gemm", "GridSample",
-                     "LayerNormalization", "Log", "MatMul", "Pow", "Round", "Sigmoid", "Softmax", "Sqrt"), FLOATS),
+                     "Mul", "Neg", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Sub"), NUMBERS),
+    **dict.fromkeys(("AveragePool", "Clip", "Conv", "ConvTranspose", "Exp", "Floor", "Gemm", "GridSample",
+                     "LayerNormalization", "Log", "MatMul", "Pow", "Reciprocal", "Round", "Sigmoid", "Softmax",
+                     "Sqrt"), FLOATS),
     **dict.fromkeys(("And", "Or", "Not"), frozenset({TensorProto.BOOL})),
     "Cast": ALL | {TensorProto.UINT8},
     "Resize": NUMBERS,
 }  # fmt: skip
-MUST_BE_KNOWN = {"ReduceSum": 1, "ReduceMax": 1, "ReduceMean": 1, "Slice": 3, "Squeeze": 1, "Unsqueeze": 1}  # axes
+REDUCE = ("ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean")
+MUST_BE_KNOWN = {**dict.fromkeys(REDUCE, 1), "Slice": 3, "Squeeze": 1, "Unsqueeze": 1}  # axes
 RESIZE = {
     "mode": {b"nearest", b"linear"},
     "coordinate_transformation_mode": {b"half_pixel", b"pytorch_half_pixel", b"asymmetric", b"align_corners"},

