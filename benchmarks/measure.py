@@ -42,6 +42,7 @@ class Recorder:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.calls: list[tuple[str, Any]] = []
+        self.providers, self.precision, self.identity = engine.providers, engine.precision, engine.identity
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> list[Handle]:
         """See Engine.encode."""

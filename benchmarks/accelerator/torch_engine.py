@@ -59,6 +59,7 @@ class TorchEngine:
 
     def __init__(self, network: SDTC, device: str, precision: str, *, compiled: bool) -> None:
         """precision: one of DTYPES."""
+        self.providers, self.precision, self.identity = [f"torch {torch.__version__}"], precision, ""
         self._device, dtype = torch.device(device), DTYPES[precision]
         network = network.eval().to(self._device, dtype)
         encoder: Any = Encoder(network, dtype)

@@ -9,15 +9,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.evaluate import PROTOCOLS, Protocol, Result, evaluate, protocol_by_name
+from sdtc_ros.evaluate import PROTOCOLS, Protocol, evaluate, protocol_by_name
 from sdtc_ros.evaluate.joints3d import evaluate_3d, table
+from sdtc_ros.evaluate.result import write_figures, write_json
 from sdtc_ros.evaluate.sequences3d import frames_in_space
 from sdtc_ros.ground_truth.fingerprint import fingerprint
 from sdtc_ros.ground_truth.hieve import read_hieve_folder
@@ -90,7 +88,7 @@ def _run_in_space(args: argparse.Namespace) -> int:
         raise InputError(f"{args.truth} has no joint in space in any frame that {args.predictions} has too")
     print(table(figures))
     if args.json is not None:
-        _write({"protocol": SPACE, "joints": {name: one.to_json() for name, one in figures.items()}}, args.json)
+        write_figures({"protocol": SPACE, "joints": {name: one.to_json() for name, one in figures.items()}}, args.json)
     return 0
 
 
@@ -102,17 +100,3 @@ def _read_truth(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequenc
 
 def _read_predictions(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequence]:
     return read_folder(folder, protocol.skeleton, ordered)
-
-
-def write_json(result: Result, path: Path) -> None:
-    """Write the result's figures; the file appears whole or not at all. Raises InputError if it cannot be written."""
-    _write(result.to_json(), path)
-
-
-def _write(figures: dict[str, Any], path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
-    except OSError as error:
-        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -80,7 +80,7 @@ def _engine(bundle: Bundle, config: EngineConfig, what: str) -> Iterator[Finding
         yield Finding(PART, MISSING if config.provider != "cpu" else BROKEN, what, str(error))
         return
     opened = perf_counter() - start
-    if getattr(engine, "precision", config.precision) != config.precision:  # a safer one has taken its place
+    if engine.precision != config.precision:  # a safer one has taken its place
         refused = [text.rpartition("; trying")[0] for text in said if "; trying" in text]
         yield Finding(PART, BROKEN, what, (refused or said)[0])
         return

@@ -31,6 +31,21 @@ WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps 
 class Engine(Protocol):
     """Encodes crops one by one into tokens, and estimates poses from windows of them."""
 
+    @property
+    def providers(self) -> list[str]:
+        """What it runs on, in the runtime's own words, the one at work first."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """Of its graphs: fp32, fp16 or int8."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Of what its runtime has built, for keys of the cache; empty where nothing is built."""
+        ...
+
     def encode(self, crops: npt.NDArray[np.uint8]) -> list[Handle]:
         """Tokens of N crops (N x H x W x 3 uint8 BGR, which may be overwritten afterwards), one handle a crop."""
         ...

@@ -53,6 +53,11 @@ class Runtime(Protocol):
 
     providers: list[str]  # what it runs on, in its own words
 
+    @property
+    def identity(self) -> str:
+        """Of what it has built, for keys of the cache; empty where it does not tell."""
+        ...
+
     def dtype(self, graph: str, name: str) -> np.dtype[Any]:
         """The element type of a graph's input or output."""
         ...
@@ -153,7 +158,7 @@ class DeviceEngine:
         self._runtime = runtime
         self.max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         self.providers, self.precision = list(runtime.providers), precision
-        self.identity = str(getattr(runtime, "identity", ""))  # of what a runtime has built, where it tells
+        self.identity = runtime.identity
         self._tokens = list(bundle.tokens)
         dtypes = {name: runtime.dtype(ENCODER, name) for name in self._tokens}
         self._pool = TokenPool(runtime, bundle.tokens, dtypes)

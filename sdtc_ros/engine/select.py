@@ -149,7 +149,7 @@ def _words(bundle: Bundle, engine: Engine, provider: str, precision: str) -> dic
     libraries = () if on_cpu else LIBRARIES if provider == "cuda" else LIBRARIES + TENSORRT
     return {
         "bundle": bundle.hash_of(precision), "provider": provider, "precision": precision,
-        "sdtc_ros": __version__, "gate": str(GATE), "engine": getattr(engine, "identity", ""),
+        "sdtc_ros": __version__, "gate": str(GATE), "engine": engine.identity,
         "device": f"{cpu_model()} ({cpu_hash()})" if on_cpu else str(gpus()[0]),
         **{name: installed[name] for name in sorted(installed) if name.startswith(begin)},
         **(loaded_libraries(libraries) if libraries else {}),

@@ -8,11 +8,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import Protocol
 from sdtc_ros.ground_truth.sequence import Array
 
@@ -120,3 +124,18 @@ def _without_nan(value: Any) -> Any:
     if isinstance(value, list):
         return [_without_nan(inner) for inner in value]
     return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def write_json(result: Result, path: Path) -> None:
+    """Write the result's figures; the file appears whole or not at all. Raises InputError if it cannot be written."""
+    write_figures(result.to_json(), path)
+
+
+def write_figures(figures: dict[str, Any], path: Path) -> None:
+    """Write any figures so."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+    except OSError as error:
+        raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

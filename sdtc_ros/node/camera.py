@@ -14,7 +14,7 @@ and hears images while the node is active.
 from __future__ import annotations
 
 from sdtc_ros.messages.detections import people_classes
-from sdtc_ros.node.health.watchdog import Silence, why_silent
+from sdtc_ros.node.health.watchdog import Watchdog, why_silent
 from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
 from sdtc_ros.node.input.reading import camera_rotation, reader
 from sdtc_ros.node.output.outputs import Bodies, Output, Poses
@@ -43,11 +43,11 @@ class Camera:
             read=reader(rotation, people_classes(parameters["detections_class"])), finish=rotation.camera_poses,
         )  # fmt: skip
         self.source: ImageSource | None = None
-        self._silence = Silence()
+        self._silence = Watchdog()
         try:
             self._poses = Poses(ports)  # the first to go out, and timed by themselves
             depth = Poses3D(ports) if parameters["depth"] else None
-            pictures = Pictures(ports, shared.aside, number, rotation.angle, depth)
+            pictures = Pictures(ports, shared.renderer, number, rotation.angle, depth)
             self._others: list[Output] = [Bodies(ports.name, shared), *filter(None, [depth]), pictures]
         except Exception:
             ports.close()
@@ -55,7 +55,7 @@ class Camera:
 
     def activate(self) -> None:
         """Begin to hear images; the worker must have opened the stream."""
-        self._silence = Silence()
+        self._silence = Watchdog()
         kind = MatchedSource if self.ports.parameters["detector"] == TOPIC else ImageSource
         self.source = kind(self.ports, self.stream)
         self.ports.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to {self._poses.topic}")

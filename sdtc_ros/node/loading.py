@@ -39,7 +39,7 @@ class Model:
     @property
     def providers(self) -> list[str]:
         """What the engine runs on, in its runtime's own words."""
-        return list(getattr(self.engine, "providers", ["cpu"]))
+        return self.engine.providers
 
 
 @dataclass(frozen=True)

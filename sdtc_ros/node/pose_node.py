@@ -26,7 +26,7 @@ from sdtc_ros.node.camera import Camera
 from sdtc_ros.node.health.diagnostics import Diagnostics
 from sdtc_ros.node.health.health import same_name
 from sdtc_ros.node.health.memory import give_back, settle
-from sdtc_ros.node.health.watchdog import Silence, namesakes
+from sdtc_ros.node.health.watchdog import Watchdog, namesakes
 from sdtc_ros.node.loading import Model, load, pipeline_config
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.ros_parameters import RosParameters
@@ -52,7 +52,7 @@ class PoseNode(LifecycleNode):
         self.configuration = 0  # how often one was given up: what was begun for an earlier one is not for the present
         self.stage = "unconfigured"  # of the lifecycle, in words
         self._settled = False  # whether the pipelines have the parameters' present values
-        self._timeless = Silence()
+        self._timeless = Watchdog()
         self._namesakes = 0  # other nodes of this one's name, when last looked
         self._litter = False  # something large was given up
         self._ended = ended
@@ -185,7 +185,7 @@ class PoseNode(LifecycleNode):
         """Say it once if the time is to be simulated, and nobody does."""
         clock = self.get_clock()
         if not clock.ros_time_is_active or clock.now().nanoseconds:
-            self._timeless = Silence()
+            self._timeless = Watchdog()
         elif self._timeless.is_news(0, self.parameters["max_silence"]):
             self.get_logger().warning("use_sim_time is set, but no time comes on /clock: no frame is ever too old")
 

@@ -16,7 +16,7 @@ from rclpy.node import Node
 
 from sdtc_ros.messages.hri import TRACKED, Bodies
 from sdtc_ros.messages.poses import message_types, ros_message, to_header
-from sdtc_ros.node.output.renderer import Aside
+from sdtc_ros.node.output.renderer import Renderer
 from sdtc_ros.node.qos import PublisherEventCallbacks, make_publisher, reliable
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
@@ -32,7 +32,7 @@ class Shared:
         self._node = node
         self._lookup = lru_cache(maxsize=None)(ros_message)
         self._types = message_types(self._lookup)
-        self.aside = Aside(self._tell)
+        self.renderer = Renderer(self._tell)
         self._bodies: Bodies | None = None
 
     def configure(self, hri: bool) -> None:
@@ -42,8 +42,8 @@ class Shared:
 
     def free(self) -> None:
         """End what `configure` and the cameras began."""
-        self.aside.close(STOP_SECONDS)
-        self.aside = Aside(self._tell)
+        self.renderer.close(STOP_SECONDS)
+        self.renderer = Renderer(self._tell)
         if self._bodies is not None:
             self._bodies.close()
             self._bodies = None

@@ -233,7 +233,7 @@ def _unused(options: ReplayOptions, result: ReplayResult, boxes: BoxTable | None
 
 
 def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: ReplayOptions) -> None:
-    from sdtc_ros.commands.evaluate import write_json
+    from sdtc_ros.evaluate.result import write_json
 
     excerpt = options.excerpt
     absent = 0 if result.stopped else truth.absent(outputs.replayed, excerpt.start, excerpt.stop)

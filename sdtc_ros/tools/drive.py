@@ -39,7 +39,7 @@ SETTLE_SECONDS = 0.5  # discovery is done by either side for itself
 
 
 @dataclass(frozen=True)
-class Manner:
+class DriveConfig:
     """How to send.
 
     rate: times as fast as recorded, 0: the patient way; lookahead: the node's; partner: the node's name; patience:
@@ -55,16 +55,16 @@ class Manner:
     clock: bool
 
 
-class Conversation:
+class Driver:
     """One run of a source's frames through the node; `recording` has what came of it."""
 
-    def __init__(self, name: str, manner: Manner, recording: Recording, boxes: BoxTable | None) -> None:
-        self._manner, self._recording, self._boxes = manner, recording, boxes
+    def __init__(self, name: str, config: DriveConfig, recording: Recording, boxes: BoxTable | None) -> None:
+        self._config, self._recording, self._boxes = config, recording, boxes
         self._node: Node = rclpy.create_node(name)
-        self._player = Player(self._node, manner.transport, manner.clock, boxes=boxes is not None)
+        self._player = Player(self._node, config.transport, config.clock, boxes=boxes is not None)
         self._poses = self._node.create_subscription(Detection2DArray, "sdtc/poses", self._hear, QoSProfile(depth=100))
         self._node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, QoSProfile(depth=10))
-        self._reset = self._node.create_client(Trigger, f"{manner.partner}/reset_tracks")
+        self._reset = self._node.create_client(Trigger, f"{config.partner}/reset_tracks")
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self._node)
         self._stop = StopRequest()
@@ -75,8 +75,8 @@ class Conversation:
         """Wait for the node, send all frames and hear the answers; `stop` ends it early, with what has come."""
         self._stop = stop
         self._wait_for_node()
-        send = self._send_in_time if self._manner.rate else self._send_patiently
-        pace = Pace(self._manner.rate or 1.0)
+        send = self._send_in_time if self._config.rate else self._send_patiently
+        pace = Pace(self._config.rate or 1.0)
         with Progress("evaluate", source.count) as bar:
             for number, frame in source.frames:
                 send(number, frame, pace)
@@ -94,8 +94,8 @@ class Conversation:
 
     def _send_patiently(self, number: int, frame: Frame, pace: Pace) -> None:
         sent = self._recording.sent
-        if sent > self._manner.lookahead:
-            self._let_answer(self._manner.lookahead)
+        if sent > self._config.lookahead:
+            self._let_answer(self._config.lookahead)
         elif sent:
             self._let_take(sent)
         self._send(number, frame)
@@ -109,10 +109,10 @@ class Conversation:
 
     def _hear_the_rest(self) -> None:
         """The answers to frames that wait for later ones: the node gives them when it is told to begin anew."""
-        manner = self._manner
-        if not manner.rate and not self._stop.status:
-            if self._recording.sent > manner.lookahead:
-                self._let_answer(manner.lookahead)
+        config = self._config
+        if not config.rate and not self._stop.status:
+            if self._recording.sent > config.lookahead:
+                self._let_answer(config.lookahead)
             else:
                 self._let_take(self._recording.sent)
             self._reset.call_async(Trigger.Request())
@@ -129,17 +129,17 @@ class Conversation:
                 self._taken = int(values["taken"])
 
     def _wait_for_node(self) -> None:
-        seconds, topic = self._manner.start_timeout, self._poses.topic_name
+        seconds, topic = self._config.start_timeout, self._poses.topic_name
 
         def ready() -> bool:
             told = self._taken is not None and self._reset.service_is_ready()
-            return bool(self._player.listeners and self._node.count_publishers(topic) and (told or self._manner.rate))
+            return bool(self._player.listeners and self._node.count_publishers(topic) and (told or self._config.rate))
 
         self._spin(ready, monotonic() + seconds)
         if not ready() and not self._stop.status:
             raise InputError(
                 f"after {seconds:g} s nobody hears images on {self._player.topic} and publishes poses on {topic}; is "
-                f"the node {self._manner.partner} active, and are its topics these?"
+                f"the node {self._config.partner} active, and are its topics these?"
             )
         self._spin(lambda: False, monotonic() + SETTLE_SECONDS)
         self._before = self._taken or 0
@@ -147,18 +147,18 @@ class Conversation:
     def _let_take(self, count: int) -> None:
         """Wait until the node has taken so many of our frames; its diagnostics come once a second."""
         taken = self._before + count
-        self._spin(lambda: self._taken is not None and self._taken >= taken, monotonic() + self._manner.patience)
+        self._spin(lambda: self._taken is not None and self._taken >= taken, monotonic() + self._config.patience)
 
     def _let_answer(self, allowed: int) -> None:
         """Wait until no more than `allowed` frames are open; those that are not answered in time are given up."""
         recording, since = self._recording, monotonic()
         while recording.open > allowed and not self._stop.status:
             before = recording.open
-            until = max(since, self._heard) + self._manner.patience
+            until = max(since, self._heard) + self._config.patience
             self._spin(lambda before=before: recording.open < before, until)  # type: ignore[misc]
             if recording.open == before and monotonic() >= until:
                 recording.drop()
-                since = monotonic() if not self._manner.rate else since
+                since = monotonic() if not self._config.rate else since
 
     def _spin(self, condition: Callable[[], bool], until: float) -> None:
         """Hear answers until the condition holds, it is `until` (seconds of `monotonic`), or the end is asked for."""

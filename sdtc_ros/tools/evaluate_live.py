@@ -20,8 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.commands.evaluate import write_json
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
+from sdtc_ros.evaluate.result import write_json
 from sdtc_ros.ground_truth.truth import Accuracy, Truth, measure, read_truth
 from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
 from sdtc_ros.io.sources import Source
@@ -30,7 +30,7 @@ from sdtc_ros.replay.guard import StopRequest
 from sdtc_ros.replay.outputs import EVALUATION, Outputs, Wanted, prepare_folder
 from sdtc_ros.replay.run import TRUTH
 from sdtc_ros.replay.statistics import RunStatistics
-from sdtc_ros.tools.drive import Conversation, Manner
+from sdtc_ros.tools.drive import DriveConfig, Driver
 from sdtc_ros.tools.play_images import add_input_arguments, open_input, run_process
 from sdtc_ros.tools.recording import Recording
 
@@ -42,7 +42,7 @@ class LiveRun:
     """One evaluation: what was asked for, and what has come of it. stopped: the exit status of a request to end."""
 
     args: argparse.Namespace
-    manner: Manner
+    config: DriveConfig
     source: Source
     bundle: Bundle
     truth: Truth | None
@@ -88,14 +88,14 @@ def _evaluate(words: list[str]) -> int:
     boxes = _boxes(args, truth, source)
     prepare_folder(args.out, args.overwrite, "--overwrite (to a ros2 launch: overwrite:=true)")
     outputs = Outputs(args.out, Wanted(video=args.video), source, bundle, truth)
-    manner = Manner(
+    config = DriveConfig(
         rate=args.rate, lookahead=args.lookahead if args.lookahead >= 0 else bundle.delta, partner=args.node,
         patience=args.patience, start_timeout=args.start_timeout, transport=args.transport, clock=args.clock,
     )  # fmt: skip
     recording = Recording(outputs, RunStatistics(bundle.skeleton))
-    run = LiveRun(args, manner, source, bundle, truth, recording, boxes.what if boxes else "the node's detector")
+    run = LiveRun(args, config, source, bundle, truth, recording, boxes.what if boxes else "the node's detector")
     with outputs:
-        Conversation(NAME, manner, recording, boxes).hold(source, stop)
+        Driver(NAME, config, recording, boxes).hold(source, stop)
     run.stopped, run.files = stop.status, outputs.files
     return _finish(run)
 
@@ -150,7 +150,7 @@ def _live_json(run: LiveRun) -> dict[str, Any]:
     args = run.args
     about: dict[str, Any] = {
         "input": run.source.what, "model": run.bundle.name, "bundle": run.bundle.bundle_hash, "rate": args.rate,
-        "lookahead": run.manner.lookahead, "transport": args.transport, "boxes": run.boxes,
+        "lookahead": run.config.lookahead, "transport": args.transport, "boxes": run.boxes,
         "problems": run.source.problems,
     }  # fmt: skip
     if run.accuracy:
@@ -168,7 +168,7 @@ def _print(run: LiveRun) -> None:
     )
     if latency:
         pace = f"at {run.args.rate:g} times the recorded speed" if run.args.rate else "as fast as the node answered"
-        waits = f"{run.manner.lookahead} frames of lookahead included" if run.manner.lookahead else "no lookahead"
+        waits = f"{run.config.lookahead} frames of lookahead included" if run.config.lookahead else "no lookahead"
         print(f"latency from image to poses p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms ({waits}), {pace}")
     if run.accuracy:
         print(run.accuracy.result.table())

@@ -24,7 +24,7 @@ from fake_bundle import make_bundle
 from sdtc_ros.detection.boxes import no_boxes
 from sdtc_ros.errors import UsageError
 from sdtc_ros.node.health.statistics import Counts, Report, quantile
-from sdtc_ros.node.health.watchdog import Silence
+from sdtc_ros.node.health.watchdog import Watchdog
 from sdtc_ros.node.loading import load
 from sdtc_ros.node.parameters import PARAMETERS, check_all
 from sdtc_ros.node.stream import Stream
@@ -301,13 +301,13 @@ def test_a_value_of_another_type_is_refused(name: str, value: Any, sentence: str
 def test_silence_is_told_once_until_images_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr("sdtc_ros.node.health.watchdog.monotonic", lambda: now)
-    silence = Silence()
+    silence = Watchdog()
     told = []
     for now, received in ((104, 0), (105, 0), (111, 0), (112, 3), (116, 3), (117, 3), (130, 3)):  # noqa: B007
         told.append(silence.is_news(received, 5.0))
     assert told == [False, True, False, False, False, True, False]
     now = 1000.0
-    assert not Silence().is_news(0, 0.0)
+    assert not Watchdog().is_news(0, 0.0)
 
 
 def test_pose_yaml_documents_every_parameter_with_its_default() -> None:

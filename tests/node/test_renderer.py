@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.io.draw import draw_poses
-from sdtc_ros.node.output.renderer import Aside, annotated_image, to_jpeg
+from sdtc_ros.node.output.renderer import Renderer, annotated_image, to_jpeg
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses, Pose
 
@@ -30,13 +30,13 @@ def result(width: int = 640, height: int = 480) -> FramePoses:
 
 
 class Bench:
-    """An Aside whose jobs can be held."""
+    """A Renderer whose jobs can be held."""
 
     def __init__(self) -> None:
         self.errors: list[Exception] = []
         self.done: list[str] = []
         self.begun, self.gate, self.idle = threading.Event(), threading.Event(), threading.Event()
-        self.aside = Aside(self.errors.append)
+        self.renderer = Renderer(self.errors.append)
 
     def hold(self) -> None:
         self.begun.set()
@@ -44,41 +44,41 @@ class Bench:
 
     def settle(self) -> None:
         """Wait until all that is put by now is done."""
-        self.aside.put(99, self.idle.set)
+        self.renderer.put(99, self.idle.set)
         assert self.idle.wait(10)
 
 
 def test_of_every_sender_the_newest_job_is_done() -> None:
     bench = Bench()
-    bench.aside.put(0, bench.hold)
+    bench.renderer.put(0, bench.hold)
     assert bench.begun.wait(10)
     for number in range(5):
-        bench.aside.put(1, lambda number=number: bench.done.append(f"left {number}"))
-    bench.aside.put(2, lambda: bench.done.append("right"))
+        bench.renderer.put(1, lambda number=number: bench.done.append(f"left {number}"))
+    bench.renderer.put(2, lambda: bench.done.append("right"))
     bench.gate.set()
     bench.settle()
     assert bench.done == ["left 4", "right"]
-    assert bench.aside.close(5)
+    assert bench.renderer.close(5)
 
 
 def test_a_job_that_fails_is_told_and_the_next_one_runs() -> None:
     bench = Bench()
-    bench.aside.put(0, lambda: 1 / 0)
+    bench.renderer.put(0, lambda: 1 / 0)
     bench.settle()
     assert [type(error) for error in bench.errors] == [ZeroDivisionError]
-    assert bench.aside.close(5)
+    assert bench.renderer.close(5)
 
 
 def test_close_waits_for_the_job_at_work_but_not_for_ever() -> None:
     bench = Bench()
-    bench.aside.put(0, bench.hold)
+    bench.renderer.put(0, bench.hold)
     assert bench.begun.wait(10)
-    bench.aside.put(0, lambda: bench.done.append("too late"))
-    assert not bench.aside.close(0.05)
+    bench.renderer.put(0, lambda: bench.done.append("too late"))
+    assert not bench.renderer.close(0.05)
     bench.gate.set()
-    assert bench.aside.close(5)
+    assert bench.renderer.close(5)
     assert bench.done == []
-    assert Aside(bench.errors.append).close(1)  # one that never began
+    assert Renderer(bench.errors.append).close(1)  # one that never began
 
 
 @pytest.mark.parametrize("max_width", [0, 640, 1000])

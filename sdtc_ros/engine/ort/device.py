@@ -65,6 +65,8 @@ def open_onnx_device(
 class OnnxRuntime:
     """See device.Runtime."""
 
+    identity = ""  # its TensorRT provider does not tell what it has built
+
     def __init__(self, sessions: Mapping[str, Any], open_graph: Callable[[str, Graph], Any], device: str) -> None:
         """sessions: of the graphs, by name; open_graph: gives one more; device: 'cuda' or 'cpu', where tensors lie."""
         self._open, self._device, self._sessions = open_graph, device, dict(sessions)

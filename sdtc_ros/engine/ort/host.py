@@ -29,6 +29,8 @@ Tokens = tuple[npt.NDArray[Any], ...]  # one array of shape 1 x ... a named tens
 class OnnxEngine:
     """Engine over a bundle's two graphs."""
 
+    identity = ""  # nothing is built
+
     def __init__(
         self,
         bundle: Bundle,

@@ -76,14 +76,14 @@ class Diagnostics:
         if not cameras:
             return node_health(self._name, stage, values=values, error=why, namesakes=namesakes)
         pipeline, asked = cameras[0].stream.pipeline, str(self._parameters["provider"])
-        providers = getattr(pipeline.engine, "providers", [])
+        providers = pipeline.engine.providers
         values |= {
             "model": pipeline.bundle.name,
             "bundle": str(pipeline.bundle.folder),
             "joints": str(len(pipeline.bundle.skeleton)),
             "lookahead (frames)": str(pipeline.max_lookahead),
-            "precision": getattr(pipeline.engine, "precision", "fp32"),
-            "engine": ", ".join(providers) or type(pipeline.engine).__name__,
+            "precision": pipeline.engine.precision,
+            "engine": ", ".join(providers),
         }
-        device = short_name(providers[0]) if providers else asked
+        device = short_name(providers[0])
         return node_health(self._name, stage, values=values, asked=asked, device=device, error=why, namesakes=namesakes)

@@ -20,7 +20,7 @@ NOTHING_COMES = (
 )
 
 
-class Silence:
+class Watchdog:
     """Watches a counter that should grow."""
 
     def __init__(self) -> None:

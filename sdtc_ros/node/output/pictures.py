@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """What people look at: annotated images (raw and JPEG), the camera_info beside them, markers for RViz.
 
-Each is made only while somebody listens to it, in a thread of its own (see `aside`), of the newest keyframe.
+Each is made only while somebody listens to it, in a thread of its own (see `renderer`), of the newest keyframe.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sdtc_ros.messages.markers import to_markers
 from sdtc_ros.messages.poses import message_types, ros_message, to_header
 from sdtc_ros.node.input.calibration import Calibration
 from sdtc_ros.node.output.outputs import Output
-from sdtc_ros.node.output.renderer import Aside, annotated_image, annotated_size, to_jpeg
+from sdtc_ros.node.output.renderer import Renderer, annotated_image, annotated_size, to_jpeg
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
@@ -39,13 +39,13 @@ ANNOTATED, CAMERA_INFO, MARKERS = "sdtc/image_annotated", "sdtc/camera_info", "s
 class Pictures(Output):
     """One camera's pictures."""
 
-    def __init__(self, ports: Ports, aside: Aside, number: int, angle: int, depth: Poses3D | None = None) -> None:
+    def __init__(self, ports: Ports, renderer: Renderer, number: int, angle: int, depth: Poses3D | None = None) -> None:
         """On `sdtc/image_annotated`, its sibling /compressed, `sdtc/camera_info` and `sdtc/markers`.
 
-        aside: makes them, `number` saying whose they are; angle: how the camera is turned (see Rotation);
+        renderer: makes them, `number` saying whose they are; angle: how the camera is turned (see Rotation);
         depth: what lifts the camera's keyframes, where something does.
         """
-        self._ports, self._aside, self._number, self._angle, self._depth = ports, aside, number, angle, depth
+        self._ports, self._renderer, self._number, self._angle, self._depth = ports, renderer, number, angle, depth
         self._lookup = lru_cache(maxsize=None)(ros_message)
         self._types = message_types(self._lookup)
         jpeg_topic = ports.resolved(ANNOTATED) + "/compressed"
@@ -58,7 +58,7 @@ class Pictures(Output):
     def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
         if any(map(_heard, (self._image, self._jpeg, self._info, self._markers))):
-            self._aside.put(self._number, partial(self._make, result, skeleton, self._places(result)))
+            self._renderer.put(self._number, partial(self._make, result, skeleton, self._places(result)))
 
     def every_second(self) -> None:
         """See Output."""

@@ -29,7 +29,7 @@ Image = npt.NDArray[np.uint8]
 Job = Callable[[], object]
 
 
-class Aside:
+class Renderer:
     """Runs jobs one after the other in its thread; of each sender only the newest that has not begun.
 
     failed is called in that thread with the exception that ended a job; the next one runs all the same.
@@ -38,7 +38,7 @@ class Aside:
     def __init__(self, failed: Callable[[Exception], None]) -> None:
         self._failed = failed
         self._inbox: Inbox[Job] = Inbox()
-        self._thread = threading.Thread(target=self._run, name="sdtc-aside", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sdtc-renderer", daemon=True)
         self._started = threading.Lock()
 
     def put(self, sender: int, job: Job) -> None:
