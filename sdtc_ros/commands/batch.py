@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
         check(replay_options(args, left[0].source, args.truth))
     jobs = min(args.jobs or cores(), max(1, len(left)))
     with stop_requests() as stop:
-        if args.scheduler:  # one thread a replay unless --threads says more: the workers' machines are not ours
+        if args.scheduler and left:  # a thread a replay: the workers are not ours alone
             new = run_on_cluster([_ready(args, task, cores()) for task in left], args.scheduler, stop, _say)
         else:
             new = run_tasks([_ready(args, task, jobs) for task in left], jobs, stop, _say)

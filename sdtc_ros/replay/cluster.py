@@ -18,6 +18,7 @@ import signal
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from time import sleep
 from typing import Any
 from uuid import uuid4
 
@@ -38,7 +39,7 @@ def run_on_cluster(
     Raises UsageError where Dask is not installed or no scheduler answers there.
     """
     try:
-        from distributed import Client, Event, wait
+        from distributed import Client, Event
     except ImportError as error:
         raise UsageError("a scheduler needs Dask: pip install 'sdtc_ros[dask]', on every machine") from error
     try:
@@ -53,8 +54,8 @@ def run_on_cluster(
             for task in tasks
         }
         while futures:
-            ended = _ended(wait, list(futures))
-            for future in ended:
+            sleep(_POLL)
+            for future in [future for future in futures if future.done()]:
                 task = futures.pop(future)
                 outcome = _outcome(task, future)
                 if outcome.status != NOT_RUN:
@@ -63,13 +64,6 @@ def run_on_cluster(
             if stop.status and not event.is_set():
                 event.set()
     return [done.get(task.name) or Outcome(task.name, str(task.source), NOT_RUN) for task in tasks]
-
-
-def _ended(wait: Any, futures: list[Any]) -> list[Any]:
-    try:
-        return list(wait(futures, timeout=_POLL, return_when="FIRST_COMPLETED").done)
-    except TimeoutError:
-        return []
 
 
 def _outcome(task: Task, future: Any) -> Outcome:

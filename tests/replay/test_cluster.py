@@ -71,4 +71,5 @@ def kill_one(cluster: object, out: Path) -> None:
     until = time.monotonic() + 120
     while not list(out.glob(f"*/{LOG}")) and time.monotonic() < until:
         time.sleep(0.05)
-    os.kill(next(iter(cluster.workers.values())).pid, signal.SIGKILL)
+    for worker in list(cluster.workers.values())[:1]:
+        os.kill(worker.pid, signal.SIGKILL)
