@@ -118,8 +118,8 @@ class Bundle:
 
 
 def default_bundle() -> Path:
-    """The small bundle that the package ships with."""
-    return Path(__file__).parent / "sdtc-tiny"
+    """The model that is used where none is named: MoveNet Lightning with trajectories over five frames."""
+    return Path(__file__).parent / "movenet-lightning-tracks"
 
 
 def load_bundle(path: str | Path) -> Bundle:

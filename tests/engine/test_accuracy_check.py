@@ -80,7 +80,7 @@ def drawn(size: tuple[int, int], delta: int, count: int) -> list[tuple[list[np.n
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(default_bundle())
+    return load_bundle(default_bundle().with_name("sdtc-tiny"))
 
 
 def peaks(*heights: float, apart: int = 5) -> np.ndarray:

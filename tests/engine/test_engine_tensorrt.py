@@ -143,7 +143,7 @@ def test_every_call_waits_for_its_end(device: Device, bundle: Bundle, tmp_path: 
 
 def test_the_shipped_model(device: Device, tmp_path: Path) -> None:
     """The real graphs: keypoints as the reference's."""
-    bundle = load_bundle(default_bundle())
+    bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))
     engine, _ = open_it(bundle, tmp_path, max_batch=2)
     reference = OnnxEngine(bundle, threads=1)
     crops = crops_of(3, bundle.input_size)

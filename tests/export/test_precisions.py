@@ -40,7 +40,7 @@ GOOD = Drift(100, 0.001, 0.01, 0.02, 0.0, 0.001, 2)
 
 def plain_copy(folder: Path) -> Path:
     """The shipped model in FP32 alone."""
-    shipped = load_bundle(default_bundle())
+    shipped = load_bundle(default_bundle().with_name("sdtc-tiny"))
     folder.mkdir()
     for path in (shipped.encoder, shipped.temporal):
         shutil.copy(path, folder)
