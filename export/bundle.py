@@ -23,8 +23,10 @@ from sdtc_ros.models.bundle import Bundle, load_bundle, write_manifest
 from training.checkpoint import KEY, MoveNetChoice, Network, describe, open_network
 from training.models.movenet_pose import MoveNetPose
 from training.models.sdtc import MEAN, STD
+from training.models.sdtc_movenet import SDTCMoveNet
 
 HALF = (0.5, 0.5, 0.5)  # MoveNet's normalisation, pixels -1 .. 1
+TRAJECTORIES_STEEPNESS = 100.0  # a Gaussian of up to 200 logits and 1.5 cells: a thousandth of a cell is a tenth of one
 
 
 def export_bundle(
@@ -49,18 +51,19 @@ def export_bundle(
     validated = {"validation": _figures(content[KEY].get("validation"))}
     validated |= {key: content[KEY][key] for key in ("boxes",) if key in content[KEY]}
     movenet_decodes = isinstance(network, MoveNetPose)
-    mean, std = (HALF, HALF) if movenet_decodes else (MEAN, STD)
+    mean, std = (HALF, HALF) if isinstance(network, MoveNetPose | SDTCMoveNet) else (MEAN, STD)
     with new_bundle(out) as work:
         graphs = write_graphs(network, work)
         if half_weights:
             for graph in graphs.programs:
                 store_half(work / graph)
         parity = measure(graphs.encoder, graphs.temporal, work, sample_windows(network, windows))
-        parity.check()
+        steepness = TRAJECTORIES_STEEPNESS if isinstance(network, SDTCMoveNet) else 1.0
+        parity.check(steepness)
         write_manifest(
             work, name=name, skeleton=network.config.skeleton, input_size=network.config.backbone.image_size[::-1],
             delta=network.config.delta, tokens=token_shapes(network), mean=mean, std=std,
-            training=_provenance(network, content), parity=parity.to_json(),
+            training=_provenance(network, content), parity=parity.to_json(steepness),
             accuracy=(accuracy or {}) | validated, decode="movenet" if movenet_decodes else "udp-dark",
         )  # fmt: skip
     return load_bundle(out), parity

@@ -50,11 +50,15 @@ class Parity:
     spread: float
     undecided: int
 
-    def check(self) -> None:
-        """Raise BundleError where a difference is over its bound (or not a number), or too little was compared."""
-        over = [name for name, bound in _BOUNDS.items() if not getattr(self, name) <= bound]
+    def check(self, steepness: float = 1.0) -> None:
+        """Raise BundleError where a difference is over its bound (or not a number), or too little was compared.
+
+        steepness: how many times the usual differences of heatmaps and scores are allowed (see `bounds`).
+        """
+        allowed = bounds(steepness)
+        over = [name for name, bound in allowed.items() if not getattr(self, name) <= bound]
         if over:
-            found = ", ".join(f"{name} {getattr(self, name):.3g} (allowed {_BOUNDS[name]:g})" for name in over)
+            found = ", ".join(f"{name} {getattr(self, name):.3g} (allowed {allowed[name]:g})" for name in over)
             raise BundleError(f"the exported graphs differ from torch: {found}; no bundle was written")
         if self.joints == 0 or self.undecided > UNDECIDED * self.joints:
             raise BundleError(
@@ -63,12 +67,16 @@ class Parity:
                 "no bundle was written"
             )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self, steepness: float = 1.0) -> dict[str, Any]:
         """For model.json, with the bounds."""
-        return asdict(self) | {"allowed": _BOUNDS | {"undecided": UNDECIDED}}
+        return asdict(self) | {"allowed": bounds(steepness) | {"undecided": UNDECIDED}}
 
 
-_BOUNDS = {"keypoints_px": PIXELS, "heatmaps": HEATMAP, "scores": HEATMAP, "spread": SPREAD}
+def bounds(steepness: float = 1.0) -> dict[str, float]:
+    """The largest differences allowed. steepness: of a network whose heatmaps rise by dozens of logits in a cell, so
+    that the last bits of a place show in them; its keypoints are held to the same pixels as everybody's."""
+    heatmap = HEATMAP * steepness
+    return {"keypoints_px": PIXELS, "heatmaps": heatmap, "scores": heatmap, "spread": SPREAD}
 
 
 def sample_windows(network: Network, count: int) -> npt.NDArray[np.uint8]:

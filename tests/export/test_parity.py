@@ -126,3 +126,13 @@ def test_samples_are_crops_of_people():
     step = np.abs(np.diff(windows.astype(int), axis=3)).mean(axis=(1, 2, 3, 4))
     assert np.all(step < 30)  # from one pixel to the next; noise has 85
     assert np.all(windows.std(axis=(1, 2, 3, 4)) > 10)  # and yet something is there
+
+
+def test_steep_heatmaps_may_differ_more_and_keypoints_not() -> None:
+    steep = Parity(4, 60, tokens=1e-5, heatmaps=5e-3, keypoints_px=0.01, scores=4e-4, spread=0.001, undecided=0)
+    steep.check(steepness=100.0)
+    assert steep.to_json(100.0)["allowed"]["heatmaps"] == pytest.approx(0.01)
+    with pytest.raises(BundleError, match="heatmaps"):
+        steep.check()
+    with pytest.raises(BundleError, match="keypoints_px"):
+        dataclasses.replace(steep, keypoints_px=0.06).check(steepness=100.0)

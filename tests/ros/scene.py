@@ -69,5 +69,7 @@ def make_detector(path: Path) -> Path:
     outputs = [helper.make_tensor_value_info("out", TensorProto.FLOAT, answer.shape)]
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, (1, 3, 64, 64))]
     graph = helper.make_graph(nodes, "detector", inputs, outputs, [numpy_helper.from_array(answer, "value")])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), str(path))
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    helper.set_model_props(model, {"names": "{0: 'person'}"})
+    onnx.save(model, str(path))
     return path
