@@ -76,7 +76,7 @@ class Pictures(Output):
         return {person.pose.track_id: person.joints for person in lifted.people}
 
     def _make(self, result: FramePoses, skeleton: Skeleton, places: dict[int, Any]) -> None:
-        """Make and send what is listened to (the aside's thread)."""
+        """Make and send what is listened to (the renderer's thread)."""
         parameters = self._ports.parameters
         header = to_header(result.frame.stamp, result.frame.frame_id, self._types)
         if _heard(self._markers) or _heard(self._info):
