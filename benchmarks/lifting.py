@@ -22,13 +22,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import process_time
+from typing import Any
 
 import cv2
 import numpy as np
 
 from benchmarks.measure import carry_out
+from benchmarks.report import write_json
 from sdtc_ros.errors import InputError
-from sdtc_ros.evaluate.joints3d import evaluate_3d, table
+from sdtc_ros.evaluate.joints3d import Accuracy3D, evaluate_3d, table
 from sdtc_ros.evaluate.sequences3d import frames_in_space
 from sdtc_ros.ground_truth.posetrack import read_folder
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
@@ -167,25 +169,45 @@ def _person(pose: Pose, joints: np.ndarray, covariances: np.ndarray | None = Non
     )  # fmt: skip
 
 
-def compare(clips: list[Clip], model: Path | None, device: DepthCamera) -> str:
-    """Tables of both ways; model None: of annotated joints."""
+@dataclass(frozen=True)
+class Comparison:
+    """Both ways' figures by group of joints, and our milliseconds of processor time a person."""
+
+    ways: dict[str, dict[str, Accuracy3D]]
+    milliseconds: float
+
+    def report(self) -> str:
+        """Lines of text."""
+        parts = [f"{way}:\n{table(figures)}" for way, figures in self.ways.items()]
+        return "\n".join([*parts, f"lifting: {self.milliseconds:.2f} ms of processor time a person"])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain numbers."""
+        ways = {way: {group: one.to_json() for group, one in rows.items()} for way, rows in self.ways.items()}
+        return {"ways": ways, "milliseconds": self.milliseconds}
+
+
+def compare(clips: list[Clip], model: Path | None, device: DepthCamera) -> Comparison:
+    """Both ways on all clips; model None: of annotated joints."""
     truth = [clip.sequence for clip in clips]
     rows = [predictions(clip, estimated(clip, model) if model else annotated(clip), device) for clip in clips]
-    lines = []
-    for index, way in ((0, "our lifting"), (1, "the pixel's depth")):
-        found = [row.ours if index == 0 else row.pixel for row in rows]
-        lines += [f"{way}:", table(evaluate_3d(frames_in_space(truth, found)))]
+    ways = {
+        "our lifting": evaluate_3d(frames_in_space(truth, [row.ours for row in rows])),
+        "the pixel's depth": evaluate_3d(frames_in_space(truth, [row.pixel for row in rows])),
+    }
     seconds, people = sum(row.seconds for row in rows), sum(row.people for row in rows)
-    lines.append(f"lifting: {1000 * seconds / max(people, 1):.2f} ms of processor time a person")
-    return "\n".join(lines)
+    return Comparison(ways, 1000 * seconds / max(people, 1))
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python benchmarks/lifting.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("clips", type=Path, help="folder that `python -m training.data render clips` wrote")
     parser.add_argument("--model", type=Path, help="bundle of the model (default: the one shipped)")
     parser.add_argument("--annotated", action="store_true", help="annotated joints alone, no model")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, as JSON")
     for name, value in vars(DepthCamera()).items():
         parser.add_argument(f"--{name}", type=type(value), default=value, help=f"of the depth camera ({value})")
     return carry_out(parser, arguments, _work)
@@ -195,10 +217,15 @@ def _work(args: argparse.Namespace) -> None:
     device = DepthCamera(**{name: getattr(args, name) for name in vars(DepthCamera())})
     clips = read_clips(args.clips)
     print(f"{len(clips)} clips, {sum(len(clip.sequence.frames) for clip in clips)} frames; {device}")
-    print(f"-- annotated joints\n{compare(clips, None, device)}")
-    if not args.annotated:
-        model = args.model or default_bundle()
-        print(f"-- joints of {model.name}, annotated boxes\n{compare(clips, model, device)}")
+    models = [None] if args.annotated else [None, args.model or default_bundle()]
+    found: dict[str, Any] = {}
+    for model in models:
+        name = "annotated joints" if model is None else f"joints of {model.name}, annotated boxes"
+        comparison = compare(clips, model, device)
+        found[name] = comparison.to_json()
+        print(f"-- {name}\n{comparison.report()}")
+    if args.json:
+        write_json(args.json, {"clips": len(clips), "depth_camera": vars(device), "found": found})
 
 
 if __name__ == "__main__":

@@ -176,12 +176,12 @@ def _near(answer: Points, joint: str, case: Case) -> bool:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; exit status as in sdtc_ros.errors."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.neighbours", description=(__doc__ or "").splitlines()[0]
+        prog="python benchmarks/neighbours.py", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("clip", type=Path, metavar="CLIP.json")
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE")
     parser.add_argument("--people", type=int, default=150, help="keyframes to judge (default: 150)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, as JSON")
     args = parser.parse_args(arguments)
     try:
         cases = read_cases(args.clip, args.people)

@@ -41,6 +41,7 @@ class Moved:
         self.engine, self.change = OnnxEngine(bundle, threads=1), change
         self.encoded: list[int] = []
         self.estimated: list[int] = []
+        self.providers, self.precision, self.identity = self.engine.providers, "fp32", ""
 
     def encode(self, crops: Any) -> list[Any]:
         self.encoded.append(len(crops))

@@ -52,7 +52,9 @@ class Bench:
                 self.number += 1
                 self.stream.receive()
             self.taken.append(self.number)
-            pending = self.stream.take(Arrival(image_message(self.number), 0))
+            frame = self.stream.frame_of(Arrival(image_message(self.number), 0))
+            assert frame is not None
+            pending = self.stream.take(*frame, None)
             for result in answer(pending, CropBuffer()):
                 self.stream.hand_on(result)
         return self.answered()[begun:]

@@ -64,7 +64,7 @@ def arguments(tmp_path: Path, *more: str) -> list[str]:
 def test_each_row_and_seed_is_trained_once(tmp_path, trainings, capsys):
     calls, _ = trainings
     assert main(arguments(tmp_path, "--seeds", "0", "2", "--trainer.max_steps", "5")) == 0
-    assert len(calls) == 6
+    assert len(calls) == 8  # two seeds of four rows
     first = calls[0]
     assert first[first.index("--config") + 1] == str(CONFIGS / "sdtc-micro.yaml")
     assert first[first.index("--model.init_args.config.smml.fusion") + 1] == "add"
@@ -74,7 +74,7 @@ def test_each_row_and_seed_is_trained_once(tmp_path, trainings, capsys):
     assert (tmp_path / "sdtc-6" / "table.png").stat().st_size > 5000
     capsys.readouterr()
     assert main(arguments(tmp_path, "--seeds", "0", "1", "2", "--trainer.max_steps", "5")) == 0
-    assert len(calls) == 9
+    assert len(calls) == 12
     assert "| 87.5 | 61.0 ± 1.0 | 40.0 ± 0.0 | 3 |" in capsys.readouterr().out
 
 

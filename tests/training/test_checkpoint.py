@@ -20,6 +20,7 @@ from training.models.mlsme import MLSMEConfig
 from training.models.movenet import MoveNetConfig
 from training.models.movenet_pose import MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
+from training.models.sdtc_movenet import SDTCMoveNetConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMIConfig
 from training.models.vit import ViTConfig
@@ -31,6 +32,9 @@ CONFIGS = {
     ),
     "single-frame": SingleFrameConfig(backbone=VIT, skeleton="coco", head_width=4),
     "movenet": MoveNetPoseConfig(backbone=MoveNetConfig(width=0.25, image_size=(64, 32)), skeleton="posetrack"),
+    "sdtc-movenet": SDTCMoveNetConfig(
+        backbone=MoveNetConfig(width=0.25, image_size=(128, 64)), channels=16, head_width=8, trajectory=16
+    ),
     "tdmi": TDMIConfig(
         backbone=HRNetConfig(width=4, modules=(1, 1, 1), blocks=1, image_size=(64, 32), stem=8),
         delta=1,

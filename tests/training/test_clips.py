@@ -268,7 +268,10 @@ def test_all_sequences_in_one_file_are_told_apart(tmp_path):
         ('{"images": [{"id": 1, "file_na', "is not valid JSON"),
         ('{"images": {}, "annotations": []}', "'images' must be a list, but is an object"),
         ('{"images": [{"id": "one", "file_name": "a.jpg"}], "annotations": []}', "'id' must be a whole number"),
-        ('{"images": [], "annotations": [{"image_id": 5, "keypoints": [1, 2]}]}', "keypoints must hold 51 numbers"),
+        (
+                '{"images": [{"id": 5, "file_name": "a.jpg"}], "annotations": [{"image_id": 5, "keypoints": [1, 2]}]}',
+                "keypoints must hold 51 numbers",
+            ),
         ('{"images": [], "annotations": 3}', "'annotations' must be a list, but is a whole number"),
         ("[]", "is not a PoseTrack file"),
     ],

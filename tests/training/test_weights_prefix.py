@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
-
-from sdtc_ros.errors import BundleError  # noqa: E402
-from training.checkpoint import read_checkpoint  # noqa: E402
-from training.weights.__main__ import main  # noqa: E402
-from training.weights.files import read_weights  # noqa: E402
+from sdtc_ros.errors import BundleError
+from training.checkpoint import read_checkpoint
+from training.weights.__main__ import main
+from training.weights.files import read_weights
 
 
 def test_plain_weights(tmp_path, capsys):
