@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 from sdtc_ros.io.draw import joint_colours, limb_colour
+from sdtc_ros.messages.markers import MIN_SCORE
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses, Pose
 
 ANNOTATIONS_TOPIC = "/sdtc/image_annotations"
 ANNOTATIONS_TYPE = "foxglove_msgs/msg/ImageAnnotations"
 POINTS, LINE_LIST = 1, 4  # PointsAnnotation's types
-MIN_SCORE = 0.05  # as draw_poses
 
 
 def to_image_annotations(result: FramePoses, skeleton: Skeleton, lookup: Callable[[str], Any]) -> Any:
