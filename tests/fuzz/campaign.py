@@ -6,13 +6,14 @@
 # governing permissions and limitations under the License.
 """Damaged inputs through the command line, each in a process of its own with a time and a memory limit, and judged.
 
-A process is forked from one that has everything imported, so that a thousand take minutes. What must hold: it ends by
-itself with a documented status, prints no traceback, says one sentence where the status is not 0, stays within its
-memory, and where the status is 0 has written every frame of the input.
+A process is forked from one that has run the sound input already, so that nothing is left to import and a thousand
+take minutes. What must hold: it ends by itself with a documented status, prints no traceback, says one sentence where
+the status is not 0, stays within its memory, and where the status is 0 has written every frame of the input.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -20,9 +21,13 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 import traceback
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import asdict, dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import cv2
@@ -68,22 +73,35 @@ class Table:
         return f"| {self.name} | {len(self.verdicts)} | {counts} | {most:.0f} | {told} |"
 
 
-def run_campaign(name: str, seeds: range, work: Path) -> Table:
+def run_campaign(name: str, seeds: Iterable[int], work: Path) -> Iterator[Verdict]:
     """Judge a subject's damaged inputs, a seed each."""
     cv2.setNumThreads(1)  # threads do not survive a fork
-    subject, table = SUBJECTS[name](work / f"{name}-{seeds.start}"), Table(name)
+    subject = SUBJECTS[name](work / name)
+    warm(subject, work / f"{name}-sound")
     for seed in seeds:
-        table.verdicts.append(judge(subject, seed, work / f"{name}-seed-{seed}"))
-    return table
+        yield judge(subject, seed, work / f"{name}-seed-{seed}")
+
+
+def warm(subject: Subject, out: Path) -> None:
+    """Run the sound input in this process, which must end with 0: its children then have everything imported."""
+    from sdtc_ros.__main__ import main as command
+
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        status = command(with_out(subject.sound(), out))
+    if status or threading.active_count() > 1:
+        raise RuntimeError(f"{type(subject).__name__}: the sound input ended with {status}, or left threads behind")
+
+
+def with_out(words: list[str], out: Path) -> list[str]:
+    """The words of a command, with the folder where it writes, if it does."""
+    return [*words, "--out", str(out)] if words[0] == "replay" else words
 
 
 def judge(subject: Subject, seed: int, work: Path) -> Verdict:
     """Make the damaged input of a seed, run its command in a process, and hold the outcome against the rules."""
     work.mkdir()
     try:
-        words = subject.damaged(work / "input", np.random.default_rng(seed))
-        if words[0] == "replay":
-            words += ["--out", str(work / "out")]
+        words = with_out(subject.damaged(work / "input", np.random.default_rng(seed)), work / "out")
         status, said, megabytes = _run(words, work / "log")
         faults = _faults(status, said, megabytes)
         if status == 0 and subject.expected is not None:
@@ -150,17 +168,39 @@ def _written(out: Path) -> int:
 
 def main(words: list[str]) -> int:
     """`python -m tests.fuzz [SUBJECT=COUNT ...]`: a table, then every input that broke a rule; 1 where one did."""
-    asked = [word.partition("=") for word in words] or [(name, "=", "100") for name in SUBJECTS]
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("subjects", nargs="*", metavar="SUBJECT=COUNT", help="or SUBJECT=FIRST-END; 100 of each")
+    parser.add_argument("--kept", type=Path, help="file of verdicts so far: what stands there is not run again")
+    args = parser.parse_args(words)
+    kept = _kept(args.kept)
     print("| input | tried | 0 | 2 | 3 | 4 | 5 | MB at most | broken rules |\n|---|---|---|---|---|---|---|---|---|")
-    faulty: list[tuple[str, Verdict]] = []
+    tables = []
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
-        for name, _, count in asked:
+        for word in args.subjects or [f"{name}=100" for name in SUBJECTS]:
+            name, _, count = word.partition("=")
             first, _, last = count.rpartition("-")
-            table = run_campaign(name, range(int(first or 0), int(last)), Path(folder))
-            print(table.row(), flush=True)
-            faulty += [(name, verdict) for verdict in table.faulty]
-    for name, verdict in faulty:
-        print(
-            f"{name} seed {verdict.seed}: status {verdict.status}, {'; '.join(verdict.faults)}\n{verdict.said[-1500:]}"
-        )
-    return int(bool(faulty))
+            seeds = [seed for seed in range(int(first or 0), int(last)) if (name, seed) not in kept]
+            for verdict in run_campaign(name, seeds, Path(folder)) if seeds else ():
+                kept[name, verdict.seed] = verdict
+                _keep(args.kept, name, verdict)
+            asked = range(int(first or 0), int(last))
+            tables.append(Table(name, [kept[name, seed] for seed in asked]))
+            print(tables[-1].row(), flush=True)
+    for table in tables:
+        for verdict in table.faulty:
+            print(f"{table.name} seed {verdict.seed}: status {verdict.status}, {'; '.join(verdict.faults)}")
+            print(verdict.said[-1500:])
+    return int(any(table.faulty for table in tables))
+
+
+def _kept(path: Path | None) -> dict[tuple[str, int], Verdict]:
+    """The verdicts of earlier runs, by subject and seed."""
+    lines = path.read_text().splitlines() if path and path.exists() else []
+    rows = [json.loads(line) for line in lines]
+    return {(row.pop("name"), row["seed"]): Verdict(**row) for row in rows}
+
+
+def _keep(path: Path | None, name: str, verdict: Verdict) -> None:
+    if path:
+        with path.open("a") as file:
+            file.write(json.dumps({"name": name, **asdict(verdict)}) + "\n")

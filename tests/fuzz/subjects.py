@@ -41,17 +41,22 @@ class Subject:
     home: Path
     model: Path = field(init=False)
     expected: int | None = None
+    frames = FRAMES
 
     def __post_init__(self) -> None:
         """Make the sound input."""
         self.home.mkdir(parents=True)
         self.model = make_bundle(self.home / "model").folder
         self.boxes = self.home / "boxes.json"
-        self.boxes.write_text(json.dumps(boxes(FRAMES)))
+        self.boxes.write_text(json.dumps(boxes(self.frames)))
         self.make()
 
     def make(self) -> None:
         """Write the sound input under `home`."""
+
+    def sound(self) -> list[str]:
+        """The command line that reads the sound input, without --out."""
+        raise NotImplementedError
 
     def damaged(self, target: Path, random: Random) -> list[str]:
         """Write a damaged copy to `target` and return the command line that reads it, without --out."""
@@ -74,6 +79,10 @@ class Bags(Subject):
         self.expected = FRAMES
         for packed in self.packings:
             write_split(self.home / f"bag{packed}", self.storage, parts=2, packed=packed)
+
+    def sound(self) -> list[str]:
+        """The plain bag."""
+        return self.replay(self.home / "bag")
 
     def damaged(self, target: Path, random: Random) -> list[str]:
         """Damage one or two files, or take one away."""
@@ -101,31 +110,41 @@ class SqliteBags(Bags):
 class Images(Subject):
     """A bag of three messages, the middle one an image of some encoding that is damaged, or contradicts itself."""
 
+    frames = 3
+
     def make(self) -> None:
         """All three are expected."""
-        self.expected = 3
+        self.expected = self.frames
+
+    def sound(self) -> list[str]:
+        """Three PNGs."""
+        write_messages(self.home / "bag", _PICTURE)
+        return [*self.replay(self.home / "bag"), "--topic", "/camera"]
 
     def damaged(self, target: Path, random: Random) -> list[str]:
         """Raw images of every encoding, and compressed ones of every codec."""
-        types, store = bag_message_types(), typestore().types
-        picture = random.integers(0, 255, (48, 64, 3), np.uint8)
-        sound = cv2.imencode(".png", picture)[1].reshape(-1)
-        with BagWriter(target) as bag:
-            for number in range(3):
-                header = to_header(START + number * 40_000_000, "", types)
-                if number != 1:
-                    message, kind = store[COMPRESSED_TYPE](header=header, format="png", data=sound), COMPRESSED_TYPE
-                elif random.random() < 0.5:
-                    message, kind = _raw(header, random), IMAGE_TYPE
-                else:
-                    message, kind = _compressed(header, picture, random), COMPRESSED_TYPE
-                bag.write("/camera" if kind == COMPRESSED_TYPE else "/raw", kind, START + number, message)
-        return [*self.replay(target), "--topic", "/camera" if kind_of(target) else "/raw"]
+        raw = write_messages(target, random.integers(0, 255, (48, 64, 3), np.uint8), random)
+        return [*self.replay(target), "--topic", "/raw" if raw else "/camera"]
 
 
-def kind_of(bag: Path) -> bool:
-    """Whether the damaged image of an `Images` bag is on the compressed topic."""
-    return b"/raw" not in (bag / YAML_FILE).read_bytes()
+_PICTURE = np.zeros((48, 64, 3), np.uint8)
+
+
+def write_messages(target: Path, picture: np.ndarray, random: Random | None = None) -> bool:
+    """A bag of three images, with `random` the middle one damaged; whether that is a raw one."""
+    types, store = bag_message_types(), typestore().types
+    sound = cv2.imencode(".png", picture)[1].reshape(-1)
+    raw = False
+    with BagWriter(target) as bag:
+        for number in range(Images.frames):
+            header = to_header(START + number * 40_000_000, "", types)
+            message, kind = store[COMPRESSED_TYPE](header=header, format="png", data=sound), COMPRESSED_TYPE
+            if number == 1 and random is not None:
+                raw = bool(random.random() < 0.5)
+                message = _raw(header, random) if raw else _compressed(header, picture, random)
+                kind = IMAGE_TYPE if raw else COMPRESSED_TYPE
+            bag.write("/raw" if kind == IMAGE_TYPE else "/camera", kind, START + number, message)
+    return raw
 
 
 def _raw(header: object, random: Random) -> object:
@@ -156,6 +175,10 @@ class Bundles(Subject):
         """A folder of pictures to replay with them."""
         write_pictures(self.home / "clip")
 
+    def sound(self) -> list[str]:
+        """The model as it is."""
+        return self.replay(self.home / "clip")
+
     def damaged(self, target: Path, random: Random) -> list[str]:
         """Damage a file."""
         shutil.copytree(self.model, target)
@@ -179,6 +202,10 @@ class Annotations(Subject):
             (self.home / side).mkdir()
             (self.home / side / "x.json").write_text(json.dumps(annotations()))
 
+    def sound(self) -> list[str]:
+        """Truth as it is."""
+        return ["evaluate", "--truth", str(self.home / "truth"), "--predictions", str(self.home / "predictions")]
+
     def damaged(self, target: Path, random: Random) -> list[str]:
         """Damage the truth."""
         target.mkdir()
@@ -193,6 +220,10 @@ class BoxesFiles(Subject):
     def make(self) -> None:
         """Eight pictures."""
         write_pictures(self.home / "clip")
+
+    def sound(self) -> list[str]:
+        """The list of boxes as it is."""
+        return self.replay(self.home / "clip")
 
     def damaged(self, target: Path, random: Random) -> list[str]:
         """A list of boxes, or an annotation file, damaged."""
@@ -215,6 +246,10 @@ class Videos(Subject):
                     writer.write(np.random.default_rng(n).integers(0, 255, (64, 80, 3), np.uint8))
                 self.kinds.append(name)
             writer.release()
+
+    def sound(self) -> list[str]:
+        """The first video as it is."""
+        return self.replay(self.home / self.kinds[0])
 
     def damaged(self, target: Path, random: Random) -> list[str]:
         """Damage one."""
