@@ -70,7 +70,7 @@ class Outputs:
         # frames that are not annotated must not take an annotated one's id
         self._first_free_id = 1 + max(frame.id for frame in truth.sequence.frames) if truth else 0
         name = truth.sequence.name if truth else source.name
-        self._json = PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton)
+        self._json = PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton, source.count)
         self.files["poses"] = self._json.path
         if wanted.bag:
             about = {"model": bundle.name, "bundle": bundle.bundle_hash, "source": source.what}

@@ -102,7 +102,8 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
             _measure(result, truth, outputs, options)
         back = result.statistics.set_back
         if back:
-            notes.append(f"the clock was set back {back} times; times in the report stand still there")
+            times = "once" if back == 1 else f"{back} times"
+            notes.append(f"the clock was set back {times}; times in the report stand still there")
     result.notes = notes
     try:
         result.files["report"] = write_report(result, options.out / REPORT)

@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import json
-import tempfile
+import shutil
+from contextlib import suppress
 from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
@@ -26,30 +27,35 @@ from sdtc_ros.lifting.poses3d import FramePoses3D, Pose3D
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from sdtc_ros.types import FramePoses, Pose
 
-_RESERVE = 1 << 14  # bytes kept free for what closes the file
+_END = b"\n]}\n"  # what closes the file after the last annotation
+_ROOM = 64  # images that room is made for at first, where nobody says how many will come
+_MOST = 100_000  # images: what a container says of its length may be wrong
+_SPARE = 24  # bytes by which later images' entries may be longer than the first one's
 
 
 class PoseTrackStream:
-    """A PoseTrack18-format JSON file that grows with the frames; valid once closed, however the replay ended.
+    """A PoseTrack18-format JSON file that grows with the frames and is whole after every one of them.
 
-    Annotations go straight to the file, the list of images to a spool that is appended at the end. Room for that is
-    reserved with every frame, so that a full disk costs the frame that does not fit, and never the file.
+    The list of images stands first, in room that is kept free for it (JSON may hold spaces between its values); the
+    annotations grow at the end, and are closed again with each frame. So a killed process leaves a file that can be
+    read, and a full disk costs the frame that does not fit.
     """
 
-    def __init__(self, path: Path, skeleton: Skeleton) -> None:
-        """Start the file at `path`; until it is closed it is named `<path>.part`. Raises OSError."""
+    def __init__(self, path: Path, skeleton: Skeleton, frames: int | None = None) -> None:
+        """Start the file; frames: how many will come, where that is known. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self._skeleton = path, skeleton
         self._slots = POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints
         self._order = [self._slots.index(joint) for joint in skeleton.joints]
-        self._part = path.with_name(path.name + ".part")
-        self._file: RawIOBase = self._part.open("wb", buffering=0)
-        self._images: RawIOBase = tempfile.TemporaryFile("w+b", buffering=0, dir=path.parent)  # noqa: SIM115
-        self._reserve: RawIOBase = tempfile.TemporaryFile("w+b", buffering=0, dir=path.parent)  # noqa: SIM115
+        self._expected = min(frames or _ROOM, _MOST)
         self._frames = self._people = 0
         person = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self._slots)}
-        _append(self._file, f'{{"categories": {json.dumps([person])},\n"annotations": ['.encode())
-        _append(self._reserve, bytes(_RESERVE))
+        self._file: RawIOBase = path.open("w+b", buffering=0)
+        _append(self._file, f'{{"categories": {json.dumps([person])},\n"images": ['.encode())
+        self._images_end = self._room_end = self._file.tell()
+        _append(self._file, b'\n],\n"annotations": [')
+        self._people_end = self._file.tell()
+        _append(self._file, _END)
 
     def write(
         self, result: FramePoses, number: int, image_id: int, name: str, lifted: FramePoses3D | None = None
@@ -68,18 +74,50 @@ class PoseTrackStream:
         for n, (pose, space) in enumerate(zip(result.poses, spaces, strict=True), self._people):
             annotation = {"id": n, "image_id": image_id, "category_id": 1} | self._person(pose) | space
             people += ((",\n" if n else "\n") + json.dumps(annotation)).encode()
-        streams = ((self._reserve, bytes(len(listed))), (self._images, listed), (self._file, people))
-        before = [stream.tell() for stream, _ in streams]
-        try:
-            for stream, data in streams:
-                _append(stream, data)
-        except OSError:
-            for (stream, _), end in zip(streams, before, strict=True):
-                stream.truncate(end)
-                stream.seek(end)
-            raise
+        if self._images_end + len(listed) > self._room_end:
+            self._make_room(len(listed))
+        self._add(listed, people)
         self._frames += 1
         self._people += len(result.poses)
+
+    def _add(self, listed: bytes, people: bytes) -> None:
+        """Write the image, then its people and the file's end; where that fails, the file is as before."""
+        try:
+            self._file.seek(self._images_end)
+            _append(self._file, listed)
+            self._file.seek(self._people_end)
+            _append(self._file, people + _END)
+        except OSError:
+            for at, before in ((self._images_end, b" " * len(listed)), (self._people_end, _END)):
+                self._file.seek(at)
+                self._file.write(before)  # over bytes that are there already
+            self._file.truncate()
+            raise
+        self._images_end += len(listed)
+        self._people_end += len(people)
+
+    def _make_room(self, each: int) -> None:
+        """Room for as many images as are expected, or twice as many as there are, of so many bytes each."""
+        wanted = max(self._expected - self._frames, self._frames, 1) * (each + _SPARE)
+        self._rewrite(max(each, min(wanted, shutil.disk_usage(self.path.parent).free // 8)))
+
+    def _rewrite(self, room: int) -> None:
+        """Put a copy in the file's place that has so many free bytes after its list of images. Raises OSError."""
+        part = self.path.with_name(self.path.name + ".part")
+        copy: RawIOBase = part.open("w+b", buffering=0)
+        try:
+            _copy(self._file, copy, 0, self._images_end)
+            _append(copy, b" " * room)
+            _copy(self._file, copy, self._room_end, self._people_end + len(_END))
+            part.replace(self.path)
+        except OSError:
+            copy.close()
+            part.unlink()
+            raise
+        self._file.close()
+        self._file = copy
+        self._people_end += room - (self._room_end - self._images_end)
+        self._room_end = self._images_end + room
 
     def _space(self, person: Pose3D) -> dict[str, Any]:
         joints, covariances = person.joints.astype(np.float64), person.covariances.astype(np.float64)
@@ -100,17 +138,12 @@ class PoseTrackStream:
         }
 
     def close(self) -> None:
-        """Put the parts together under the file's name; a second call does nothing. Raises OSError."""
+        """Close the file, without the room that was not needed; a second call does nothing."""
         if self._file.closed:
             return
-        self._reserve.close()
-        with self._images, self._file:
-            self._images.seek(0)
-            _append(self._file, b'\n],\n"images": [')
-            while piece := self._images.read(1 << 20):
-                _append(self._file, piece)
-            _append(self._file, b"\n]}\n")
-        self._part.replace(self.path)
+        with suppress(OSError):  # no room for a copy: the spaces stay
+            self._rewrite(0)
+        self._file.close()
 
     def __enter__(self) -> PoseTrackStream:
         return self
@@ -126,6 +159,14 @@ def _append(stream: RawIOBase, data: bytes) -> None:
     left = memoryview(data)
     while left:
         left = left[stream.write(left) or 0 :]
+
+
+def _copy(source: RawIOBase, target: RawIOBase, start: int, end: int) -> None:
+    """Append the bytes from start to end."""
+    source.seek(start)
+    while start < end and (piece := source.read(min(1 << 20, end - start))):
+        _append(target, piece)
+        start += len(piece)
 
 
 def _rounded(values: npt.NDArray[Any], digits: int) -> list[float]:
