@@ -16,9 +16,9 @@ from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag import COMPRESSED_TYPE, IMAGE_TYPE, BagReader, BagTopic
 from sdtc_ros.io.typestore import typestore
 from sdtc_ros.lifting.camera import CameraModel
-from sdtc_ros.lifting.depth_buffer import DepthBuffer, DepthFrame, FloatArray
+from sdtc_ros.lifting.depth_buffer import DepthBuffer
 from sdtc_ros.messages.camera_model import camera_model
-from sdtc_ros.messages.depth import depth_of_message
+from sdtc_ros.messages.depth import FloatArray, depth_of_message
 from sdtc_ros.messages.poses import stamp_of
 
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
@@ -42,7 +42,7 @@ class BagDepth:
         self.info_topic = _info_topic(reader, info, self.topic)
         self._info = _first_message(reader, self.info_topic)
         self._frames = self._read(reader)
-        self._buffer = DepthBuffer(tolerance)
+        self._buffer, self._tolerance = DepthBuffer[FloatArray](), tolerance
         self.missing = self.damaged = 0
         self.problem = ""  # why the first damaged one could not be read
 
@@ -56,10 +56,10 @@ class BagDepth:
             frame = next(self._frames, None)
             if frame is None:
                 break
-            self._buffer.add(frame)
-        found = self._buffer.nearest(stamp)
+            self._buffer.add(*frame)
+        found = self._buffer.nearest(stamp, self._tolerance)
         self.missing += found is None
-        return None if found is None else found.depth
+        return found
 
     @property
     def problems(self) -> list[str]:
@@ -71,11 +71,11 @@ class BagDepth:
             found.append(f"{self.missing} frames have no depth image on {self.topic} near their stamps")
         return found
 
-    def _read(self, reader: BagReader) -> Iterator[DepthFrame]:
+    def _read(self, reader: BagReader) -> Iterator[tuple[int, FloatArray]]:
         for record in reader.records(self.topic):
             try:
                 message = typestore().deserialize_cdr(record.data, record.type)
-                yield DepthFrame(depth_of_message(message), stamp_of(message.header) or record.time)
+                yield stamp_of(message.header) or record.time, depth_of_message(message)
             except Exception as error:  # damaged bytes: any error, from a wrong length to a wrong string
                 self.damaged += 1
                 self.problem = self.problem or str(error)

@@ -4,53 +4,45 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Which depth image belongs to a colour frame: the nearest by stamp."""
+"""Which depth image belongs to a colour frame: the nearest by stamp. The live node and a replay share this."""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+Image = TypeVar("Image")  # a depth image, decoded or as it came
 
-FloatArray = npt.NDArray[np.float32]
-
-KEPT = 64  # depth images that wait for their colour frame, 2 seconds at 30 Hz
+HELD, HELD_SECONDS = 64, 3.0  # depth images that wait for colour frames, which may be processed late
 
 
-@dataclass(frozen=True)
-class DepthFrame:
-    """A depth image, H x W float32 metres (0: unknown), and its stamp in nanoseconds."""
+class DepthBuffer(Generic[Image]):
+    """The newest depth images of a camera under their stamps (nanoseconds); any thread may add and ask."""
 
-    depth: FloatArray
-    stamp: int
-
-
-class DepthBuffer:
-    """The last depth images of a camera, from which the one of a colour frame is taken by its stamp."""
-
-    def __init__(self, tolerance: float) -> None:
-        """A colour frame's depth is at most `tolerance` seconds older or newer."""
-        self._tolerance = int(tolerance * 1e9)
-        self._frames: deque[DepthFrame] = deque(maxlen=KEPT)
+    def __init__(self) -> None:
+        self._images: deque[tuple[int, Image]] = deque(maxlen=HELD)
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self._images)
 
-    def add(self, frame: DepthFrame) -> None:
-        """Take a depth image; images may come in any order."""
-        self._frames.append(frame)
+    def add(self, stamp: int, image: Image) -> None:
+        """Take the next depth image; a stamp that goes back begins anew, as the clock was set or a recording loops."""
+        with self._lock:
+            if self._images and stamp < self._images[-1][0]:
+                self._images.clear()
+            self._images.append((stamp, image))
+            while self._images[0][0] < stamp - HELD_SECONDS * 1e9:
+                self._images.popleft()
 
-    def nearest(self, stamp: int) -> DepthFrame | None:
-        """The depth image nearest to a colour frame's stamp; None where none lies within the tolerance."""
-        best = min(self._frames, key=lambda frame: abs(frame.stamp - stamp), default=None)
-        return best if best is not None and abs(best.stamp - stamp) <= self._tolerance else None
+    def nearest(self, stamp: int, tolerance: float) -> Image | None:
+        """The depth image nearest to a colour frame's stamp, at most `tolerance` seconds apart, or None."""
+        with self._lock:
+            best = min(self._images, key=lambda held: abs(held[0] - stamp), default=None)
+        return best[1] if best is not None and abs(best[0] - stamp) <= tolerance * 1e9 else None
 
     def covers(self, stamp: int) -> bool:
         """Whether no depth image still to come (stamps rise) could lie nearer to that stamp than those at hand."""
-        return any(frame.stamp >= stamp for frame in self._frames)
-
-    def clear(self) -> None:
-        """Forget all."""
-        self._frames.clear()
+        with self._lock:
+            return bool(self._images) and self._images[-1][0] >= stamp

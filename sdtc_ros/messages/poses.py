@@ -196,9 +196,11 @@ def _to_detection(
     left, top, width, height = box
     x, y = left + width / 2, top + height / 2
     centre = types.pose2d(position=types.point2d(x=x, y=y), theta=0.0)
-    results = [_hypothesis(PERSON, score, x, y, (0.0, 0.0, 0.0), types)]
-    for name, (px, py, confidence), covariance in zip(joints, keypoints, spread, strict=True):
-        results.append(_hypothesis(name, confidence, px, py, covariance, types))
+    results = [to_hypothesis(PERSON, score, (x, y, 0.0), np.zeros(36), types)]
+    for name, (px, py, confidence), (xx, xy, yy) in zip(joints, keypoints, spread, strict=True):
+        covariance = np.zeros(36)
+        covariance[[0, 1, 6, 7]] = xx, xy, xy, yy
+        results.append(to_hypothesis(name, confidence, (px, py, 0.0), covariance, types))
     return types.detection(
         header=header,
         results=results,
@@ -207,14 +209,23 @@ def _to_detection(
     )
 
 
-def _hypothesis(name: str, score: float, x: float, y: float, spread: Sequence[float], types: MessageTypes) -> Any:
-    covariance = np.zeros(36, np.float64)  # 6 x 6, row by row: x, y, z and three rotations
-    covariance[[0, 1, 6, 7]] = spread[0], spread[1], spread[1], spread[2]
-    place = types.pose(position=types.point(x=x, y=y, z=0.0), orientation=types.quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
+def to_hypothesis(
+    name: str, score: float, place: Sequence[float], covariance: npt.NDArray[np.float64], types: MessageTypes
+) -> Any:
+    """The person or a joint as an ObjectHypothesisWithPose.
+
+    place: x, y, z; covariance: the 36 numbers of the 6 x 6, row by row: x, y, z and three rotations.
+    """
     return types.hypothesis_with_pose(
         hypothesis=types.hypothesis(class_id=name, score=score),
-        pose=types.pose_with_covariance(pose=place, covariance=covariance),
+        pose=types.pose_with_covariance(pose=to_pose(place, types), covariance=covariance),
     )
+
+
+def to_pose(place: Sequence[float], types: MessageTypes) -> Any:
+    """A geometry_msgs/Pose at x, y, z, not turned."""
+    x, y, z = place
+    return types.pose(position=types.point(x=x, y=y, z=z), orientation=types.quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
 
 
 def poses_from_message(message: Any) -> PoseArrays:

@@ -24,7 +24,16 @@ import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.lifting.poses3d import FramePoses3D
-from sdtc_ros.messages.poses import PERSON, ros_message, stamp_of, to_header, track_id_of
+from sdtc_ros.messages.poses import (
+    PERSON,
+    message_types,
+    ros_message,
+    stamp_of,
+    to_header,
+    to_hypothesis,
+    to_pose,
+    track_id_of,
+)
 from sdtc_ros.skeleton import Skeleton
 
 FloatArray = npt.NDArray[np.float32]
@@ -64,9 +73,11 @@ def to_detections_3d(
 
     lookup: a message class by its type name; frame_id: the frame that the joints are in, the camera's by default.
     """
-    build = _Builder(lookup)
+    types = message_types(lookup)
+    detection, box = lookup("vision_msgs/msg/Detection3D"), lookup("vision_msgs/msg/BoundingBox3D")
+    vector = lookup("geometry_msgs/msg/Vector3")
     frame = lifted.source.frame
-    header = to_header(frame.stamp, frame.frame_id if frame_id is None else frame_id, build)
+    header = to_header(frame.stamp, frame.frame_id if frame_id is None else frame_id, types)
     detections = []
     for person in lifted.people:
         joints, covariances = person.joints.astype(np.float64), person.covariances.astype(np.float64)
@@ -75,12 +86,13 @@ def to_detections_3d(
             continue
         low, high = joints[known].min(axis=0), joints[known].max(axis=0)
         centre, spread = joints[known].mean(axis=0), np.nanmean(covariances[known], axis=0)
-        results = [build.hypothesis(PERSON, float(person.pose.score), centre, spread)]
+        results = [to_hypothesis(PERSON, float(person.pose.score), centre.tolist(), _full(spread), types)]
         for name, score, place, covariance in zip(skeleton.joints, person.scores, joints, covariances, strict=True):
-            results.append(build.hypothesis(name, float(score), place, covariance))
-        box = build.box(center=build.pose((low + high) / 2), size=build.vector(high - low))
-        detections.append(build.detection(header=header, results=results, bbox=box, id=str(person.pose.track_id)))
-    return build.detection_array(header=header, detections=detections)
+            results.append(to_hypothesis(name, float(score), place.tolist(), _full(covariance), types))
+        middle, size = to_pose(((low + high) / 2).tolist(), types), dict(zip("xyz", (high - low).tolist(), strict=True))
+        around = box(center=middle, size=vector(**size))
+        detections.append(detection(header=header, results=results, bbox=around, id=str(person.pose.track_id)))
+    return lookup(POSES_3D_TYPE)(header=header, detections=detections)
 
 
 def poses_3d_from_message(message: Any) -> PoseArrays3D:
@@ -116,34 +128,8 @@ def _person(detection: Any) -> tuple[tuple[str, ...], int, float, list[Any], lis
     )
 
 
-class _Builder:
-    """Makes the parts of the message."""
-
-    def __init__(self, lookup: Callable[[str], Any]) -> None:
-        self.time, self.header = lookup("builtin_interfaces/msg/Time"), lookup("std_msgs/msg/Header")
-        self.detection_array, self.detection = lookup(POSES_3D_TYPE), lookup("vision_msgs/msg/Detection3D")
-        self.box = lookup("vision_msgs/msg/BoundingBox3D")
-        self._result = lookup("vision_msgs/msg/ObjectHypothesisWithPose")
-        self._hypothesis = lookup("vision_msgs/msg/ObjectHypothesis")
-        self._loose, self._pose = lookup("geometry_msgs/msg/PoseWithCovariance"), lookup("geometry_msgs/msg/Pose")
-        self._point, self._quaternion = lookup("geometry_msgs/msg/Point"), lookup("geometry_msgs/msg/Quaternion")
-        self._vector = lookup("geometry_msgs/msg/Vector3")
-
-    def vector(self, values: Float64Array) -> Any:
-        """Three numbers as a Vector3."""
-        x, y, z = values.tolist()
-        return self._vector(x=x, y=y, z=z)
-
-    def pose(self, place: Float64Array) -> Any:
-        """A place without a turn."""
-        x, y, z = place.tolist()
-        return self._pose(position=self._point(x=x, y=y, z=z), orientation=self._quaternion(x=0.0, y=0.0, z=0.0, w=1.0))
-
-    def hypothesis(self, name: str, score: float, place: Float64Array, covariance: Float64Array) -> Any:
-        """The person, or a joint."""
-        full = np.zeros(36, np.float64)
-        full[_BLOCK] = covariance.reshape(-1)
-        return self._result(
-            hypothesis=self._hypothesis(class_id=name, score=score),
-            pose=self._loose(pose=self.pose(place), covariance=full),
-        )
+def _full(block: Float64Array) -> Float64Array:
+    """The 36 numbers of a pose's covariance of which the places' 3 x 3 is known."""
+    full = np.zeros(36)
+    full[_BLOCK] = block.reshape(-1)
+    return full

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.lifting.poses3d import OBSERVED
-from sdtc_ros.node.output.lifting import HELD, DepthImages, LiveLifting
+from sdtc_ros.node.output.lifting import LiveLifting
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses, Pose
 
@@ -46,31 +46,10 @@ def keyframe(stamp: int) -> FramePoses:
     return FramePoses(Frame(np.zeros((H, W, 3), np.uint8), stamp, "camera"), [pose])
 
 
-def test_the_nearest_depth_within_the_tolerance_is_taken() -> None:
-    images = DepthImages()
-    for number in range(5):
-        images.add(depth_message(10**9 + number * 33_000_000, metres=1.0 + number))
-    assert images.at(10**9 + 60_000_000, 0.02).data == depth_message(0, 3.0).data
-    assert images.at(10**9 + 48_000_000, 0.01) is None
-    assert images.at(10**9, 0.0).data == depth_message(0, 1.0).data
-
-
-def test_no_more_is_held_than_late_answers_need() -> None:
-    images = DepthImages()
-    for number in range(3 * HELD):
-        images.add(depth_message(number * 33_000_000))
-    assert len(images._images) == HELD
-    for number in range(10):
-        images.add(depth_message(10**11 + number * 10**9))
-    assert len(images._images) == 4, "three seconds of them"
-    images.add(depth_message(5))
-    assert len(images._images) == 1, "a recording that begins anew"
-
-
 def test_people_stand_where_the_depth_is() -> None:
     told: list[tuple[str, str]] = []
     lifting = LiveLifting(lambda *words: told.append(words), 0.5)  # type: ignore[arg-type]
-    lifting.images.add(depth_message(10**9))
+    lifting.hear(depth_message(10**9))
     lifted = lifting.lift(keyframe(10**9), POSETRACK, INFO, 0.02)
     assert lifted is not None
     (person,) = lifted.people
@@ -93,7 +72,7 @@ def test_what_is_missing_is_counted_and_told(messages: list, info: Any, counts: 
     told: list[str] = []
     lifting = LiveLifting(lambda about, text: told.append(text), 0.5)
     for message in messages:
-        lifting.images.add(message)
+        lifting.hear(message)
     lifting.lift(keyframe(10**9), POSETRACK, info, 0.02)
     assert (lifting.lifted, lifting.without_depth, lifting.unfit) == counts
     assert [sentence in text for text in told] == [True] * bool(sentence)

@@ -11,12 +11,11 @@ Knows no ROS, only messages' attributes. Depth is heard in the executor's thread
 
 from __future__ import annotations
 
-import threading
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from sdtc_ros.errors import InputError
+from sdtc_ros.lifting.depth_buffer import DepthBuffer
 from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
 from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.messages.camera_model import camera_model
@@ -24,32 +23,6 @@ from sdtc_ros.messages.depth import depth_of_message
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
-
-HELD, HELD_SECONDS = 60, 3.0  # depth images that are held for keyframes that are answered late
-
-
-class DepthImages:
-    """The newest depth images, not decoded yet."""
-
-    def __init__(self) -> None:
-        self._images: deque[tuple[int, Any]] = deque(maxlen=HELD)
-        self._lock = threading.Lock()
-
-    def add(self, message: Any) -> None:
-        """One has come; stamps that go back begin anew."""
-        stamp = stamp_of(message.header)
-        with self._lock:
-            if self._images and stamp < self._images[-1][0]:
-                self._images.clear()
-            self._images.append((stamp, message))
-            while self._images[0][0] < stamp - HELD_SECONDS * 1e9:
-                self._images.popleft()
-
-    def at(self, stamp: int, tolerance: float) -> Any:
-        """The one nearest to `stamp` (nanoseconds), up to `tolerance` seconds apart; None where there is none."""
-        with self._lock:
-            nearest = min(self._images, key=lambda one: abs(one[0] - stamp), default=None)
-        return nearest[1] if nearest is not None and abs(nearest[0] - stamp) <= tolerance * 1e9 else None
 
 
 class LiveLifting:
@@ -61,11 +34,15 @@ class LiveLifting:
 
     def __init__(self, warn: Callable[[str, str], None], max_carry: float) -> None:
         """warn: told what it is about, and a sentence; max_carry: as LiftingConfig's."""
-        self.images = DepthImages()
+        self._images = DepthBuffer[Any]()  # not decoded: most are of frames that no keyframe needs
         self.lifted = self.without_depth = self.unfit = 0
         self._warn, self._config = warn, LiftingConfig(max_carry=max_carry)
         self._lifter: Lifter | None = None
         self._skeleton: Skeleton | None = None
+
+    def hear(self, message: Any) -> None:
+        """A depth image has come."""
+        self._images.add(stamp_of(message.header), message)
 
     def lift(self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float) -> FramePoses3D | None:
         """A keyframe's people in space; None where they cannot be had. info: the newest CameraInfo, or None."""
@@ -75,7 +52,7 @@ class LiveLifting:
             self.unfit += 1  # that it is waited for is told by who listens to it
             return None
         height, width = result.frame.image.shape[:2]
-        message = self.images.at(result.frame.stamp, tolerance)
+        message = self._images.nearest(result.frame.stamp, tolerance)
         try:
             depth = None if message is None else depth_of_message(message)
             lifted = self._lifter.lift(result, depth, camera_model(info, (width, height)))

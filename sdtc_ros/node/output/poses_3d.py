@@ -43,7 +43,7 @@ class Poses3D(Output):
         self._calibration = Calibration(ports, lambda: True, "joints in space")
         topic = ports.topic(ports.parameters["depth"].replace("{camera}", ports.name))
         kind = CompressedImage if topic.lower().endswith("compresseddepth") else Image
-        self._depth = AdaptiveSubscription(ports, kind, topic, self.lifting.images.add, lambda count: None)
+        self._depth = AdaptiveSubscription(ports, kind, topic, self.lifting.hear, lambda count: None)
         self._calibration.every_second()
         self.newest: FramePoses3D | None = None  # in the camera's frame
 
