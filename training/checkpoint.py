@@ -28,7 +28,7 @@ from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.weights.movenet import read_movenet
 from training.weights.networks import published_backbone, vitpose_network
-from training.weights.prefix import refuse_wrapped
+from training.weights.prefix import WrappedError, refuse_wrapped
 from training.weights.tfjs import is_graph_file
 from training.weights.vitpose import find_vitpose
 
@@ -227,7 +227,8 @@ def _changes(config: MoveNetPoseConfig) -> list[str]:
 
 def _neither(refusal: BundleError, path: Path | str) -> BundleError:
     """The reason why a file is no checkpoint of ours, made one why it is no file of published weights either."""
-    more = "; nor does it hold published weights that are known" if Path(path).exists() else ""
+    told = isinstance(refusal, WrappedError) or not Path(path).exists()
+    more = "" if told else "; nor does it hold published weights that are known"
     return BundleError(f"{refusal}{more}")
 
 

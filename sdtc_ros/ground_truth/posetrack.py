@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from sdtc_ros.companions import without_companions
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.categories import is_people, listed_categories
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
@@ -45,7 +46,7 @@ def read_folder(folder: Path | str, skeleton: Skeleton = POSETRACK, ordered: boo
         return [read_sequence(folder, skeleton)]
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; expected a folder with one PoseTrack JSON file a sequence")
-    files = list(folder.glob("*.json"))
+    files = without_companions(folder.glob("*.json"))
     if not files:
         raise InputError(f"{folder} holds no *.json file; expected one PoseTrack annotation file a sequence in it")
     return [read_sequence(file, skeleton) for file in (sorted(files) if ordered else files)]

@@ -13,6 +13,7 @@ from collections.abc import Sequence as Names
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sdtc_ros.companions import without_companions
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import Result, evaluate
 from sdtc_ros.ground_truth.frame_names import place_frames
@@ -71,7 +72,7 @@ def read_truth(
 
 
 def _one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:
-    if skeleton is HIEVE and path.is_dir() and not any(path.glob("*.json")):  # as HiEve is published
+    if skeleton is HIEVE and path.is_dir() and not without_companions(path.glob("*.json")):  # as HiEve is published
         sequences = read_hieve_folder(path / input_name if (path / input_name).is_dir() else path)
     else:
         sequences = read_folder(path, skeleton)

@@ -16,7 +16,7 @@ import pytest
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.ground_truth.frame_names import numbers_in, place_frames
-from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, parse_sequence, read_sequence
+from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, parse_sequence, read_folder, read_sequence
 from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
 from sdtc_ros.ground_truth.truth import measure_together, place
 from sdtc_ros.skeleton import POSETRACK
@@ -196,3 +196,9 @@ def test_numbers_beyond_64_bits_are_refused(tmp_path, place):
         sequence(tmp_path, content(annotation(0, 1, **{place: 2**70})))
     with pytest.raises(InputError, match="flat list of"):
         sequence(tmp_path, content(annotation(0, 1, keypoints=[10**400] * 51)))
+
+
+def test_companions_of_macos_are_no_annotations(tmp_path):
+    (tmp_path / "truth.json").write_text(json.dumps(content(*everyone())))
+    (tmp_path / "._truth.json").write_bytes(b"\0\5\x16\7")
+    assert [read.name for read in read_folder(tmp_path)] == ["truth"]

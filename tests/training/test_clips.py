@@ -269,9 +269,9 @@ def test_all_sequences_in_one_file_are_told_apart(tmp_path):
         ('{"images": {}, "annotations": []}', "'images' must be a list, but is an object"),
         ('{"images": [{"id": "one", "file_name": "a.jpg"}], "annotations": []}', "'id' must be a whole number"),
         (
-                '{"images": [{"id": 5, "file_name": "a.jpg"}], "annotations": [{"image_id": 5, "keypoints": [1, 2]}]}',
-                "keypoints must hold 51 numbers",
-            ),
+            '{"images": [{"id": 5, "file_name": "a.jpg"}], "annotations": [{"image_id": 5, "keypoints": [1, 2]}]}',
+            "keypoints must hold 51 numbers",
+        ),
         ('{"images": [], "annotations": 3}', "'annotations' must be a list, but is a whole number"),
         ("[]", "is not a PoseTrack file"),
     ],
@@ -406,6 +406,45 @@ def test_missing_frames_and_folders_are_counted(tmp_path):
     assert len(data["images"]) == 6
     for sample in range(4):
         shows_its_joints(windows[sample], 15)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "images\\val\\000001_test\\{:06d}.jpg", "images/val/000001_test/{}.jpg", "images/val/000001_test/{:06d}.png",
+        "images%2Fval%2F000001_test%2F{:06d}.jpg", "images/val/000001_test/{:08d}.jpg",
+    ],
+)  # fmt: skip
+def test_names_as_labelling_tools_write_them_find_their_images(tmp_path, name):
+    data = made.posetrack18(tmp_path)
+    plain = dataset(tmp_path).index.positions
+    for number, image in enumerate(data["images"]):
+        image["file_name"] = name.format(number)
+    made.save(tmp_path, data)
+    index = dataset(tmp_path).index
+    assert [found.tolist() for found in index.positions] == [found.tolist() for found in plain]
+    assert not index.summary.skipped
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_companions_of_macos_are_passed_over(tmp_path, name):
+    MAKERS[name](tmp_path)
+    before = dataset(tmp_path).index
+    for file in [file for file in tmp_path.rglob("*") if file.is_file()]:
+        file.with_name(f"._{file.name}").write_bytes(b"\0\5\x16\7")
+    index = dataset(tmp_path).index
+    assert (index.summary.frames, len(index.videos)) == (before.summary.frames, len(before.videos))
+    assert index.summary.skipped == before.summary.skipped
+
+
+def test_frames_and_masks_of_one_name_are_told(tmp_path):
+    made.posetrack18(tmp_path)
+    made.posetrack18(tmp_path, name="000002_test")
+    frame = next((tmp_path / "images/val/000002_test").iterdir())
+    frame.with_suffix(".png").write_bytes(frame.read_bytes())
+    summary = dataset(tmp_path).index.summary
+    assert (summary.skipped[reasons.UNPLACED], summary.sequences) == (1, 1)
+    assert "two pictures of one name" in summary.examples[reasons.UNPLACED]
 
 
 def test_a_sequence_of_a_single_frame_fills_its_window(tmp_path):

@@ -23,7 +23,9 @@ def test_plain_weights(tmp_path, capsys):
     with pytest.raises(BundleError, match="every name begins with 'module.'.* strip .*a.pth --to FILE"):
         read_weights(tmp_path / "a.pth")
     assert main(["show", str(tmp_path / "a.pth")]) == 4
-    assert "every name begins with 'module.'" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "every name begins with 'module.'" in said
+    assert said.rstrip().endswith("a.pth --to FILE")
     assert main(["strip", str(tmp_path / "a.pth"), "--to", str(tmp_path / "b.pth")]) == 0
     assert sorted(read_weights(tmp_path / "b.pth")[0]) == ["backbone.x", "head.module.y"]
     assert main(["strip", str(tmp_path / "b.pth"), "--to", str(tmp_path / "c.pth")]) == 4

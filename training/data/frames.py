@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.companions import without_companions
+from sdtc_ros.errors import InputError
 from sdtc_ros.io.sources import PICTURE_SUFFIXES
 
 IntArray = npt.NDArray[np.int64]
@@ -44,10 +46,16 @@ class Frames:
 
 
 def read_frames(folder: Path) -> Frames:
-    """The pictures of a folder, in natural order: by the number that ends their names, else by name part by part."""
+    """The pictures of a folder, in natural order: by the number that ends their names, else by name part by part.
+
+    Raises InputError where two have one name but for the ending: frames and masks, say.
+    """
     with os.scandir(folder) as entries:
-        paths = [Path(entry.name) for entry in entries]
-    names = {path.stem: path.name for path in paths if path.suffix.lower() in PICTURE_SUFFIXES}
+        paths = without_companions(Path(entry.name) for entry in entries)
+    names: dict[str, str] = {}
+    for path in paths:
+        if path.suffix.lower() in PICTURE_SUFFIXES and names.setdefault(path.stem, path.name) != path.name:
+            raise InputError(f"{folder} holds two pictures of one name, {names[path.stem]} and {path.name}")
     counted = _counted(list(names))
     if counted is None:
         stems = sorted(names, key=_natural)

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import PROTOCOLS, Protocol
+from sdtc_ros.ground_truth.frame_names import place_frames, plain_path
 from sdtc_ros.ground_truth.hieve import read_hieve_sequence
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
@@ -157,7 +158,7 @@ def _by_folder(frames: list[SequenceFrame]) -> dict[str, list[SequenceFrame]]:
     """Frames by the folder that their names say: some tools write all sequences into one file."""
     folders: dict[str, list[SequenceFrame]] = {}
     for frame in frames:
-        folders.setdefault(str(PurePosixPath(frame.name).parent), []).append(frame)
+        folders.setdefault(str(PurePosixPath(plain_path(frame.name)).parent), []).append(frame)
     return folders
 
 
@@ -186,13 +187,17 @@ class _Reader:
         what = f"{sequence.path}, images {parent}"
         tails = dict.fromkeys((parent, "/".join(PurePosixPath(parent).parts[1:])))  # with and without "images/"
         folder = next((root / tail for tail in tails for root in roots if tail and (root / tail).is_dir()), None)
-        found = read_frames(folder) if folder else None
-        if folder is None or found is None or not found.files:
-            self.summary.skip(reasons.NO_FOLDER, f"{what}, looked for in {', '.join(map(str, roots))}")
+        try:
+            found = read_frames(folder) if folder else None
+            if folder is None or found is None or not found.files:
+                self.summary.skip(reasons.NO_FOLDER, f"{what}, looked for in {', '.join(map(str, roots))}")
+                return
+            places = place_frames([frame.name for frame in frames], [], found.files, None, what)
+        except InputError as error:
+            self.summary.skip(reasons.UNPLACED, str(error))
             return
         stem = sequence.path.stem if sequence.path else sequence.name
         video = Video(PurePosixPath(parent).name, stem, folder, found.files, found.numbers, found.steps)
-        position = {PurePosixPath(file).stem: i for i, file in enumerate(found.files)}
         if found.irregular:
             self.summary.irregular[found.irregular] += 1
         self.truth.append(Sequence(f"{len(self.videos)} {video.name}", [], self.protocol.skeleton))
@@ -201,8 +206,7 @@ class _Reader:
         self.summary.sequences += 1
         self.summary.single_frames += len(found.files) == 1
         self.summary.frames += len(found.files)
-        for frame in frames:
-            at = position.get(PurePosixPath(frame.name).stem)
+        for frame, at in zip(frames, places.numbers, strict=True):
             if at is None:
                 self.summary.skip(reasons.NO_IMAGE, f"{frame.name} of {sequence.path}")
                 self.summary.skip(reasons.LOST_PEOPLE, f"{frame.name} of {sequence.path}", len(frame.people))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 BROKEN_FILE = "annotations that cannot be read"
 NO_FOLDER = "sequences whose images are not there"
+UNPLACED = "sequences in which it cannot be told which image is whose"
 NO_IMAGE = "annotated frames whose image is not there"
 UNREADABLE = "images that do not decode"
 LOST_PEOPLE = "people in frames whose image is not there"
@@ -25,7 +26,7 @@ FEW_JOINTS = "people with too few labelled joints"
 NO_BOX = "people whose box has no area"
 NO_HEAD = "people without a head box"
 UNMEASURED = "people with joints and nothing to measure distances by, whom validation's AP leaves out"
-DAMAGE = (BROKEN_FILE, NO_FOLDER, NO_IMAGE, UNREADABLE)
+DAMAGE = (BROKEN_FILE, NO_FOLDER, UNPLACED, NO_IMAGE, UNREADABLE)
 
 
 @dataclass

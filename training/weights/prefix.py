@@ -18,11 +18,15 @@ from sdtc_ros.errors import BundleError
 WRAPPED = "module."
 
 
+class WrappedError(BundleError):
+    """Weights whose names DataParallel wrote: nothing else need be said of the file."""
+
+
 def refuse_wrapped(names: Iterable[str], path: Path | str) -> None:
     """Raise BundleError, with what to do, where every name begins with `module.`, alone or behind `network.`."""
     names = list(names)
     if names and all(unwrapped(name) != name for name in names):
-        raise BundleError(
+        raise WrappedError(
             f"{path}: every name begins with '{WRAPPED}', as torch's DataParallel writes them; take it off with: "
             f"python -m training.weights strip {path} --to FILE"
         )
@@ -44,17 +48,17 @@ def strip(path: Path, target: Path) -> int:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises anything from EOFError to UnpicklingError here
-        raise BundleError(f"{path} is damaged, or holds more than plain weights") from error
+        raise WrappedError(f"{path} is damaged, or holds more than plain weights") from error
     nested = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
     state = content["state_dict"] if nested else content
     if not isinstance(state, dict):
-        raise BundleError(f"{path} holds no named tensors")
+        raise WrappedError(f"{path} holds no named tensors")
     found = sum(unwrapped(str(name)) != name for name in state)
     if not found:
-        raise BundleError(f"{path}: no name begins with '{WRAPPED}'; there is nothing to take off")
+        raise WrappedError(f"{path}: no name begins with '{WRAPPED}'; there is nothing to take off")
     renamed = {unwrapped(str(name)): value for name, value in state.items()}
     try:
         torch.save(content | {"state_dict": renamed} if nested else renamed, target)
     except (OSError, RuntimeError) as error:
-        raise BundleError(f"{target} cannot be written: {error}") from error
+        raise WrappedError(f"{target} cannot be written: {error}") from error
     return found

@@ -17,6 +17,7 @@ from sdtc_ros.skeleton import COCO
 from training.checkpoint import KEY, load_network, read_checkpoint
 from training.weights.hrnet import HRNetWeights, find_hrnet
 from training.weights.movenet import MoveNetWeights, read_movenet
+from training.weights.prefix import WrappedError
 from training.weights.tfjs import is_graph_file, read_graph
 from training.weights.vitpose import ViTPoseWeights, find_vitpose
 
@@ -29,6 +30,8 @@ def describe_file(path: Path) -> str:
         return _graph(path)
     try:
         content = read_checkpoint(path)
+    except WrappedError:
+        raise
     except BundleError as refusal:
         vitpose = find_vitpose(path)
         if vitpose is not None:

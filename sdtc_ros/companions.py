@@ -1,0 +1,22 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Companions that macOS leaves beside files on other disks: `._NAME` (AppleDouble) holds nothing of NAME's content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def is_companion(path: Path) -> bool:
+    """Whether a file is the companion of another."""
+    return path.name.startswith("._")
+
+
+def without_companions(paths: Iterable[Path]) -> list[Path]:
+    """The files that are none, in the order given."""
+    return [path for path in paths if not is_companion(path)]
