@@ -38,7 +38,7 @@ from benchmarks.measure import (  # noqa: E402
 from benchmarks.models import with_precision  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
-from sdtc_ros.engine.accuracy_check import Drift, measure_drift  # noqa: E402
+from sdtc_ros.engine.accuracy_check import Deviation, measure_deviation  # noqa: E402
 from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
@@ -56,7 +56,7 @@ class Result:
     megabytes: float
     throughput: float
     ratio: float  # of the throughput to that of FP32
-    drift: Drift
+    deviation: Deviation
 
 
 def measure(
@@ -79,13 +79,15 @@ def measure(
     results = []
     for which, name in enumerate(names):
         size = sum((bundle.folder / file).stat().st_size for file in bundle.files_of(name)) / 1e6
-        drift = Drift.none() if name == FULL else measure_drift(engines[name], bundle, windows=windows, threads=threads)
-        results.append(Result(name, size, speed[which], speed[which] / speed[0], drift))
+        deviation = Deviation.none()
+        if name != FULL:
+            deviation = measure_deviation(engines[name], bundle, windows=windows, threads=threads)
+        results.append(Result(name, size, speed[which], speed[which] / speed[0], deviation))
     return results
 
 
 def report(results: list[Result]) -> str:
-    """A Markdown table; no drift where the weights are random and no joint can be compared."""
+    """A Markdown table; no deviation where the weights are random and no joint can be compared."""
     header = [
         "precision",
         "MB",
@@ -98,8 +100,9 @@ def report(results: list[Result]) -> str:
     ]
     rows = []
     for r in results:
-        moved = [f"{value:.2g}" for value in (r.drift.p50, r.drift.p99, r.drift.max)] + [f"{r.drift.over_pixel:.1%}"]
-        known = r.drift.joints >= r.drift.undecided
+        found = r.deviation
+        moved = [f"{value:.2g}" for value in (found.p50, found.p99, found.max)] + [f"{found.over_pixel:.1%}"]
+        known = found.joints >= found.undecided
         figures = [f"{r.megabytes:.1f}", f"{r.throughput:.1f}", f"**{r.ratio:.2f}**"]
         rows.append([r.precision, *figures, *(moved if known else ["-"] * 4)])
     return table(header, rows)
@@ -123,7 +126,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options("precision", "FP16 and INT8 against FP32, on the CPU.", frames=12)
     parser.add_argument("--people", type=int, default=8, help="people in the frame (default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(640, 480), help="WIDTHxHEIGHT of it (default: 640x480)")
-    parser.add_argument("--windows", type=int, default=16, help="windows compared for the drift (default: %(default)s)")
+    parser.add_argument("--windows", type=int, default=16, help="windows compared (default: %(default)s)")
     return carry_out(parser, arguments, _work)
 
 

@@ -166,7 +166,7 @@ def _add_precisions(folder: Path, wanted: Sequence[str]) -> int:
             print(f"export: {made.precision} is not in {folder}: {made.refusal}", file=sys.stderr)
         else:
             size = sum((bundle.folder / name).stat().st_size for name in bundle.files_of(made.precision))
-            print(f"{made.precision} ({size / 1e6:.1f} MB) against FP32: {made.drift}")
+            print(f"{made.precision} ({size / 1e6:.1f} MB) against FP32: {made.deviation}")
     return BundleError.exit_status if any(made.refusal for made in results) else 0
 
 
@@ -191,7 +191,7 @@ def _export(args: argparse.Namespace) -> int:
     print(
         f"parity with torch over {parity.windows} windows: keypoints {parity.keypoints_px:.2g} px, "
         f"scores {parity.scores:.2g}, heatmaps {parity.heatmaps:.2g}, tokens {parity.tokens:.2g}, "
-        f"spread {parity.spread:.2g}; {parity.undecided} of {parity.joints} joints could not be compared"
+        f"covariance {parity.covariance:.2g}; {parity.undecided} of {parity.joints} joints could not be compared"
     )
     wanted = DEFAULT if args.precisions is None else args.precisions
     status = _add_precisions(args.out, wanted) if wanted else 0

@@ -45,8 +45,8 @@ class EncoderGraph(nn.Module):
 class TemporalGraph(nn.Module):
     """Windows -> poses.
 
-    The encoder's tensors, each N x T x ..., in the order of their names -> keypoints N x K x 3, spread N x K x 3 (crop
-    pixels), heatmaps N x K x h x w.
+    The encoder's tensors, each N x T x ..., in the order of their names -> keypoints and covariance N x K x 3
+    (crop pixels), heatmaps N x K x h x w.
     """
 
     def __init__(self, network: Network) -> None:
@@ -65,8 +65,8 @@ class TemporalGraph(nn.Module):
         else:
             (single,) = tokens
             heatmaps = self.network.estimate(single)
-        keypoints, spread = self.decode(heatmaps)
-        return keypoints, spread, heatmaps
+        keypoints, covariance = self.decode(heatmaps)
+        return keypoints, covariance, heatmaps
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from training.checkpoint import Network
 
 PIXELS = 0.05  # largest keypoint difference allowed, crop pixels
 HEATMAP = 1e-4  # largest difference allowed of heatmaps and of scores, which are their maxima
-SPREAD = 0.01  # largest spread difference allowed, as a share of the joint's variance
+COVARIANCE = 0.01  # largest covariance difference allowed, as a share of the joint's variance
 UNDECIDED = 0.1  # largest share allowed of joints that cannot be compared
 
 FloatArray = npt.NDArray[np.float32]
@@ -37,8 +37,8 @@ FloatArray = npt.NDArray[np.float32]
 class Parity:
     """Largest absolute differences over the compared windows; `joints` of them all in all.
 
-    spread: over xx + yy of the same joint + 1 pixel squared. undecided: joints left out of keypoints_px and spread,
-    because the two highest cells of their heatmap differ by less than the two sides do.
+    covariance: over xx + yy of the same joint + 1 pixel squared. undecided: joints left out of keypoints_px and
+    covariance, because the two highest cells of their heatmap differ by less than the two sides do.
     """
 
     windows: int
@@ -47,7 +47,7 @@ class Parity:
     heatmaps: float
     keypoints_px: float
     scores: float
-    spread: float
+    covariance: float
     undecided: int
 
     def check(self, steepness: float = 1.0) -> None:
@@ -76,7 +76,7 @@ def bounds(steepness: float = 1.0) -> dict[str, float]:
     """The largest differences allowed. steepness: of a network whose heatmaps rise by dozens of logits in a cell, so
     that the last bits of a place show in them; its keypoints are held to the same pixels as everybody's."""
     heatmap = HEATMAP * steepness
-    return {"keypoints_px": PIXELS, "heatmaps": heatmap, "scores": heatmap, "spread": SPREAD}
+    return {"keypoints_px": PIXELS, "heatmaps": heatmap, "scores": heatmap, "covariance": COVARIANCE}
 
 
 def sample_windows(network: Network, count: int) -> npt.NDArray[np.uint8]:
@@ -107,12 +107,12 @@ def measure(encoder: nn.Module, temporal: nn.Module, folder: Path, windows: npt.
 
 
 def compare(got: list[FloatArray], expected: list[FloatArray], tokens: float) -> Parity:
-    """Both sides' [keypoints, spread, heatmaps] of the same windows -> Parity; `tokens` is passed on."""
+    """Both sides' [keypoints, covariance, heatmaps] of the same windows -> Parity; `tokens` is passed on."""
     moved = np.abs(got[2] - expected[2]).max(axis=(2, 3))
     decided = _decided(expected[2], moved)
     pixels = np.abs(got[0][..., :2] - expected[0][..., :2]).max(axis=-1)
     variance = expected[1][..., 0] + expected[1][..., 2] + 1.0
-    spread = np.abs(got[1] - expected[1]).max(axis=-1) / variance
+    covariance = np.abs(got[1] - expected[1]).max(axis=-1) / variance
     return Parity(
         windows=len(decided),
         joints=decided.size,
@@ -120,7 +120,7 @@ def compare(got: list[FloatArray], expected: list[FloatArray], tokens: float) ->
         heatmaps=float(moved.max()),
         keypoints_px=float(pixels[decided].max(initial=0.0)),
         scores=float(np.abs(got[0][..., 2] - expected[0][..., 2]).max()),
-        spread=float(spread[decided].max(initial=0.0)),
+        covariance=float(covariance[decided].max(initial=0.0)),
         undecided=int((~decided).sum()),
     )
 

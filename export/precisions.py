@@ -28,7 +28,7 @@ from export.int8 import write_int8
 from export.ranges import hot_values, lies_beside, save_graph
 from export.rounded import rounded
 from export.stored import load_full
-from sdtc_ros.engine.accuracy_check import WINDOWS, Drift, measure_drift
+from sdtc_ros.engine.accuracy_check import WINDOWS, Deviation, measure_deviation
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle import Bundle, load_bundle, read_manifest, save_manifest
@@ -39,10 +39,10 @@ EXTRA = PRECISIONS[1:]
 
 @dataclass(frozen=True)
 class Made:
-    """What became of a precision: its drift where it ran, and why it is not in the bundle, empty where it is."""
+    """What became of a precision: its deviation where it ran, and why it is not in the bundle, empty where it is."""
 
     precision: str
-    drift: Drift | None
+    deviation: Deviation | None
     refusal: str
 
 
@@ -68,8 +68,8 @@ def make_precisions(folder: Path, wanted: Sequence[str], windows: int = WINDOWS)
     results = []
     for precision in dict.fromkeys(wanted):
         result = _made(folder, manifest, precision, windows)
-        if result.drift is not None and not result.refusal:
-            kept[precision] = _entry(precision, result.drift.to_json(precision))
+        if result.deviation is not None and not result.refusal:
+            kept[precision] = _entry(precision, result.deviation.to_json(precision))
         else:
             _remove(folder, precision)
         results.append(result)
@@ -100,10 +100,10 @@ def _made(folder: Path, manifest: dict[str, Any], precision: str, windows: int) 
         bundle = save_manifest(folder, manifest, {precision: _entry(precision, {})})
         with tempfile.TemporaryDirectory() as scratch:
             engine = _judged(bundle, precision, Path(scratch))
-            drift = measure_drift(engine, bundle, windows=windows)
+            deviation = measure_deviation(engine, bundle, windows=windows)
     except BundleError as error:
         return Made(precision, None, str(error).replace(f"{folder}/", ""))
-    return Made(precision, drift, drift.refusal(precision))
+    return Made(precision, deviation, deviation.refusal(precision))
 
 
 def _judged(bundle: Bundle, precision: str, scratch: Path) -> OnnxEngine:
@@ -115,9 +115,9 @@ def _judged(bundle: Bundle, precision: str, scratch: Path) -> OnnxEngine:
     return OnnxEngine(save_manifest(scratch, read_manifest(bundle.folder), {}))
 
 
-def _entry(precision: str, drift: dict[str, Any]) -> dict[str, Any]:
+def _entry(precision: str, deviation: dict[str, Any]) -> dict[str, Any]:
     encoder, temporal = graph_names(precision)
-    return {"encoder": encoder, "temporal": temporal, "drift": drift}
+    return {"encoder": encoder, "temporal": temporal, "drift": deviation}
 
 
 def _remove(folder: Path, precision: str) -> None:

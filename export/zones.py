@@ -21,7 +21,7 @@ WEIGHTED = {"Conv", "ConvTranspose", "MatMul", "Gemm"}  # where a network's time
 
 
 def decoding(graph: GraphProto) -> set[int]:
-    """From the head's last convolution, which decides where a maximum lies, to keypoints and spread."""
+    """From the head's last convolution, which decides where a maximum lies, to keypoints and covariance."""
     if HEATMAPS not in [value.name for value in graph.output]:
         return set()
     nodes = list(graph.node)

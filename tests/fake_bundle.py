@@ -7,8 +7,8 @@
 """A bundle whose network is arithmetic: its poses say which frames, in which crops, entered the window.
 
 Encoder: average-pools every crop to a 2 x 2 grid of its colours, tokens 4 x 3. Temporal graph: joint k of the pose is
-(blue, green) of the window's frame k % T, averaged over the crop, and red / 255 as its score; spread and heatmaps are
-constant, the latter with one peak.
+(blue, green) of the window's frame k % T, averaged over the crop, and red / 255 as its score; covariance and heatmaps
+are constant, the latter with one peak.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sdtc_ros.models.bundle import Bundle, write_manifest
 from sdtc_ros.skeleton import POSETRACK
 
-SPREAD = (4.0, 1.0, 9.0)
+COVARIANCE = (4.0, 1.0, 9.0)
 
 
 def make_bundle(folder: Path, delta: int = 2, size: tuple[int, int] = (24, 32), skeleton: str = "posetrack") -> Bundle:
@@ -59,7 +59,7 @@ def _temporal(frames: int, joints: int) -> tuple[list, list, list, dict]:
         helper.make_node("Gather", ["colours", "frame_of_joint"], ["chosen"], axis=1),
         helper.make_node("Mul", ["chosen", "scale"], ["keypoints"]),
         helper.make_node("Mul", ["chosen", "zero"], ["nothing"]),
-        helper.make_node("Add", ["nothing", "spread_values"], ["spread"]),
+        helper.make_node("Add", ["nothing", "covariance_values"], ["spread"]),
         helper.make_node("Unsqueeze", ["nothing", "axis"], ["rows"]),  # N x K x 1 x 3
         helper.make_node("Add", ["rows", "one_peak"], ["heatmaps"]),
     ]
@@ -73,7 +73,7 @@ def _temporal(frames: int, joints: int) -> tuple[list, list, list, dict]:
         "frame_of_joint": (np.arange(joints) % frames).astype(np.int64),
         "scale": np.array([1, 1, 1 / 255], np.float32),
         "zero": np.zeros(1, np.float32),
-        "spread_values": np.array(SPREAD, np.float32),
+        "covariance_values": np.array(COVARIANCE, np.float32),
         "one_peak": np.eye(4, 3, dtype=np.float32)[::-1] * (np.arange(4, dtype=np.float32)[:, None] == 2),
     }
     return nodes, inputs, outputs, constants

@@ -32,7 +32,7 @@ SIGMA = 2.0  # of the targets, in cells
 KERNEL = 11  # of the blur; OpenCV's and mmpose's rule gives it sigma 0.3 * ((11 - 1) / 2 - 1) + 0.8 = 2.0
 BLUR_SIGMA = 0.3 * ((KERNEL - 1) * 0.5 - 1) + 0.8
 FLOOR = 1e-3  # relative to the peak: below it the logarithm is only noise
-SPREAD_FLOOR = 0.1  # of the peak: mass below it says nothing about the joint
+COVARIANCE_FLOOR = 0.1  # of the peak: mass below it says nothing about the joint
 
 
 def encode_heatmaps(
@@ -54,8 +54,8 @@ def encode_heatmaps(
 def decode_heatmaps(heatmaps: FloatArray, size: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
     """Decode N x K x h x w heatmaps of crops of `size` (width, height), as the module's text says.
 
-    Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and spread N x K x 3 float32 (xx, xy, yy in
-    crop pixels squared): the second moment about the keypoint of what exceeds a tenth of the maximum.
+    Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and covariance N x K x 3 float32 (xx, xy, yy
+    in crop pixels squared): the second moment about the keypoint of what exceeds a tenth of the maximum.
     """
     n, k, rows, columns = heatmaps.shape
     maps = np.asarray(heatmaps, np.float64).reshape(n * k, rows, columns)
@@ -75,8 +75,8 @@ def decode_heatmaps(heatmaps: FloatArray, size: tuple[int, int]) -> tuple[FloatA
     cells = np.stack([x, y], axis=1) + _newton_step(patch)
     units = cell_units(size, (columns, rows))
     keypoints = np.concatenate([cells * units, np.clip(peak, 0, 1)[:, None]], axis=1)
-    spread = _spread(maps, peak, cells) * np.array([units[0] ** 2, units[0] * units[1], units[1] ** 2])
-    return (keypoints.reshape(n, k, 3).astype(np.float32), spread.reshape(n, k, 3).astype(np.float32))
+    covariance = _covariance(maps, peak, cells) * np.array([units[0] ** 2, units[0] * units[1], units[1] ** 2])
+    return (keypoints.reshape(n, k, 3).astype(np.float32), covariance.reshape(n, k, 3).astype(np.float32))
 
 
 def cell_units(size: tuple[int, int], heatmap_size: tuple[int, int]) -> npt.NDArray[np.float64]:
@@ -115,11 +115,11 @@ def _newton_step(patch: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.clip(np.where(concave[:, None], step, 0.0), -1.0, 1.0)
 
 
-def _spread(
+def _covariance(
     maps: npt.NDArray[np.float64], peak: npt.NDArray[np.float64], cells: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.float64]:
     """Second moments (xx, xy, yy in cells squared) about `cells` (M x 2), weights relu(map - 0.1 peak)."""
-    weight = np.maximum(maps - SPREAD_FLOOR * np.maximum(peak, 0.0)[:, None, None], 0.0)
+    weight = np.maximum(maps - COVARIANCE_FLOOR * np.maximum(peak, 0.0)[:, None, None], 0.0)
     x = np.arange(maps.shape[2]) - cells[:, :1]
     y = np.arange(maps.shape[1]) - cells[:, 1:]
     by_x, by_y = weight.sum(axis=1), weight.sum(axis=2)

@@ -39,7 +39,7 @@ class Encoder(nn.Module):
 
 
 class Temporal(nn.Module):
-    """Tokens of windows N x T x L x C -> keypoints and spread, N x K x 3 each."""
+    """Tokens of windows N x T x L x C -> keypoints and covariance, N x K x 3 each."""
 
     def __init__(self, network: SDTC) -> None:
         super().__init__()
@@ -87,8 +87,8 @@ class TorchEngine:
         """See Engine.estimate."""
         tokens = torch.stack([handle for window in windows for handle in window])
         batch = self._padded(tokens.unflatten(0, (len(windows), -1)))
-        keypoints, spread = (found[: len(windows)].cpu().numpy() for found in self._temporal(batch))
-        return keypoints, spread
+        keypoints, covariance = (found[: len(windows)].cpu().numpy() for found in self._temporal(batch))
+        return keypoints, covariance
 
     def _padded(self, batch: Tensor) -> Tensor:
         rows = len(batch)

@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"  file      {name}, {(bundle.folder / name).stat().st_size / 1e6:.1f} MB, hash agrees")
     for name, precision in bundle.precisions.items():
         size = sum((bundle.folder / file).stat().st_size for file in bundle.files_of(name))
-        print(f"  also in   {name}, {size / 1e6:.1f} MB; {_drift(precision.drift)}")
+        print(f"  also in   {name}, {size / 1e6:.1f} MB; {_deviation(precision.deviation)}")
     for title, values in (("training", bundle.training), ("accuracy", bundle.accuracy), ("parity", bundle.parity)):
         _print_mapping(title, values, 1)
     return 0
@@ -70,7 +70,7 @@ def _print_detector(folder: Path) -> int:
     return 0
 
 
-def _drift(figures: Mapping[str, Any]) -> str:
+def _deviation(figures: Mapping[str, Any]) -> str:
     """How far a precision moves keypoints, in words."""
     try:
         return (

@@ -64,7 +64,7 @@ def _wanted(bundle: Bundle) -> list[EngineConfig]:
 
 def _engine(bundle: Bundle, config: EngineConfig, what: str) -> Iterator[Finding]:
     """Open it with its gate, and look at what it gives."""
-    from sdtc_ros.engine.accuracy_check import measure_drift
+    from sdtc_ros.engine.accuracy_check import measure_deviation
     from sdtc_ros.engine.select import open_engine
 
     said: list[str] = []
@@ -90,7 +90,7 @@ def _engine(bundle: Bundle, config: EngineConfig, what: str) -> Iterator[Finding
     if asked:
         text += f", {right} of {asked} joints of drawn people found"
     if what != DEFAULT:  # which is what the others are compared with
-        text += f"; drift {measure_drift(engine, bundle)}"
+        text += f"; deviation {measure_deviation(engine, bundle)}"
     yield Finding(PART, OK, what, text)
 
 

@@ -26,42 +26,42 @@ from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle, batc
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 
-GATE = 3  # what is measured and how: raised with every change to it, so that verdicts that were kept are not used
+GATE = 4  # what is measured and how: raised with every change to it, so that cached verdicts are not used
 WINDOWS = 16  # judged by, if nothing else is said
 RIVAL = 0.9  # of the maximum: a second peak as high as this leaves the joint undecided
 MOST_UNDECIDED = 0.5  # share of the joints that may be left out
 RUNS = 3  # of a batch size on a device at least: plain, captured as a CUDA graph, and that graph again
 Image = npt.NDArray[np.uint8]
-Poses = tuple[FloatArray, FloatArray]  # keypoints and spread of N windows, both N x K x 3
+Poses = tuple[FloatArray, FloatArray]  # keypoints and covariance of N windows, both N x K x 3
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """The largest figures of a Drift that are let pass."""
+    """The largest figures of a Deviation that are let pass."""
 
     p50: float
     p99: float
     max: float
     over_pixel: float
     score: float
-    spread: float
+    covariance: float
 
 
 # FP16 and INT8: about five times what was measured, and more (docs/precision.md); one joint of 240 may lie between two
 # cells and choose the other (FP16), or between two peaks (INT8). FP32: room for other kernels and orders of sums.
 BOUNDS = {
-    "fp32": Bounds(p50=0.01, p99=0.05, max=0.5, over_pixel=0.0, score=0.01, spread=0.02),
-    "fp16": Bounds(p50=0.02, p99=0.1, max=4.0, over_pixel=0.005, score=0.01, spread=0.02),
-    "int8": Bounds(p50=0.2, p99=1.0, max=float("inf"), over_pixel=0.01, score=0.06, spread=0.3),
+    "fp32": Bounds(p50=0.01, p99=0.05, max=0.5, over_pixel=0.0, score=0.01, covariance=0.02),
+    "fp16": Bounds(p50=0.02, p99=0.1, max=4.0, over_pixel=0.005, score=0.01, covariance=0.02),
+    "int8": Bounds(p50=0.2, p99=1.0, max=float("inf"), over_pixel=0.01, score=0.06, covariance=0.3),
 }
 
 
 @dataclass(frozen=True)
-class Drift:
+class Deviation:
     """How far keypoints moved, in crop pixels; what is no number has moved infinitely far.
 
     joints: compared; p50, p99, max: of their distances; over_pixel: share of them that moved by more than a pixel;
-    score: largest difference of a joint's score; undecided: joints left out; spread: 99th percentile of a covariance's
+    score: largest difference of a joint's score; undecided: joints left out; covariance: 99th percentile of its
     largest difference, as a share of xx + yy.
     """
 
@@ -72,16 +72,16 @@ class Drift:
     over_pixel: float
     score: float
     undecided: int
-    spread: float = 0.0
+    covariance: float = 0.0
 
     @classmethod
-    def none(cls) -> Drift:
+    def none(cls) -> Deviation:
         """Of the reference itself."""
         return cls(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0)
 
     def refusal(self, precision: str) -> str:
         """Why an engine of this precision must not be used, in part of a sentence; empty where it may."""
-        if self == Drift.none():
+        if self == Deviation.none():
             return ""
         if self.undecided > MOST_UNDECIDED * (self.joints + self.undecided):
             return (
@@ -91,7 +91,7 @@ class Drift:
         bounds = asdict(BOUNDS[precision])
         over = [n for n, bound in bounds.items() if not getattr(self, n) <= bound or not np.isfinite(getattr(self, n))]
         told = ", ".join(f"{_WORDS[name].format(getattr(self, name), bounds[name])}" for name in over)
-        return f"keypoints drift from those of FP32 on the CPU: {told}" if over else ""
+        return f"keypoints deviate from those of FP32 on the CPU: {told}" if over else ""
 
     def to_json(self, precision: str) -> dict[str, Any]:
         """For model.json, with the bounds; None is a bound that is none."""
@@ -103,7 +103,7 @@ class Drift:
         return (
             f"p50 {self.p50:.2g}, p99 {self.p99:.2g}, max {self.max:.2g} px over {self.joints} joints, "
             f"{self.over_pixel:.1%} over a pixel, scores within {self.score:.2g}, "
-            f"99% of the spreads within {self.spread:.1%}; {self.undecided} undecided left out"
+            f"99% of the covariances within {self.covariance:.1%}; {self.undecided} undecided left out"
         )
 
 
@@ -113,11 +113,11 @@ _WORDS = {
     "max": "one by {:.3g} px (allowed {:g})",
     "over_pixel": "{:.1%} of them by more than a pixel (allowed {:.1%})",
     "score": "a score by {:.3g} (allowed {:g})",
-    "spread": "the 99th percentile of their spreads by {:.1%} (allowed {:.1%})",
+    "covariance": "the 99th percentile of their covariances by {:.1%} (allowed {:.1%})",
 }
 
 
-def measure_drift(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS, threads: int = 0) -> Drift:
+def measure_deviation(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS, threads: int = 0) -> Deviation:
     """Run the engine and the reference on synthetic people: of each figure, the worst of all batch sizes.
 
     threads: of the reference, 0 for the runtime's choice.
@@ -126,45 +126,45 @@ def measure_drift(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS, thr
 
     people, reference = _People(bundle, windows), OnnxEngine(bundle, threads=threads)
     held = people.of(people.encode(reference, _growing(len(people.crops))), range(windows))
-    keypoints, spread = reference.estimate(held)
+    keypoints, covariance = reference.estimate(held)
     clear = decided(reference.heatmaps(held))
     found = []
     for batches, handles in _sizes(engine, people):
         off = np.zeros((windows, 3, clear.shape[1]))  # the worst of what a window was answered
         for batch in batches:
             answer = engine.estimate(people.of(handles, batch))
-            np.maximum.at(off, batch, _off(answer, (keypoints[batch], spread[batch])))
+            np.maximum.at(off, batch, _off(answer, (keypoints[batch], covariance[batch])))
         found.append(_told(off, clear))
-    return Drift(**{field.name: max(getattr(one, field.name) for one in found) for field in fields(Drift)})
+    return Deviation(**{field.name: max(getattr(one, field.name) for one in found) for field in fields(Deviation)})
 
 
-def compare(got: Poses, expected: Poses, heatmaps: FloatArray) -> Drift:
-    """Poses of both sides, and the reference's heatmaps (N x K x h x w) -> Drift."""
+def compare(got: Poses, expected: Poses, heatmaps: FloatArray) -> Deviation:
+    """Poses of both sides, and the reference's heatmaps (N x K x h x w) -> Deviation."""
     return _told(_off(got, expected), decided(heatmaps))
 
 
 def _off(got: Poses, expected: Poses) -> npt.NDArray[np.float64]:
-    """N x 3 x K: pixels moved, difference of the scores, and of the spread as a share of xx + yy."""
+    """N x 3 x K: pixels moved, difference of the scores, and of the covariance as a share of xx + yy."""
     with np.errstate(invalid="ignore"):
         apart = [np.abs(one.astype(np.float64) - other) for one, other in zip(got, expected, strict=True)]
     trace = np.maximum(expected[1][..., 0] + expected[1][..., 2], np.finfo(np.float32).tiny)
-    keypoints, spread = apart
+    keypoints, covariance = apart
     moved = np.hypot(keypoints[..., 0], keypoints[..., 1])
-    off = np.stack([moved, keypoints[..., 2], spread.max(axis=-1) / trace], axis=1)
+    off = np.stack([moved, keypoints[..., 2], covariance.max(axis=-1) / trace], axis=1)
     return np.where(np.isfinite(off), off, np.inf)
 
 
-def _told(off: npt.NDArray[np.float64], clear: npt.NDArray[np.bool_]) -> Drift:
+def _told(off: npt.NDArray[np.float64], clear: npt.NDArray[np.bool_]) -> Deviation:
     """The figures of all joints that are clear, and of those that are no numbers."""
     counted = clear | np.isinf(off).any(axis=1)
-    moved, spread = off[:, 0][counted], off[:, 2][counted]
+    moved, covariance = off[:, 0][counted], off[:, 2][counted]
     score = float(off[:, 1].max(initial=0.0))
     if not len(moved):
-        return Drift(0, 0.0, 0.0, 0.0, 0.0, score, int(clear.size))
+        return Deviation(0, 0.0, 0.0, 0.0, 0.0, score, int(clear.size))
     p50, p99 = (float(np.quantile(moved, share, method="higher")) for share in (0.5, 0.99))
-    wide = np.inf if np.isinf(spread).any() else float(np.quantile(spread, 0.99, method="higher"))
+    wide = np.inf if np.isinf(covariance).any() else float(np.quantile(covariance, 0.99, method="higher"))
     over = float(np.mean(moved > 1.0))
-    return Drift(len(moved), p50, p99, float(moved.max()), over, score, int((~counted).sum()), wide)
+    return Deviation(len(moved), p50, p99, float(moved.max()), over, score, int((~counted).sum()), wide)
 
 
 def decided(heatmaps: FloatArray) -> npt.NDArray[np.bool_]:

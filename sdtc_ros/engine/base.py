@@ -53,7 +53,7 @@ class Engine(Protocol):
     def estimate(self, windows: Sequence[Sequence[Handle]]) -> tuple[FloatArray, FloatArray]:
         """Poses of N windows of 2 * delta + 1 handles each, in time order; a handle may occur more than once.
 
-        Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and spread N x K x 3 float32
+        Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and covariance N x K x 3 float32
         (covariance xx, xy, yy in crop pixels squared).
         """
         ...

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What is made once on a machine and kept: TensorRT engines, timing caches, verdicts of the drift gate.
+"""What is made once on a machine and kept: TensorRT engines, timing caches, verdicts of the deviation gate.
 
 An entry is a file and a JSON file beside it that says in words what the content depends on (`Key`) and its SHA-256.
 Whatever does not agree with both is never used. Nothing here must succeed: where the folder cannot be written that is

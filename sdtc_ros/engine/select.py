@@ -6,8 +6,8 @@
 # governing permissions and limitations under the License.
 """Which engine runs a bundle: the provider asked for, at the fastest precision whose keypoints hold.
 
-Every engine but the reference (FP32 in ONNX Runtime on the CPU) is compared with it before it is used (`drift`); where
-it moves keypoints too far, or cannot be had, the next safer precision is tried and that is said. The CPU takes a
+Every engine but the reference (FP32 in ONNX Runtime on the CPU) is compared with it before it is used (`_deviation`);
+where it moves keypoints too far, or cannot be had, the next safer precision is tried and that is said. The CPU takes a
 GPU's place only where the user allowed it.
 """
 
@@ -17,7 +17,7 @@ import json
 import logging
 from dataclasses import asdict, dataclass, replace
 
-from sdtc_ros.engine.accuracy_check import GATE, Drift, measure_drift
+from sdtc_ros.engine.accuracy_check import GATE, Deviation, measure_deviation
 from sdtc_ros.engine.base import MAX_BATCH, Engine
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.gpu import gpus
@@ -68,7 +68,7 @@ def open_engine(
     """A warm engine for a bundle; report is told, in one sentence each, what was not as asked.
 
     Raises UsageError where the provider cannot be had and the CPU is not allowed, BundleError for a bundle that cannot
-    be used, has no graphs of that precision, or whose keypoints drift at every precision.
+    be used, has no graphs of that precision, or whose keypoints deviate at every precision.
     """
     config, cache = config or EngineConfig(), cache or Cache(report=report)
     precisions = _precisions(bundle, config)
@@ -84,7 +84,7 @@ def open_engine(
 def _first_that_holds(
     bundle: Bundle, config: EngineConfig, precisions: list[str], report: Report, cache: Cache
 ) -> Engine:
-    """The first engine, from the fastest to the safest precision, that runs the graphs and does not drift."""
+    """The first engine, from the fastest to the safest precision, that runs the graphs and does not deviate."""
     refused = ""
     for precision in precisions:
         if refused:
@@ -94,8 +94,8 @@ def _first_that_holds(
         except BundleError as error:
             refused = str(error)
             continue
-        drift = _drift(bundle, engine, config, precision, cache)
-        refused = drift.refusal(precision)
+        deviation = _deviation(bundle, engine, config, precision, cache)
+        refused = deviation.refusal(precision)
         if not refused:
             return engine
         refused = f"provider '{config.provider}' at {precision} is not used: {refused}"
@@ -129,16 +129,16 @@ def open_ungated(
     return open_onnx_device(bundle, config.provider, precision, cache, max_batch)
 
 
-def _drift(bundle: Bundle, engine: Engine, config: EngineConfig, precision: str, cache: Cache) -> Drift:
+def _deviation(bundle: Bundle, engine: Engine, config: EngineConfig, precision: str, cache: Cache) -> Deviation:
     """How far the engine's keypoints lie from the reference's; measured once for what `_words` says."""
     if config.provider == "cpu" and precision == "fp32":
-        return Drift.none()
-    key = Key("drift", _words(bundle, engine, config.provider, precision))
+        return Deviation.none()
+    key = Key("deviation", _words(bundle, engine, config.provider, precision))
 
     def measured() -> bytes:
-        return json.dumps(asdict(measure_drift(engine, bundle, threads=config.threads))).encode()
+        return json.dumps(asdict(measure_deviation(engine, bundle, threads=config.threads))).encode()
 
-    return Drift(**json.loads(cache.obtain(key, measured, tell=False)))
+    return Deviation(**json.loads(cache.obtain(key, measured, tell=False)))
 
 
 def _words(bundle: Bundle, engine: Engine, provider: str, precision: str) -> dict[str, str]:

@@ -89,7 +89,7 @@ class Lifter:
             return FramePoses3D(result, [])
         seen = _Seen(
             np.stack([pose.keypoints for pose in result.poses]).astype(np.float64),
-            np.stack([pose.spread for pose in result.poses]).astype(np.float64),
+            np.stack([pose.covariance for pose in result.poses]).astype(np.float64),
             camera,
         )
         tracks = [self._track(pose.track_id) for pose in result.poses]
@@ -116,7 +116,7 @@ class Lifter:
             return _Found(np.full(shape, np.nan), np.full(shape, np.nan), np.full(len(tracks), np.nan))
         rough = self._rough_depth(depth, seen.keypoints, tracks)
         limbs = seen.focal * self._body.radii / rough[:, None]  # P x K pixels
-        pixels, ellipses = seen.keypoints[..., :2].reshape(-1, 2), _clipped(seen.spread, limbs)
+        pixels, ellipses = seen.keypoints[..., :2].reshape(-1, 2), _clipped(seen.covariance, limbs)
         surfaces = surfaces_under(depth, pixels, ellipses, self.config.max_range)
         candidates = (*shape, CANDIDATES)
         z = surfaces.depths.reshape(candidates) + (self._body.offsets / seen.stretch)[..., None]
@@ -186,12 +186,12 @@ class _Found:
 class _Seen:
     """The joints of P people in the image, and the rays through them.
 
-    keypoints: P x K x 3; spread: P x K x 3 (xx, xy, yy; pixels squared); rays: P x K x 3 (x, y, 1); stretch: P x K,
+    keypoints: P x K x 3; covariance: P x K x 3 (xx, xy, yy; pixels squared); rays: P x K x 3 (x, y, 1); stretch: P x K,
     the rays' lengths; slopes: P x K x 3 x 2, how a ray moves with the pixel; focal: pixels.
     """
 
-    def __init__(self, keypoints: Float64Array, spread: Float64Array, camera: CameraModel) -> None:
-        self.keypoints, self.spread = keypoints, spread
+    def __init__(self, keypoints: Float64Array, covariance: Float64Array, camera: CameraModel) -> None:
+        self.keypoints, self.covariance = keypoints, covariance
         pixels = keypoints[..., :2].reshape(-1, 2)
         rays = camera.rays(np.concatenate([pixels, pixels + [1, 0], pixels + [0, 1]])).reshape(3, *keypoints.shape)
         self.rays = rays[0]
@@ -200,14 +200,14 @@ class _Seen:
         self.focal = float(camera.matrix[0, 0] + camera.matrix[1, 1]) / 2
 
 
-def _clipped(spread: Float64Array, limbs: Float64Array) -> Float64Array:
+def _clipped(covariance: Float64Array, limbs: Float64Array) -> Float64Array:
     """The ellipses to sample (P*K x 3): the joints' covariances, no wider than a limb allows, no smaller than a pixel.
 
     limbs: P x K radii in pixels.
     """
-    size = np.sqrt(np.maximum(spread[..., 0] + spread[..., 2], 1e-6) / 2)
+    size = np.sqrt(np.maximum(covariance[..., 0] + covariance[..., 2], 1e-6) / 2)
     factor = np.minimum(1.0, WIDEST * limbs / size) ** 2
-    ellipses = spread * factor[..., None]
+    ellipses = covariance * factor[..., None]
     ellipses[..., 0] += 0.5
     ellipses[..., 2] += 0.5
     return ellipses.reshape(-1, 3)
@@ -227,7 +227,7 @@ def _row_median(first: Float64Array, otherwise: Float64Array) -> Float64Array:
 
 def _covariances(z: Float64Array, deviations: Float64Array, seen: _Seen, index: int) -> Float64Array:
     """K x 3 x 3 metres squared: the image's covariance at that depth, and the depth's along the ray."""
-    xx, xy, yy = seen.spread[index].T
+    xx, xy, yy = seen.covariance[index].T
     image = np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
     across = seen.slopes[index] @ image @ seen.slopes[index].transpose(0, 2, 1)
     along = seen.rays[index][:, :, None] * seen.rays[index][:, None, :]

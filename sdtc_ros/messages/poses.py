@@ -8,8 +8,8 @@
 
 One `Detection2D` a person: `id` the track id, `bbox` the box, `results[0]` the person (class_id 'person', the pose's
 score, the box centre), then one `ObjectHypothesisWithPose` a joint in skeleton order: `class_id` its name, `score` its
-confidence, `pose.position.x/y` in image pixels, the 2 x 2 block of the covariance from the heatmap's spread (pixels
-squared). The header is the keyframe's. Works on ROS's own Python messages and on a bag library's alike: it only
+confidence, `pose.position.x/y` in image pixels, in the covariance the heatmap's own (xx, xy, yy in
+pixels squared). The header is the keyframe's. Works on ROS's own Python messages and on a bag library's alike: it only
 builds from keywords and reads attributes.
 
 A receiver needs two calls of these: `poses_from_message` gives arrays, `message_from_poses` a message again.
@@ -87,7 +87,7 @@ class PoseArrays:
     """A pose message as arrays, N people of K joints.
 
     stamp: nanoseconds; track_ids: N int64; boxes: N x 4 float32 (left, top, width, height; image pixels); scores: N
-    float32; keypoints: N x K x 3 float32 (x, y in image pixels, score); spread: N x K x 3 float32 (covariance xx, xy,
+    float32; keypoints: N x K x 3 float32 (x, y in image pixels, score); covariance: N x K x 3 float32 (xx, xy,
     yy in image pixels squared); joints: the K names (none where there is nobody in the message).
     """
 
@@ -98,7 +98,7 @@ class PoseArrays:
     boxes: FloatArray
     scores: FloatArray
     keypoints: FloatArray
-    spread: FloatArray
+    covariance: FloatArray
 
     def __len__(self) -> int:
         return len(self.track_ids)
@@ -136,7 +136,7 @@ def to_detections(frame_poses: FramePoses, skeleton: Skeleton, types: MessageTyp
         detections=[
             _to_detection(
                 pose.track_id, pose.box.tolist(), float(pose.score), skeleton.joints, pose.keypoints.tolist(),
-                pose.spread.tolist(), header, types,
+                pose.covariance.tolist(), header, types,
             )
             for pose in frame_poses.poses
         ],
@@ -154,20 +154,21 @@ def message_from_poses(poses: PoseArrays, types: MessageTypes | None = None) -> 
     header = to_header(poses.stamp, poses.frame_id, types)
     people = zip(
         poses.track_ids.tolist(), poses.boxes.tolist(), poses.scores.tolist(), poses.keypoints.tolist(),
-        poses.spread.tolist(), strict=True,
+        poses.covariance.tolist(), strict=True,
     )  # fmt: skip
     return types.detection_array(
         header=header,
         detections=[
-            _to_detection(track_id, box, score, poses.joints, keypoints, spread, header, types)
-            for track_id, box, score, keypoints, spread in people
+            _to_detection(track_id, box, score, poses.joints, keypoints, covariance, header, types)
+            for track_id, box, score, keypoints, covariance in people
         ],
     )
 
 
 def _check_shapes(poses: PoseArrays) -> None:
     count, joints = len(poses.track_ids), len(poses.joints)
-    expected = {"boxes": (count, 4), "scores": (count,), "keypoints": (count, joints, 3), "spread": (count, joints, 3)}
+    expected = {"boxes": (count, 4), "scores": (count,), "keypoints": (count, joints, 3)}
+    expected["covariance"] = expected["keypoints"]
     for name, shape in expected.items():
         if getattr(poses, name).shape != shape and count:
             raise InputError(
@@ -189,7 +190,7 @@ def _to_detection(
     score: float,
     joints: Sequence[str],
     keypoints: Sequence[Sequence[float]],
-    spread: Sequence[Sequence[float]],
+    covariances: Sequence[Sequence[float]],
     header: Any,
     types: MessageTypes,
 ) -> Any:
@@ -197,7 +198,7 @@ def _to_detection(
     x, y = left + width / 2, top + height / 2
     centre = types.pose2d(position=types.point2d(x=x, y=y), theta=0.0)
     results = [to_hypothesis(PERSON, score, (x, y, 0.0), np.zeros(36), types)]
-    for name, (px, py, confidence), (xx, xy, yy) in zip(joints, keypoints, spread, strict=True):
+    for name, (px, py, confidence), (xx, xy, yy) in zip(joints, keypoints, covariances, strict=True):
         covariance = np.zeros(36)
         covariance[[0, 1, 6, 7]] = xx, xy, xy, yy
         results.append(to_hypothesis(name, confidence, (px, py, 0.0), covariance, types))
@@ -243,12 +244,12 @@ def poses_from_message(message: Any) -> PoseArrays:
         boxes=np.array([person[2] for person in people], np.float32).reshape(count, 4),
         scores=np.array([person[3] for person in people], np.float32),
         keypoints=np.array([person[4] for person in people], np.float32).reshape(count, len(joints), 3),
-        spread=np.array([person[5] for person in people], np.float32).reshape(count, len(joints), 3),
+        covariance=np.array([person[5] for person in people], np.float32).reshape(count, len(joints), 3),
     )
 
 
 def _from_detection(detection: Any) -> tuple[tuple[str, ...], int, list[float], float, list[Any], list[Any]]:
-    """Joint names, track id, box (xywh), score, keypoints (x, y, score), spread (xx, xy, yy) of one person."""
+    """Joint names, track id, box (xywh), score, keypoints (x, y, score), covariance (xx, xy, yy) of one person."""
     track_id = track_id_of(detection)
     results = detection.results
     bbox, joints = detection.bbox, results[1:]

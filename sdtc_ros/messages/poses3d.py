@@ -85,8 +85,8 @@ def to_detections_3d(
         if not known.any():
             continue
         low, high = joints[known].min(axis=0), joints[known].max(axis=0)
-        centre, spread = joints[known].mean(axis=0), np.nanmean(covariances[known], axis=0)
-        results = [to_hypothesis(PERSON, float(person.pose.score), centre.tolist(), _full(spread), types)]
+        centre, overall = joints[known].mean(axis=0), np.nanmean(covariances[known], axis=0)
+        results = [to_hypothesis(PERSON, float(person.pose.score), centre.tolist(), _full(overall), types)]
         for name, score, place, covariance in zip(skeleton.joints, person.scores, joints, covariances, strict=True):
             results.append(to_hypothesis(name, float(score), place.tolist(), _full(covariance), types))
         middle, size = to_pose(((low + high) / 2).tolist(), types), dict(zip("xyz", (high - low).tolist(), strict=True))

@@ -36,11 +36,11 @@ _FULL = PRECISIONS[0]
 
 @dataclass(frozen=True)
 class Precision:
-    """Two more graphs of a bundle, and what they move: `drift` against FP32, as engine.accuracy_check tells it."""
+    """Two more graphs of a bundle, and what they move: `deviation` against FP32, as engine.accuracy_check tells it."""
 
     encoder: Path
     temporal: Path
-    drift: Mapping[str, Any]
+    deviation: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Bundle:
 
     @property
     def temporal(self) -> Path:
-        """The graph tokens of windows -> keypoints and spread."""
+        """The graph tokens of windows -> keypoints and covariance."""
         return self.folder / TEMPORAL
 
     def graphs(self, precision: str = _FULL) -> tuple[Path, Path]:

@@ -67,11 +67,11 @@ def to_image(points: FloatArray, boxes: FloatArray, size: tuple[int, int]) -> Fl
     return (points * scale + offset).astype(np.float32)
 
 
-def spread_to_image(spread: FloatArray, boxes: FloatArray, size: tuple[int, int]) -> FloatArray:
+def covariance_to_image(covariance: FloatArray, boxes: FloatArray, size: tuple[int, int]) -> FloatArray:
     """Covariances N x K x 3 (xx, xy, yy) from crop pixels squared to image pixels squared."""
     _, scale = _offset_scale(boxes, size, 3)
     sx, sy = scale[..., :1], scale[..., 1:]
-    return (spread * np.concatenate([sx * sx, sx * sy, sy * sy], axis=-1)).astype(np.float32)
+    return (covariance * np.concatenate([sx * sx, sx * sy, sy * sy], axis=-1)).astype(np.float32)
 
 
 def _offset_scale(boxes: FloatArray, size: tuple[int, int], ndim: int) -> tuple[Float64Array, Float64Array]:

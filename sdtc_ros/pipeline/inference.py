@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
-from sdtc_ros.pipeline.crops import crop_images, spread_to_image, to_image
+from sdtc_ros.pipeline.crops import covariance_to_image, crop_images, to_image
 from sdtc_ros.pipeline.window import Keyframe, WindowRing
 from sdtc_ros.types import FramePoses, Pose
 
@@ -113,26 +113,26 @@ def _store(pending: Sequence[Pending], handles: list[Handle]) -> None:
 
 
 def _estimate(pending: Sequence[Pending]) -> list[tuple[FloatArray, FloatArray]]:
-    """Keypoints and spread (N x K x 3, crop pixels) of every keyframe's N people."""
+    """Keypoints and covariance (N x K x 3, crop pixels) of every keyframe's N people."""
     if not pending:
         return []
     with timed([one.timings for one in pending], "estimate"):
         windows = [window for one in pending for window in one.ring.tokens(one.keyframe)]
-        keypoints, spread = pending[0].engine.estimate(windows)
+        keypoints, covariance = pending[0].engine.estimate(windows)
     ends = np.cumsum([len(one.keyframe.rows) for one in pending])[:-1]
-    return list(zip(np.split(keypoints, ends), np.split(spread, ends), strict=True))
+    return list(zip(np.split(keypoints, ends), np.split(covariance, ends), strict=True))
 
 
-def _poses(pending: Pending, keypoints: FloatArray, spread: FloatArray) -> list[Pose]:
+def _poses(pending: Pending, keypoints: FloatArray, covariance: FloatArray) -> list[Pose]:
     """Crop pixels -> image pixels, and one Pose a person, in the order of the keyframe's boxes."""
     keyframe, size = pending.keyframe, pending.input_size
     with timed([pending.timings], "decode"):
         placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
-        spread = spread_to_image(spread, keyframe.crops, size)
+        covariance = covariance_to_image(covariance, keyframe.crops, size)
         scores = keypoints[..., 2].mean(axis=1) * keyframe.scores
         people = zip(keyframe.ids.tolist(), keyframe.scores.tolist(), scores.tolist(), strict=True)
         return [
-            Pose(track, keyframe.boxes[i], box_score, placed[i], spread[i], score)
+            Pose(track, keyframe.boxes[i], box_score, placed[i], covariance[i], score)
             for i, (track, box_score, score) in enumerate(people)
         ]
 

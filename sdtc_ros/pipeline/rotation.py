@@ -68,7 +68,7 @@ class Rotation:
             pose,
             box=turn_boxes(pose.box, back, size),
             keypoints=np.concatenate([points, pose.keypoints[:, 2:]], axis=1),
-            spread=turn_spread(pose.spread, back),
+            covariance=turn_covariance(pose.covariance, back),
         )
 
 
@@ -100,11 +100,11 @@ def turn_boxes(xywh: FloatArray, angle: int, size: Size) -> FloatArray:
     return np.stack([*near, *sides], axis=-1).astype(np.float32)
 
 
-def turn_spread(spread: FloatArray, angle: int) -> FloatArray:
+def turn_covariance(covariance: FloatArray, angle: int) -> FloatArray:
     """Covariances (... x 3: xx, xy, yy) after a turn by `angle`: a quarter turn swaps the axes and flips one."""
     if angle % 180 == 0:
-        return spread
-    xx, xy, yy = np.moveaxis(np.asarray(spread, np.float32), -1, 0)
+        return covariance
+    xx, xy, yy = np.moveaxis(np.asarray(covariance, np.float32), -1, 0)
     return np.stack([yy, -xy, xx], axis=-1)
 
 

@@ -110,7 +110,7 @@ def people(arrays: PoseArrays) -> list[Pose]:
     joints = arrays.keypoints[..., 2].mean(axis=1) if len(arrays) else np.zeros(0, np.float32)
     box_scores = np.divide(arrays.scores, joints, out=np.zeros_like(arrays.scores), where=joints > 0)
     return [
-        Pose(int(arrays.track_ids[i]), arrays.boxes[i], float(box_scores[i]), arrays.keypoints[i], arrays.spread[i],
+        Pose(int(arrays.track_ids[i]), arrays.boxes[i], float(box_scores[i]), arrays.keypoints[i], arrays.covariance[i],
              float(arrays.scores[i]))
         for i in range(len(arrays))
     ]  # fmt: skip

@@ -102,7 +102,7 @@ def test_torch_runs_what_is_exported() -> None:
     crops = np.random.default_rng(0).integers(0, 256, (3, 128, 96, 3), np.uint8)
     with torch.no_grad():
         (tokens,) = EncoderGraph(network)(torch.from_numpy(crops))
-        keypoints, spread, _ = TemporalGraph(network)(torch.stack([tokens] * 5, dim=1))
+        keypoints, covariance, _ = TemporalGraph(network)(torch.stack([tokens] * 5, dim=1))
     engine = TorchEngine(network, "cpu", "fp32", compiled=False)
     for engine._compiled in (False, True):  # without the compiler, which takes minutes
         handles = engine.encode(engine.place(crops))
@@ -111,7 +111,7 @@ def test_torch_runs_what_is_exported() -> None:
         found = engine.estimate([[handle] * 5 for handle in handles])
         assert found[0].shape == found[1].shape == (3, 15, 3)
         np.testing.assert_allclose(found[0][..., 2], keypoints[..., 2], atol=1e-4)
-        np.testing.assert_allclose(np.median(found[1] / spread.numpy()), 1, atol=1e-3)
+        np.testing.assert_allclose(np.median(found[1] / covariance.numpy()), 1, atol=1e-3)
 
 
 def test_half_precision_is_the_networks_not_the_decodings() -> None:

@@ -23,7 +23,7 @@ def test_list_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert capsys.readouterr().out == f"0 kept, 0.0 MB, in {tmp_path}/cache\n"
     cache = Cache()
     cache.write(Key("encoder.fp16", {"gpu": "NVIDIA Orin", "tensorrt": "10.3.0"}), bytes(2_500_000))
-    cache.write(Key("drift", {"device": "a CPU"}), b"{}")
+    cache.write(Key("deviation", {"device": "a CPU"}), b"{}")
     (tmp_path / "cache" / "mine.txt").write_text("mine")
     assert main(["cache", "--words"]) == 0
     said = capsys.readouterr().out
@@ -38,7 +38,7 @@ def test_what_cannot_be_removed_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SDTC_CACHE", str(tmp_path))
-    Cache().write(Key("drift", {"device": "a CPU"}), b"{}")
+    Cache().write(Key("deviation", {"device": "a CPU"}), b"{}")
     monkeypatch.setattr(Cache, "_remove", lambda *_: None)
     assert main(["cache", "--clear"]) == 2
     said = capsys.readouterr()

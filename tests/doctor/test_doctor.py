@@ -20,10 +20,10 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
 from sdtc_ros.doctor import BROKEN, MISSING, OK, Finding, checked, finding, gpu, installed, model, ros, shortened
-from sdtc_ros.engine import accuracy_check as drift_module
+from sdtc_ros.engine import accuracy_check as accuracy_module
 from sdtc_ros.engine import gpu as driver
 from sdtc_ros.engine import select as choose
-from sdtc_ros.engine.accuracy_check import Drift
+from sdtc_ros.engine.accuracy_check import Deviation
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.engine.select import EngineConfig
 from sdtc_ros.errors import BundleError, UsageError
@@ -215,7 +215,7 @@ def test_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             raise UsageError("provider 'cuda' cannot be used: no driver")
         if config.provider == "tensorrt":
             report("building an engine: minutes, once")
-            raise BundleError("provider 'tensorrt' at fp32 is not used: it drifts")
+            raise BundleError("provider 'tensorrt' at fp32 is not used: it deviates")
         if config.provider == "tensorrt-direct":
             raise MemoryError("all gone")
         return OnnxEngine(bundle, threads=1)
@@ -227,14 +227,14 @@ def test_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert " ms a person in batches of 8" in by["cpu fp32"].text
     assert by["cuda fp32"] == Finding(model.PART, MISSING, "cuda fp32", "provider 'cuda' cannot be used: no driver")
     assert by["tensorrt fp32"].state == BROKEN
-    assert by["tensorrt fp32"].text == "provider 'tensorrt' at fp32 is not used: it drifts"
+    assert by["tensorrt fp32"].text == "provider 'tensorrt' at fp32 is not used: it deviates"
     assert by["tensorrt-direct fp32"].text == "MemoryError: all gone"
     assert model.works(found)
     assert not model.works([one for one in found if one.what != "cpu fp32"])
 
 
-def test_a_precision_that_drifts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the real gate refuses is broken, though FP32 takes its place; what it lets pass is told with its drift."""
+def test_a_precision_that_deviates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the gate refuses is broken, though FP32 takes its place; what it passes is listed with its deviation."""
     monkeypatch.setenv("SDTC_CACHE", str(tmp_path / "cache"))
     bundle = make_bundle(tmp_path / "fake")
     monkeypatch.setattr(
@@ -242,17 +242,17 @@ def test_a_precision_that_drifts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     )
     monkeypatch.setattr(type(bundle), "graphs", lambda self, precision: (self.encoder, self.temporal))
     monkeypatch.setattr(type(bundle), "hash_of", lambda self, precision: precision)
-    drift = Drift(100, 0.1, 0.2, 0.3, 0.0, 0.01, 5)
-    monkeypatch.setattr(choose, "measure_drift", lambda *_, **__: drift)
-    monkeypatch.setattr(drift_module, "measure_drift", lambda *_, **__: drift)
+    deviation = Deviation(100, 0.1, 0.2, 0.3, 0.0, 0.01, 5)
+    monkeypatch.setattr(choose, "measure_deviation", lambda *_, **__: deviation)
+    monkeypatch.setattr(accuracy_module, "measure_deviation", lambda *_, **__: deviation)
     (good,) = model._engine(bundle, EngineConfig("cpu", "int8"), "cpu int8")
     assert good.state == OK
-    assert good.text.endswith(f"; drift {drift}")
-    drift = Drift(100, 5.0, 6.0, 7.0, 1.0, 0.01, 5)
+    assert good.text.endswith(f"; deviation {deviation}")
+    deviation = Deviation(100, 5.0, 6.0, 7.0, 1.0, 0.01, 5)
     monkeypatch.setenv("SDTC_CACHE", str(tmp_path / "another"))
     (bad,) = model._engine(bundle, EngineConfig("cpu", "int8"), "cpu int8")
     assert bad.state == BROKEN
-    assert bad.text.startswith("provider 'cpu' at int8 is not used: keypoints drift")
+    assert bad.text.startswith("provider 'cpu' at int8 is not used: keypoints deviate")
     assert not bad.text.endswith("fp32")
 
 
@@ -273,8 +273,8 @@ def test_an_engine_that_finds_nothing_is_seen(tmp_path: Path) -> None:
     monkey = engine.estimate
 
     def broken(windows):
-        keypoints, spread = monkey(windows)
-        return keypoints * float("nan"), spread
+        keypoints, covariance = monkey(windows)
+        return keypoints * float("nan"), covariance
 
     engine.estimate = broken  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="not numbers"):

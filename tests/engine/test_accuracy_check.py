@@ -20,17 +20,17 @@ import pytest
 from fake_bundle import make_bundle
 
 from sdtc_ros.engine import accuracy_check as module
-from sdtc_ros.engine.accuracy_check import BOUNDS, Drift, clips, compare, decided, measure_drift
+from sdtc_ros.engine.accuracy_check import BOUNDS, Deviation, clips, compare, decided, measure_deviation
 from sdtc_ros.engine.base import Cut, batches_up_to
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle
 from sdtc_ros.pipeline.crops import crop_images
 
-GOOD = Drift(200, 0.001, 0.01, 0.02, 0.0, 0.001, 10, 0.002)
+GOOD = Deviation(200, 0.001, 0.01, 0.02, 0.0, 0.001, 10, 0.002)
 Change = Callable[[np.ndarray, np.ndarray], None]
 
 
-def as_it_is(keypoints: np.ndarray, spread: np.ndarray) -> None:
+def as_it_is(keypoints: np.ndarray, covariance: np.ndarray) -> None:
     """Nothing is done to them."""
 
 
@@ -49,9 +49,9 @@ class Moved:
 
     def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[Any, Any]:
         self.estimated.append(len(windows))
-        keypoints, spread = (array.copy() for array in self.engine.estimate(windows))
-        self.change(keypoints, spread)
-        return keypoints, spread
+        keypoints, covariance = (array.copy() for array in self.engine.estimate(windows))
+        self.change(keypoints, covariance)
+        return keypoints, covariance
 
 
 class Cutting(Moved):
@@ -92,14 +92,14 @@ def peaks(*heights: float, apart: int = 5) -> np.ndarray:
     return heatmap
 
 
-def test_the_reference_does_not_drift_from_itself(bundle: Bundle) -> None:
+def test_the_reference_does_not_deviate_from_itself(bundle: Bundle) -> None:
     engine = Moved(bundle)
-    drift = measure_drift(engine, bundle, windows=6, threads=1)
-    assert (drift.p50, drift.over_pixel, drift.score) == pytest.approx((0, 0, 0), abs=1e-5)
-    assert (drift.max, drift.spread) == pytest.approx((0, 0), abs=1e-4)
-    assert drift.joints + drift.undecided == 6 * 15
-    assert drift.joints > 80
-    assert drift.refusal("fp32") == ""
+    deviation = measure_deviation(engine, bundle, windows=6, threads=1)
+    assert (deviation.p50, deviation.over_pixel, deviation.score) == pytest.approx((0, 0, 0), abs=1e-5)
+    assert (deviation.max, deviation.covariance) == pytest.approx((0, 0), abs=1e-4)
+    assert deviation.joints + deviation.undecided == 6 * 15
+    assert deviation.joints > 80
+    assert deviation.refusal("fp32") == ""
     assert engine.encoded == [1, 2, 4, 8, 15]  # a host's: every crop once
     assert engine.estimated == [1] * 6 + [2] * 3 + [4] * 2 + [6]
 
@@ -108,8 +108,8 @@ def test_every_batch_of_a_device_is_judged(tmp_path: Path) -> None:
     """Each size that has kernels of its own, and one that is padded, as often as it takes to capture and launch it."""
     bundle = make_bundle(tmp_path / "fake")
     engine = Cutting(bundle)
-    drift = measure_drift(engine, bundle, windows=3, threads=1)
-    assert (drift.joints, drift.max, drift.refusal("fp32")) == (45, 0, "")
+    deviation = measure_deviation(engine, bundle, windows=3, threads=1)
+    assert (deviation.joints, deviation.max, deviation.refusal("fp32")) == (45, 0, "")
     for asked, count in ((engine.encoded, 15), (engine.estimated, 3)):
         for size in (1, 2, 3, 4, 8):
             assert asked.count(size) >= max(3, count / size)
@@ -125,66 +125,66 @@ def test_one_wrong_batch_is_enough(tmp_path: Path, size: int, run: int) -> None:
     bundle = make_bundle(tmp_path / "fake")
     asked: list[int] = []
 
-    def wrong(keypoints: np.ndarray, spread: np.ndarray) -> None:
+    def wrong(keypoints: np.ndarray, covariance: np.ndarray) -> None:
         asked.append(len(keypoints))
         if len(keypoints) == size and asked.count(size) == run + 1:
             keypoints += 50
 
-    drift = measure_drift(Cutting(bundle, change=wrong), bundle, windows=3, threads=1)
+    deviation = measure_deviation(Cutting(bundle, change=wrong), bundle, windows=3, threads=1)
     for precision in BOUNDS:
-        assert "of them by more than a pixel" in drift.refusal(precision)
+        assert "of them by more than a pixel" in deviation.refusal(precision)
 
 
 def test_a_host_is_judged_in_large_batches_too(bundle: Bundle) -> None:
-    def wrong(keypoints: np.ndarray, spread: np.ndarray) -> None:
+    def wrong(keypoints: np.ndarray, covariance: np.ndarray) -> None:
         if len(keypoints) > 4:
             keypoints += 50
 
-    assert "half of them" in measure_drift(Moved(bundle, wrong), bundle, windows=6, threads=1).refusal("int8")
+    assert "half of them" in measure_deviation(Moved(bundle, wrong), bundle, windows=6, threads=1).refusal("int8")
 
 
 def test_an_engine_that_is_off_is_measured_and_refused(bundle: Bundle) -> None:
-    def moved(keypoints: np.ndarray, spread: np.ndarray) -> None:
+    def moved(keypoints: np.ndarray, covariance: np.ndarray) -> None:
         keypoints[:, 3, 0] += 3
         keypoints[:, 3, 1] -= 4
         keypoints[:, :, 2] += 0.25
-        spread[:, :, 1] += 0.4 * (spread[:, :, 0] + spread[:, :, 2])
+        covariance[:, :, 1] += 0.4 * (covariance[:, :, 0] + covariance[:, :, 2])
 
-    drift = measure_drift(Moved(bundle, moved), bundle, windows=6, threads=1)
-    assert (drift.max, drift.p99) == pytest.approx((5, 5), abs=1e-4)
-    assert drift.p50 == pytest.approx(0, abs=1e-4)
-    assert drift.spread == pytest.approx(0.4, abs=1e-4)
-    assert 0.05 < drift.over_pixel < 0.08
-    assert drift.score == pytest.approx(0.25, abs=1e-5)
+    deviation = measure_deviation(Moved(bundle, moved), bundle, windows=6, threads=1)
+    assert (deviation.max, deviation.p99) == pytest.approx((5, 5), abs=1e-4)
+    assert deviation.p50 == pytest.approx(0, abs=1e-4)
+    assert deviation.covariance == pytest.approx(0.4, abs=1e-4)
+    assert 0.05 < deviation.over_pixel < 0.08
+    assert deviation.score == pytest.approx(0.25, abs=1e-5)
     for precision in BOUNDS:
-        refusal = drift.refusal(precision)
+        refusal = deviation.refusal(precision)
         assert "the 99th percentile by 5 px" in refusal and "a score by 0.25 (allowed 0.0" in refusal
-        assert "the 99th percentile of their spreads by 40.0% (allowed " in refusal
+        assert "the 99th percentile of their covariances by 40.0% (allowed " in refusal
 
 
 @pytest.mark.parametrize("shift", [0.0, 3.0])
 def test_an_engine_that_cuts_is_judged_by_its_own_cuts(bundle: Bundle, shift: float) -> None:
-    drift = measure_drift(Cutting(bundle, shift), bundle, windows=3, threads=1)
-    assert bool(drift.refusal("fp32")) == bool(shift)
-    assert bool(drift.refusal("int8")) == bool(shift)
+    deviation = measure_deviation(Cutting(bundle, shift), bundle, windows=3, threads=1)
+    assert bool(deviation.refusal("fp32")) == bool(shift)
+    assert bool(deviation.refusal("int8")) == bool(shift)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize(
     ("what", "column", "said"),
-    [(0, 0, "one by inf px"), (0, 1, "one by inf px"), (0, 2, "a score by inf"), (1, 1, "of their spreads by inf%")],
+    [(0, 0, "one by inf px"), (0, 1, "one by inf px"), (0, 2, "a score by inf"), (1, 1, "their covariances by inf%")],
 )
 def test_one_value_that_is_no_number_is_too_much(value: float, what: int, column: int, said: str) -> None:
     """In whatever a pose is made of, and of a joint that is left out otherwise."""
-    keypoints, spread = np.zeros((20, 15, 3), np.float32), np.ones((20, 15, 3), np.float32)
+    keypoints, covariance = np.zeros((20, 15, 3), np.float32), np.ones((20, 15, 3), np.float32)
     maps = np.concatenate([np.concatenate([peaks(1.0, 0.95), *[peaks(1.0)] * 14], axis=1)] * 20)
-    got = keypoints.copy(), spread.copy()
+    got = keypoints.copy(), covariance.copy()
     got[what][7, 0, column] = value  # the first joint is undecided
-    drift = compare(got, (keypoints, spread), maps)
-    assert (drift.joints, drift.undecided) == (20 * 14 + 1, 19)
+    deviation = compare(got, (keypoints, covariance), maps)
+    assert (deviation.joints, deviation.undecided) == (20 * 14 + 1, 19)
     for precision in BOUNDS:
-        assert said in drift.refusal(precision)
-    assert compare((keypoints, spread), (keypoints, spread), maps).refusal("fp32") == ""
+        assert said in deviation.refusal(precision)
+    assert compare((keypoints, covariance), (keypoints, covariance), maps).refusal("fp32") == ""
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
@@ -192,13 +192,13 @@ def test_bounds(precision: str) -> None:
     bounds = BOUNDS[precision]
     just = dataclasses.replace(
         GOOD, p50=bounds.p50, p99=bounds.p99, max=min(bounds.max, 99), over_pixel=bounds.over_pixel,
-        score=bounds.score, spread=bounds.spread,
+        score=bounds.score, covariance=bounds.covariance,
     )  # fmt: skip
     assert just.refusal(precision) == ""
     for name in dataclasses.asdict(bounds):
         beyond = getattr(bounds, name) * 1.01 + 1e-4
         refusal = dataclasses.replace(just, **{name: beyond}).refusal(precision)
-        assert refusal.startswith("keypoints drift from those of FP32 on the CPU: ") and "\n" not in refusal
+        assert refusal.startswith("keypoints deviate from those of FP32 on the CPU: ") and "\n" not in refusal
     allowed = GOOD.to_json(precision)["allowed"]
     assert allowed["p99"] == bounds.p99
     assert allowed["max"] == (None if precision == "int8" else bounds.max)
@@ -212,7 +212,7 @@ def test_too_little_to_judge_by() -> None:
     nothing = compare((zeros, zeros), (zeros, zeros), np.zeros((1, 1, 8, 8), np.float32))
     assert nothing.undecided == 1
     assert "1 of 1 joints" in nothing.refusal("int8")
-    assert Drift.none().refusal("fp32") == ""
+    assert Deviation.none().refusal("fp32") == ""
 
 
 @pytest.mark.parametrize(
@@ -232,8 +232,8 @@ def test_undecided_joints_are_left_out() -> None:
     got = expected[0].copy(), expected[1]
     got[0][0, 1, :2] = 30
     maps = np.concatenate([peaks(1.0), peaks(1.0, 0.95)], axis=1)
-    drift = compare(got, expected, maps)
-    assert (drift.joints, drift.undecided, drift.max) == (1, 1, 0)
+    deviation = compare(got, expected, maps)
+    assert (deviation.joints, deviation.undecided, deviation.max) == (1, 1, 0)
     assert compare(got, expected, maps[:, ::-1]).max == pytest.approx(30 * math.sqrt(2))
 
 
@@ -251,12 +251,12 @@ def test_clips(delta: int, count: int) -> None:
 
 def test_a_network_of_another_shape(tmp_path: Any) -> None:
     bundle = make_bundle(tmp_path / "fake", delta=1)
-    drift = measure_drift(OnnxEngine(bundle, threads=1), bundle, windows=3)
-    assert (drift.joints, drift.max) == (45, 0)
+    deviation = measure_deviation(OnnxEngine(bundle, threads=1), bundle, windows=3)
+    assert (deviation.joints, deviation.max) == (45, 0)
 
 
 def test_the_figures_in_one_line() -> None:
     assert str(GOOD) == (
         "p50 0.001, p99 0.01, max 0.02 px over 200 joints, 0.0% over a pixel, scores within 0.001, "
-        "99% of the spreads within 0.2%; 10 undecided left out"
+        "99% of the covariances within 0.2%; 10 undecided left out"
     )

@@ -57,7 +57,7 @@ def test_a_pipeline_gives_the_same_poses_to_the_bit(max_batch: int) -> None:
         assert [pose.track_id for pose in one.poses] == [pose.track_id for pose in other.poses]
         for pose, wanted in zip(one.poses, other.poses, strict=True):
             np.testing.assert_array_equal(pose.keypoints, wanted.keypoints)
-            np.testing.assert_array_equal(pose.spread, wanted.spread)
+            np.testing.assert_array_equal(pose.covariance, wanted.covariance)
 
 
 def test_a_frame_is_uploaded_once_and_no_crop_is(tmp_path: Path) -> None:
@@ -98,10 +98,10 @@ def test_the_pool_grows_and_keeps_what_it_holds(tmp_path: Path) -> None:
     handles, wanted = engine.encode(crops), reference.encode(crops)
     assert len(engine._pool.free) == 4 * SLOTS and engine._pool.free.sum() == SLOTS
     order = np.random.default_rng(1).integers(0, 3 * SLOTS, (70, 5))
-    found, spread = engine.estimate([[handles[i] for i in row] for row in order])
+    found, covariance = engine.estimate([[handles[i] for i in row] for row in order])
     expected, _ = reference.estimate([[wanted[i] for i in row] for row in order])
     np.testing.assert_array_equal(found, expected)
-    assert spread.shape == (70, 15, 3)
+    assert covariance.shape == (70, 15, 3)
     del handles[::2]  # every second slot is free: no run is longer than one
     for _ in range(5):
         assert len(engine.encode(crops[:SLOTS])) == SLOTS

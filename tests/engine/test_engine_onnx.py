@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_bundle import SPREAD, make_bundle
+from fake_bundle import COVARIANCE, make_bundle
 
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.engine.ort.session import open_session
@@ -31,10 +31,10 @@ def test_windows_reach_the_graph_in_order(tmp_path: Path, max_batch: int) -> Non
     handles = engine.encode(crops)
     assert len(handles) == 8
     order = np.random.default_rng(1).integers(0, 8, (7, 5))
-    keypoints, spread = engine.estimate([[handles[i] for i in row] for row in order])
+    keypoints, covariance = engine.estimate([[handles[i] for i in row] for row in order])
     colours = crops.mean(axis=(1, 2)) / [1, 1, 255]
     np.testing.assert_allclose(keypoints, colours[order][:, np.arange(15) % 5], rtol=1e-5)
-    np.testing.assert_allclose(spread, np.broadcast_to(SPREAD, (7, 15, 3)))
+    np.testing.assert_allclose(covariance, np.broadcast_to(COVARIANCE, (7, 15, 3)))
 
 
 @pytest.mark.parametrize(("limit", "largest"), [(3 * 5 * 12 * 4, 3), (1, 1), (1 << 29, 7)])

@@ -24,7 +24,7 @@ from onnx import numpy_helper
 
 from sdtc_ros import host as machine
 from sdtc_ros.engine import select as choose
-from sdtc_ros.engine.accuracy_check import GATE, Drift, measure_drift
+from sdtc_ros.engine.accuracy_check import GATE, Deviation, measure_deviation
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.ort import device as onnx_device
 from sdtc_ros.engine.ort.host import OnnxEngine
@@ -41,7 +41,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
         raise UsageError("no GPU can be used: there is none")
 
     monkeypatch.setattr(choose, "gpus", none)
-    monkeypatch.setattr(choose, "measure_drift", partial(measure_drift, windows=3))
+    monkeypatch.setattr(choose, "measure_deviation", partial(measure_deviation, windows=3))
 
 
 def with_precision(folder: Path, name: str, shift: float) -> Bundle:
@@ -78,7 +78,7 @@ def opened(tmp_path: Path) -> Callable[..., tuple[Any, list[str]]]:
 def test_the_default_is_the_reference_and_needs_no_comparison(
     tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(choose, "measure_drift", None)
+    monkeypatch.setattr(choose, "measure_deviation", None)
     bundle = with_precision(tmp_path / "b", "int8", 0.5)
     engine, said = opened(bundle)
     assert isinstance(engine, OnnxEngine) and scale_of(engine) == pytest.approx(1.0) and not said
@@ -96,7 +96,7 @@ def test_a_precision_that_holds_is_used_and_judged_once(
     def judged_again(*_: Any, **__: Any) -> None:
         raise RuntimeError("judged again")
 
-    monkeypatch.setattr(choose, "measure_drift", judged_again)
+    monkeypatch.setattr(choose, "measure_deviation", judged_again)
     assert scale_of(opened(bundle, "cpu", "int8")[0]) == pytest.approx(1.0001, rel=1e-6)
     with pytest.raises(RuntimeError, match="judged again"):
         opened(with_precision(tmp_path / "other", "int8", 2e-4), "cpu", "int8")
@@ -115,14 +115,14 @@ def test_a_verdict_is_about_all_that_answers_depend_on(
     installed = {"onnxruntime-gpu": "1.22.0", "nvidia-cudnn-cu12": "9.1.0", "tensorrt-cu12": "10.3.0", "numpy": "2.0.0"}
     libraries = {"libnvinfer.so.10.3.0": "7", "libcudnn.so.9": "1"}
 
-    def judge(engine: Any, *_: Any, **__: Any) -> Drift:
+    def judge(engine: Any, *_: Any, **__: Any) -> Deviation:
         judged.append(engine)
-        return Drift(10, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
+        return Deviation(10, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0)
 
     def distributions() -> list[Any]:
         return [SimpleNamespace(metadata={"Name": name}, version=version) for name, version in installed.items()]
 
-    monkeypatch.setattr(choose, "measure_drift", judge)
+    monkeypatch.setattr(choose, "measure_deviation", judge)
     monkeypatch.setattr(machine.metadata, "distributions", distributions)
     monkeypatch.setattr(choose, "loaded_libraries", lambda names: dict(libraries) if "libnvinfer" in names else {})
     Device(monkeypatch, {})
@@ -161,19 +161,19 @@ def test_a_verdict_is_about_all_that_answers_depend_on(
 
 
 def test_what_a_verdict_is_made_of() -> None:
-    """Another field needs another GATE, or verdicts that were kept cannot be read."""
-    assert GATE == 3
-    assert [field.name for field in dataclasses.fields(Drift)] == [
-        "joints", "p50", "p99", "max", "over_pixel", "score", "undecided", "spread"
+    """Another field needs another GATE, or cached verdicts cannot be read."""
+    assert GATE == 4
+    assert [field.name for field in dataclasses.fields(Deviation)] == [
+        "joints", "p50", "p99", "max", "over_pixel", "score", "undecided", "covariance"
     ]  # fmt: skip
 
 
-def test_a_precision_that_drifts_is_refused_and_the_safer_one_runs(tmp_path: Path, opened: Any) -> None:
+def test_a_precision_that_deviates_is_refused_and_the_safer_one_runs(tmp_path: Path, opened: Any) -> None:
     engine, said = opened(with_precision(tmp_path / "b", "int8", 0.05), "cpu", "int8")
     assert scale_of(engine) == pytest.approx(1.0)
     (sentence,) = said
     assert sentence.startswith(
-        "provider 'cpu' at int8 is not used: keypoints drift from those of FP32 on the CPU: half"
+        "provider 'cpu' at int8 is not used: keypoints deviate from those of FP32 on the CPU: half"
     )
     assert sentence.endswith("; trying fp32")
 
@@ -197,7 +197,7 @@ def test_without_a_gpu_there_is_one_sentence_or_the_cpu(tmp_path: Path, opened: 
 
 
 class Device:
-    """Stands in for a GPU: engines on the CPU, which fail or drift as the test says."""
+    """Stands in for a GPU: engines on the CPU, which fail or deviate as the test says."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, failing: dict[str, Exception]) -> None:
         self.opened: list[str] = []
@@ -245,12 +245,12 @@ def test_where_nothing_holds_nothing_runs(tmp_path: Path, opened: Any, monkeypat
 
     class Wrong(OnnxEngine):
         def estimate(self, windows: Any) -> Any:
-            keypoints, spread = super().estimate(windows)
-            return keypoints + np.float32(3), spread
+            keypoints, covariance = super().estimate(windows)
+            return keypoints + np.float32(3), covariance
 
     Device(monkeypatch, {})
     monkeypatch.setattr(onnx_device, "open_onnx_device", lambda bundle, *_: Wrong(bundle, threads=1))
-    with pytest.raises(BundleError, match="provider 'cuda' at fp32 is not used: keypoints drift"):
+    with pytest.raises(BundleError, match="provider 'cuda' at fp32 is not used: keypoints deviate"):
         opened(bundle, "cuda")
     assert scale_of(opened(bundle, "cuda", "fp32", 1, True)[0]) == pytest.approx(1.0)
 

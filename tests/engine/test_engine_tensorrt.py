@@ -168,7 +168,7 @@ def test_the_gate_lets_it_pass(device: Device, bundle: Bundle, tmp_path: Path, m
     assert [line.split(" for ")[0] for line in lines] == [
         f"building the TensorRT engine of '{name}'" for name in ("cut", "encoder", "temporal")
     ]
-    assert {entry.what for entry in Cache(tmp_path).entries()} >= {"drift", "encoder.fp32", "timing"}
+    assert {entry.what for entry in Cache(tmp_path).entries()} >= {"deviation", "encoder.fp32", "timing"}
 
 
 def test_a_captured_graph_is_launched_while_nothing_changes(device: Device, bundle: Bundle, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import precision  # noqa: E402
 from export import precisions  # noqa: E402
-from sdtc_ros.engine.accuracy_check import Drift  # noqa: E402
+from sdtc_ros.engine.accuracy_check import Deviation  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
 
 QUICK = ["--frames", "3", "--rounds", "2", "--threads", "1", "--size", "160x120", "--people", "2", "--windows", "2"]
@@ -31,7 +31,7 @@ QUICK = ["--frames", "3", "--rounds", "2", "--threads", "1", "--size", "160x120"
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = make_bundle(tmp_path_factory.mktemp("bundle")).folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(precisions, "measure_drift", lambda *_, **__: Drift.none())
+        patch.setattr(precisions, "measure_deviation", lambda *_, **__: Deviation.none())
         return precisions.add_precisions(folder, ["fp16"])[0]
 
 
@@ -69,9 +69,9 @@ def test_every_precision_s_speed_is_its_own(bundle: Bundle, monkeypatch: pytest.
 
 
 def test_joints_that_cannot_be_compared_are_not_told_of() -> None:
-    result = precision.Result("int8", 1.0, 20.0, 1.5, Drift(10, 0.1, 0.2, 0.3, 0.0, 0.1, 90))
+    result = precision.Result("int8", 1.0, 20.0, 1.5, Deviation(10, 0.1, 0.2, 0.3, 0.0, 0.1, 90))
     assert "| **1.50** | - | - | - | - |" in precision.report([result])
-    known = dataclasses.replace(result, drift=Drift(90, 0.1, 0.2, 0.3, 0.0, 0.1, 10))
+    known = dataclasses.replace(result, deviation=Deviation(90, 0.1, 0.2, 0.3, 0.0, 0.1, 10))
     assert "| **1.50** | 0.1 | 0.2 | 0.3 | 0.0% |" in precision.report([known])
 
 

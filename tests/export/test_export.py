@@ -94,7 +94,7 @@ def content(folder):
 
 
 def answers(bundle):
-    """What the engine says to random crops: keypoints and spread."""
+    """What the engine says to random crops: keypoints and covariance."""
     crops = np.random.default_rng(0).integers(0, 256, (15, 64, 48, 3), dtype=np.uint8)
     engine = OnnxEngine(bundle, threads=1)
     handles = engine.encode(crops)
@@ -117,13 +117,13 @@ def test_bundle_says_what_it_is(exported):
 
 
 def test_engine_gives_what_torch_gives(exported, checkpoint):
-    crops, got, got_spread = answers(exported[0])
+    crops, got, got_covariance = answers(exported[0])
     network = load_network(checkpoint)
     with torch.no_grad():
         tokens = network.encode(torch.from_numpy(crops)).unflatten(0, (3, 5))
-        keypoints, spread, _ = TemporalGraph(network)(tokens)
+        keypoints, covariance, _ = TemporalGraph(network)(tokens)
     np.testing.assert_allclose(got, keypoints.numpy(), atol=0.05)
-    np.testing.assert_allclose(got_spread, spread.numpy(), rtol=1e-2, atol=0.01)
+    np.testing.assert_allclose(got_covariance, covariance.numpy(), rtol=1e-2, atol=0.01)
 
 
 def test_graphs_are_lean(exported):
@@ -222,7 +222,7 @@ CHANGES = {
     "a head's bias": (lambda network, _: network.head.final.bias[0].add_(2e-4), "heatmaps"),
     "a temporal embedding": (lambda network, _: network.embedding.time[0].add_(0.1), "heatmaps"),
     "the unit of keypoints": (lambda _, temporal: temporal.decode.units.mul_(1.01), "keypoints_px"),
-    "the unit of spread": (lambda _, temporal: temporal.decode.moments.mul_(1.05), "spread"),
+    "the unit of covariances": (lambda _, temporal: temporal.decode.moments.mul_(1.05), "covariance"),
 }
 
 

@@ -20,12 +20,12 @@ from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.vit import ViTConfig
 
 GOOD = Parity(
-    windows=10, joints=150, tokens=0.0, heatmaps=1e-5, keypoints_px=0.01, scores=1e-5, spread=1e-3, undecided=15
+    windows=10, joints=150, tokens=0.0, heatmaps=1e-5, keypoints_px=0.01, scores=1e-5, covariance=1e-3, undecided=15
 )
 
 
 def answers(random, windows=4, joints=3):
-    """[keypoints, spread, heatmaps] as a network might give them: one clear maximum a heatmap."""
+    """[keypoints, covariance, heatmaps] as a network might give them: one clear maximum a heatmap."""
     heatmaps = random.uniform(0, 0.1, (windows, joints, 16, 12)).astype(np.float32)
     heatmaps[:, :, 5, 6] = 0.9
     keypoints = random.uniform(0, 48, (windows, joints, 3)).astype(np.float32)
@@ -35,8 +35,8 @@ def answers(random, windows=4, joints=3):
 @pytest.mark.parametrize(
     "change",
     [
-        {"keypoints_px": 0.051}, {"heatmaps": 1.1e-4}, {"scores": 1.1e-4}, {"spread": 0.011}, {"undecided": 16},
-        {"keypoints_px": math.nan}, {"heatmaps": math.nan}, {"scores": math.nan}, {"spread": math.nan},
+        {"keypoints_px": 0.051}, {"heatmaps": 1.1e-4}, {"scores": 1.1e-4}, {"covariance": 0.011}, {"undecided": 16},
+        {"keypoints_px": math.nan}, {"heatmaps": math.nan}, {"scores": math.nan}, {"covariance": math.nan},
         {"joints": 0, "undecided": 0},
     ],
 )  # fmt: skip
@@ -60,11 +60,11 @@ def test_what_is_compared():
     variance = expected[1][1, 2, 0] + expected[1][1, 2, 2]
     assert found.keypoints_px == pytest.approx(0.25, abs=1e-5)
     assert found.scores == pytest.approx(0.125, abs=1e-5)
-    assert found.spread == pytest.approx(2.0 / (variance + 1.0), abs=1e-5)
+    assert found.covariance == pytest.approx(2.0 / (variance + 1.0), abs=1e-5)
     assert found.heatmaps == pytest.approx(0.5, abs=1e-5)
 
 
-@pytest.mark.parametrize(("array", "name"), [(0, "keypoints_px"), (1, "spread"), (2, "heatmaps")])
+@pytest.mark.parametrize(("array", "name"), [(0, "keypoints_px"), (1, "covariance"), (2, "heatmaps")])
 def test_not_a_number_is_no_agreement(array, name):
     expected = answers(np.random.default_rng(0))
     for side in (0, 1):
@@ -83,7 +83,7 @@ def test_ties_are_counted_and_too_many_are_refused():
     got[0][:3, 0, :2] += 20.0  # the other peak was taken
     got[1][:3, 0] += 50.0
     few = compare(got, expected, tokens=0.0)
-    assert (few.undecided, few.joints, few.keypoints_px, few.spread) == (3, 30, 0.0, 0.0)
+    assert (few.undecided, few.joints, few.keypoints_px, few.covariance) == (3, 30, 0.0, 0.0)
     few.check()
     got[2][4, 1] = expected[2][4, 1] = 0.0  # nothing at all is seen
     with pytest.raises(BundleError, match="4 of 30 joints"):
@@ -129,7 +129,7 @@ def test_samples_are_crops_of_people():
 
 
 def test_steep_heatmaps_may_differ_more_and_keypoints_not() -> None:
-    steep = Parity(4, 60, tokens=1e-5, heatmaps=5e-3, keypoints_px=0.01, scores=4e-4, spread=0.001, undecided=0)
+    steep = Parity(4, 60, tokens=1e-5, heatmaps=5e-3, keypoints_px=0.01, scores=4e-4, covariance=0.001, undecided=0)
     steep.check(steepness=100.0)
     assert steep.to_json(100.0)["allowed"]["heatmaps"] == pytest.approx(0.01)
     with pytest.raises(BundleError, match="heatmaps"):

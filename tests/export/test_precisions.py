@@ -27,7 +27,7 @@ import export.precisions as module
 from export.__main__ import main
 from export.precisions import add_precisions, write_precision
 from sdtc_ros.commands import info
-from sdtc_ros.engine.accuracy_check import BOUNDS, Drift
+from sdtc_ros.engine.accuracy_check import BOUNDS, Deviation
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
@@ -35,7 +35,7 @@ from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_man
 FULL = ["encoder.onnx", "model.json", "temporal.onnx"]
 HALVES = ["encoder.fp16.onnx", "temporal.fp16.onnx"]
 INTEGERS = ["encoder.int8.onnx", "temporal.int8.onnx"]
-GOOD = Drift(100, 0.001, 0.01, 0.02, 0.0, 0.001, 2)
+GOOD = Deviation(100, 0.001, 0.01, 0.02, 0.0, 0.001, 2)
 
 
 def plain_copy(folder: Path) -> Path:
@@ -62,7 +62,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.fixture
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A bundle of arithmetic, whose precisions are found good."""
-    monkeypatch.setattr(module, "measure_drift", lambda *_, **__: GOOD)
+    monkeypatch.setattr(module, "measure_deviation", lambda *_, **__: GOOD)
     return make_bundle(tmp_path / "small").folder
 
 
@@ -89,11 +89,11 @@ def test_the_shipped_model_in_every_precision(both: Bundle) -> None:
 
 def test_the_figures_are_kept_with_their_bounds(both: Bundle) -> None:
     for precision, entry in both.precisions.items():
-        figures = entry.drift
+        figures = entry.deviation
         assert 0 < figures["p50"] <= figures["p99"] <= figures["max"]
         assert figures["joints"] + figures["undecided"] == 8 * 15
         assert figures["allowed"]["p99"] == BOUNDS[precision].p99
-    assert both.precisions["fp16"].drift["p99"] < both.precisions["int8"].drift["p99"]
+    assert both.precisions["fp16"].deviation["p99"] < both.precisions["int8"].deviation["p99"]
     json.loads((both.folder / "model.json").read_text(), parse_constant=pytest.fail)
 
 
@@ -105,8 +105,8 @@ def test_the_engine_runs_what_was_asked_for(both: Bundle) -> None:
     for precision, engine in engines.items():
         handles = engine.encode(crops)
         assert handles[0][0].dtype == (np.float16 if precision == "fp16" else np.float32)
-        answers[precision], spread = engine.estimate([handles, handles[::-1]])
-        assert answers[precision].dtype == spread.dtype == np.float32
+        answers[precision], covariance = engine.estimate([handles, handles[::-1]])
+        assert answers[precision].dtype == covariance.dtype == np.float32
     for precision in ("fp16", "int8"):
         difference = np.abs(answers[precision][..., 2] - answers["fp32"][..., 2]).max()
         assert 0 < difference < 0.05
@@ -143,13 +143,13 @@ def test_others_stay_and_the_same_is_made_again(small: Path) -> None:
     assert names(small) == sorted([*FULL, *HALVES, "notes.txt"])
 
 
-def test_what_drifts_is_refused_and_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_deviates_is_refused_and_leaves_nothing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_precisions(small, ["fp16"])
     before = (small / "encoder.onnx").read_bytes()
-    monkeypatch.setattr(module, "measure_drift", lambda *_, **__: dataclasses.replace(GOOD, p99=0.11))
+    monkeypatch.setattr(module, "measure_deviation", lambda *_, **__: dataclasses.replace(GOOD, p99=0.11))
     bundle, made = add_precisions(small, ["fp16"])
     assert made[0].refusal == (
-        "keypoints drift from those of FP32 on the CPU: the 99th percentile by 0.11 px (allowed 0.1)"
+        "keypoints deviate from those of FP32 on the CPU: the 99th percentile by 0.11 px (allowed 0.1)"
     )
     assert bundle.precisions == {}
     assert names(small) == FULL
@@ -159,10 +159,10 @@ def test_what_drifts_is_refused_and_leaves_nothing(small: Path, monkeypatch: pyt
 def test_an_interruption_leaves_the_bundle(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = {path.name: path.read_bytes() for path in small.iterdir()}
 
-    def interrupted(*_: object, **__: object) -> Drift:
+    def interrupted(*_: object, **__: object) -> Deviation:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "measure_drift", interrupted)
+    monkeypatch.setattr(module, "measure_deviation", interrupted)
     assert main(["add", str(small)]) == 130
     assert {path.name: path.read_bytes() for path in small.iterdir()} == before
 
@@ -197,7 +197,7 @@ def test_the_command_adds_and_info_tells(both: Bundle, capsys: pytest.CaptureFix
 def test_the_command_says_what_it_refuses(
     small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "measure_drift", lambda *_, **__: dataclasses.replace(GOOD, joints=1, undecided=9))
+    monkeypatch.setattr(module, "measure_deviation", lambda *_, **__: dataclasses.replace(GOOD, joints=1, undecided=9))
     assert main(["add", str(small)]) == 4
     said = capsys.readouterr()
     assert said.out == ""

@@ -138,12 +138,12 @@ def test_a_network_that_overflows_in_fp16_is_refused(tmp_path: Path, monkeypatch
     """ONNX Runtime on the CPU would not notice; with the range known, the same network is taken."""
     bundle = loud_bundle(tmp_path / "loud", 1000.0)
     _, (good,) = add_precisions(bundle.folder, ["fp16"], windows=2)
-    assert good.drift is not None
-    assert 0 < good.drift.max < 0.5  # keypoints of this network are whole FP16 numbers
+    assert good.deviation is not None
+    assert 0 < good.deviation.max < 0.5  # keypoints of this network are whole FP16 numbers
     monkeypatch.setattr(module, "hot_values", lambda bundle: (set(), set()))
     again, (bad,) = add_precisions(bundle.folder, ["fp16"], windows=2)
-    assert bad.drift is not None
-    assert bad.drift.max == np.inf
+    assert bad.deviation is not None
+    assert bad.deviation.max == np.inf
     assert "one by inf px" in bad.refusal
     assert again.precisions == {}
 

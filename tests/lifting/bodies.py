@@ -71,6 +71,6 @@ def poses(people: list[np.ndarray], stamp: int = 1_000_000_000, deviation: float
         pixels = (joints / joints[:, 2:]) @ CAMERA.matrix.T
         keypoints = np.column_stack([pixels[:, :2], np.full(len(joints), 0.9)]).astype(np.float32)
         low, high = pixels[:, :2].min(axis=0), pixels[:, :2].max(axis=0)
-        spread = np.tile(np.float32([deviation**2, 0, deviation**2]), (len(joints), 1))
-        found.append(Pose(number + 1, np.float32([*low, *(high - low)]), 0.9, keypoints, spread, 0.9))
+        covariance = np.tile(np.float32([deviation**2, 0, deviation**2]), (len(joints), 1))
+        found.append(Pose(number + 1, np.float32([*low, *(high - low)]), 0.9, keypoints, covariance, 0.9))
     return FramePoses(Frame(np.zeros((SIZE[1], SIZE[0], 3), np.uint8), stamp, "camera"), found)

@@ -52,11 +52,11 @@ def test_the_order_of_joints():
     assert [(int(number), name) for number, name in listed] == list(enumerate(POSETRACK.joints))
 
 
-def test_a_sure_joints_spread_is_what_the_page_says():
+def test_a_sure_joints_covariance_is_what_the_page_says():
     """0.6 of the targets' variance, in the middle of a heatmap: 38 pixels squared for a person 200 pixels high."""
     crop = (192, 256)
     heatmaps = encode_heatmaps(np.array([[[96.0, 128.0]]], np.float32), crop, (48, 64))
-    spread = decode_heatmaps(heatmaps, crop)[1][0, 0]
+    covariance = decode_heatmaps(heatmaps, crop)[1][0, 0]
     cell = 255 / 63
-    assert abs(spread[0] / (2 * cell) ** 2 - 0.6) < 0.02
-    assert abs(spread[2] * (200 * 1.25 / 255) ** 2 - 38) < 1
+    assert abs(covariance[0] / (2 * cell) ** 2 - 0.6) < 0.02
+    assert abs(covariance[2] * (200 * 1.25 / 255) ** 2 - 38) < 1

@@ -25,9 +25,9 @@ def some_pose(track_id: int, joints: int, seed: int = 0) -> Pose:
     rng = np.random.default_rng(seed + track_id)
     keypoints = rng.uniform(0, 640, (joints, 3)).astype(np.float32)
     keypoints[:, 2] = rng.uniform(0, 1, joints)
-    spread = rng.uniform(1, 9, (joints, 3)).astype(np.float32)
+    covariance = rng.uniform(1, 9, (joints, 3)).astype(np.float32)
     box = np.array([10.25 + track_id, 20.5, 100.75, 200.125], np.float32)
-    return Pose(track_id, box, 0.9, keypoints, spread, float(keypoints[:, 2].mean() * 0.9))
+    return Pose(track_id, box, 0.9, keypoints, covariance, float(keypoints[:, 2].mean() * 0.9))
 
 
 def frame_poses(count: int, joints: int = 15) -> FramePoses:
@@ -45,7 +45,7 @@ def test_round_trip_through_serialized_bytes_is_exact(skeleton):
     assert arrays.track_ids.tolist() == [7, 10, 13]
     for i, pose in enumerate(given.poses):
         assert np.array_equal(arrays.keypoints[i], pose.keypoints)
-        assert np.array_equal(arrays.spread[i], pose.spread)
+        assert np.array_equal(arrays.covariance[i], pose.covariance)
         assert np.array_equal(arrays.boxes[i], pose.box)
         assert arrays.scores[i] == np.float32(pose.score)
 
@@ -66,14 +66,14 @@ def test_layout_is_the_documented_one():
     nose = person.results[1]
     assert [nose.pose.pose.position.x, nose.pose.pose.position.y, nose.hypothesis.score] == pose.keypoints[0].tolist()
     covariance = nose.pose.covariance.reshape(6, 6)
-    assert covariance[:2, :2].tolist() == [pose.spread[0, [0, 1]].tolist(), pose.spread[0, [1, 2]].tolist()]
+    assert covariance[:2, :2].tolist() == [pose.covariance[0, [0, 1]].tolist(), pose.covariance[0, [1, 2]].tolist()]
     assert np.count_nonzero(covariance) == 4
     assert nose.pose.pose.orientation.w == 1
 
 
 def assert_same(one: PoseArrays, other: PoseArrays) -> None:
     assert (one.stamp, one.frame_id, one.joints) == (other.stamp, other.frame_id, other.joints)
-    for name in ("track_ids", "boxes", "scores", "keypoints", "spread"):
+    for name in ("track_ids", "boxes", "scores", "keypoints", "covariance"):
         ours, theirs = getattr(one, name), getattr(other, name)
         assert ours.dtype == theirs.dtype
         assert np.array_equal(ours, theirs), name
@@ -88,7 +88,7 @@ def test_arrays_to_message_and_back_is_exact(people):
         boxes=rng.uniform(-50, 4000, (people, 4)).astype(np.float32),
         scores=rng.uniform(0, 1, people).astype(np.float32),
         keypoints=rng.uniform(-50, 4000, (people, 15 if people else 0, 3)).astype(np.float32),
-        spread=rng.uniform(-90, 900, (people, 15 if people else 0, 3)).astype(np.float32),
+        covariance=rng.uniform(-90, 900, (people, 15 if people else 0, 3)).astype(np.float32),
     )  # fmt: skip
     message = message_from_poses(arrays, bag_message_types())
     assert_same(poses_from_message(message), arrays)

@@ -108,7 +108,7 @@ def test_a_bundle_with_other_precisions(tmp_path: Path) -> None:
     assert load_bundle(bundle.folder) == bundle
     assert bundle.graphs() == bundle.graphs("fp32") == (bundle.encoder, bundle.temporal)
     assert bundle.graphs("fp16") == (bundle.folder / "encoder.fp16.onnx", bundle.folder / "temporal.fp16.onnx")
-    assert bundle.precisions["fp16"].drift == {"p99": 0.5}
+    assert bundle.precisions["fp16"].deviation == {"p99": 0.5}
     assert bundle.files_of("fp16") == ["encoder.fp16.onnx", "temporal.fp16.onnx"]
     assert bundle.bundle_hash == plain.bundle_hash == bundle.hash_of("fp32")
     assert bundle.hash_of("fp16") != bundle.bundle_hash

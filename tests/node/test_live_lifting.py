@@ -41,8 +41,8 @@ def depth_message(stamp: int, metres: float = 2.0, size: tuple[int, int] = (W, H
 def keyframe(stamp: int) -> FramePoses:
     places = np.random.default_rng(0).uniform((60, 20), (100, 100), (len(POSETRACK), 2))
     keypoints = np.column_stack([places, np.full(len(POSETRACK), 0.9)]).astype(np.float32)
-    spread = np.tile(np.array([4, 4, 0], np.float32), (len(POSETRACK), 1))
-    pose = Pose(7, np.array([60, 20, 40, 80], np.float32), 0.9, keypoints, spread, 0.9)
+    covariance = np.tile(np.array([4, 4, 0], np.float32), (len(POSETRACK), 1))
+    pose = Pose(7, np.array([60, 20, 40, 80], np.float32), 0.9, keypoints, covariance, 0.9)
     return FramePoses(Frame(np.zeros((H, W, 3), np.uint8), stamp, "camera"), [pose])
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, spread_to_image, to_crop, to_image
+from sdtc_ros.pipeline.crops import covariance_to_image, crop_boxes, crop_images, to_crop, to_image
 from training.decode import decode_heatmaps, encode_heatmaps
 
 SIZE = (192, 256)
@@ -68,11 +68,11 @@ def test_boxes_grow_to_the_aspect_and_a_quarter_about_their_centre() -> None:
     assert (grown[2, 2:] > 1).all()
 
 
-def test_spread_scales_with_the_box() -> None:
+def test_covariance_scales_with_the_box() -> None:
     """Covariances scale with the squares and the product of the two scales."""
     boxes = np.array([[5, 5, 191 * 2, 255 * 3]], np.float32)
-    spread = spread_to_image(np.array([[[1.0, 0.5, 2.0]]], np.float32), boxes, SIZE)
-    np.testing.assert_allclose(spread[0, 0], [4, 3, 18], rtol=1e-6)
+    covariance = covariance_to_image(np.array([[[1.0, 0.5, 2.0]]], np.float32), boxes, SIZE)
+    np.testing.assert_allclose(covariance[0, 0], [4, 3, 18], rtol=1e-6)
 
 
 def test_outside_is_black_and_out_is_filled() -> None:

@@ -37,7 +37,7 @@ def assert_same(one: FramePoses | None, other: FramePoses | None) -> None:
         assert a.score == pytest.approx(b.score)
         np.testing.assert_array_equal(a.box, b.box)
         np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-4)
-        np.testing.assert_allclose(a.spread, b.spread, rtol=1e-5)
+        np.testing.assert_allclose(a.covariance, b.covariance, rtol=1e-5)
 
 
 @pytest.mark.parametrize("lookahead", [0, 2])

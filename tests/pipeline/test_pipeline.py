@@ -13,7 +13,7 @@ import weakref
 
 import numpy as np
 import pytest
-from fake_bundle import SPREAD, make_bundle
+from fake_bundle import COVARIANCE, make_bundle
 from pipeline_scenes import STEP, CountingEngine, run, scene
 
 from sdtc_ros.engine.ort.host import OnnxEngine
@@ -150,7 +150,7 @@ def test_answers_come_lookahead_frames_late_and_in_order(bundle: Bundle, lookahe
     assert pipeline.flush() == []
 
 
-def test_pose_carries_box_scores_and_spread_in_image_pixels(bundle: Bundle) -> None:
+def test_pose_carries_box_scores_and_covariance_in_image_pixels(bundle: Bundle) -> None:
     """The joint's score is its own; the pose's is their mean times the box's."""
     pipeline = Pipeline(bundle, OnnxEngine(bundle, threads=1), PipelineConfig(lookahead=0))
     ((frame, boxes),) = scene(1, 1)
@@ -163,7 +163,7 @@ def test_pose_carries_box_scores_and_spread_in_image_pixels(bundle: Bundle) -> N
     crop = crop_boxes(boxes.xywh, 24 / 32)[0]
     sx, sy = crop[2] / 23, crop[3] / 31
     np.testing.assert_allclose(
-        pose.spread[0], [SPREAD[0] * sx * sx, SPREAD[1] * sx * sy, SPREAD[2] * sy * sy], rtol=1e-4
+        pose.covariance[0], [COVARIANCE[0] * sx * sx, COVARIANCE[1] * sx * sy, COVARIANCE[2] * sy * sy], rtol=1e-4
     )
     assert {"track", "crop", "encode", "estimate", "decode"} <= set(answer.timings)
 

@@ -16,7 +16,7 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.errors import UsageError
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images
-from sdtc_ros.pipeline.rotation import ANGLES, Rotation, solid_copy, turn_boxes, turn_points, turn_spread
+from sdtc_ros.pipeline.rotation import ANGLES, Rotation, solid_copy, turn_boxes, turn_covariance, turn_points
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
 from sdtc_ros.types import Boxes, Frame, FramePoses, Pose
@@ -50,7 +50,7 @@ def test_image_and_points_turn_together(angle):
 def test_a_quarter_turn_by_hand():
     assert turn_points(np.array([[0, 0], [W - 1, 2]], np.float32), 90, (W, H)).tolist() == [[H - 1, 0], [H - 3, W - 1]]
     assert turn_boxes(np.array([2, 3, 10, 6], np.float32), 90, (W, H)).tolist() == [H - 1 - 9, 2, 6, 10]
-    assert turn_spread(np.array([4, 1, 9], np.float32), 90).tolist() == [9, -1, 4]
+    assert turn_covariance(np.array([4, 1, 9], np.float32), 90).tolist() == [9, -1, 4]
     assert turn_points(np.array([1, 2], np.float32), 180, (W, H)).tolist() == [W - 2, H - 3]
 
 
@@ -62,11 +62,11 @@ def test_poses_come_back_exactly(angle):
     turned = Pose(
         pose.track_id, turn_boxes(pose.box, angle, (W, H)), pose.box_score,
         np.hstack([turn_points(pose.keypoints[:, :2], angle, (W, H)), pose.keypoints[:, 2:]]),
-        turn_spread(pose.spread, angle), pose.score,
+        turn_covariance(pose.covariance, angle), pose.score,
     )  # fmt: skip
     result = rotation.camera_poses(FramePoses(upright, [turned], {"encode": 1.0}))
     back = result.poses[0]
-    for name in ("box", "keypoints", "spread"):
+    for name in ("box", "keypoints", "covariance"):
         assert np.array_equal(getattr(back, name), getattr(pose, name)), name
         assert getattr(back, name).dtype == np.float32
     assert (back.track_id, back.box_score, back.score, result.timings) == (3, 0.5, 0.25, {"encode": 1.0})
@@ -93,11 +93,11 @@ def test_a_solid_copy_of_any_view(flip, transposed):
 def test_a_turned_covariance_is_that_of_turned_points(angle):
     points = np.random.default_rng(1).normal(0, 1, (500, 2)) @ np.array([[3, 1], [0, 1]])
 
-    def spread(p: np.ndarray) -> np.ndarray:
+    def covariance(p: np.ndarray) -> np.ndarray:
         return np.cov(p.T)[[0, 0, 1], [0, 1, 1]]
 
     turned = turn_points(points.astype(np.float32), angle, (W, H))
-    assert turn_spread(spread(points).astype(np.float32), angle) == pytest.approx(spread(turned), rel=1e-4)
+    assert turn_covariance(covariance(points).astype(np.float32), angle) == pytest.approx(covariance(turned), rel=1e-4)
 
 
 @pytest.mark.parametrize("angle", TURNED)

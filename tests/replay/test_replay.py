@@ -128,7 +128,7 @@ def test_the_same_frames_give_the_same_poses_from_bag_and_folder(tmp_path, model
         answers[kind] = poses_of(out)
     for (_, a), (_, b) in zip(answers["bag"], answers["folder"], strict=True):
         assert np.array_equal(a.keypoints, b.keypoints)
-        assert np.array_equal(a.spread, b.spread)
+        assert np.array_equal(a.covariance, b.covariance)
 
 
 def make_truth(path: Path, joints: dict[int, np.ndarray]) -> Path:

@@ -57,7 +57,7 @@ def record(message: Any) -> dict[str, Any]:
     return {
         "stamp": poses.stamp, "frame_id": poses.frame_id, "joints": poses.joints, "boxes": poses.boxes.tolist(),
         "ids": poses.track_ids.tolist(), "scores": poses.scores.tolist(), "keypoints": poses.keypoints.tolist(),
-        "spread": poses.spread.tolist(),
+        "covariance": poses.covariance.tolist(),
         "stamps_of_people": [stamp_of(person.header) for person in message.detections], "received": time.time_ns(),
     }  # fmt: skip
 

@@ -34,7 +34,7 @@ message = deserialize_message(data, Detection2DArray)
 poses = poses_from_message(message)
 told = {"stamp": poses.stamp, "frame_id": poses.frame_id, "joints": poses.joints, "ids": poses.track_ids.tolist(),
         "boxes": poses.boxes.tolist(), "scores": poses.scores.tolist(), "keypoints": poses.keypoints.tolist(),
-        "spread": poses.spread.tolist()}
+        "covariance": poses.covariance.tolist()}
 for name, kind in (("raw", Image), ("png", CompressedImage)):
     frame = frame_of_message(deserialize_message((folder / f"{name}.cdr").read_bytes(), kind), 0)
     told[name] = [frame.stamp, frame.frame_id]
@@ -52,7 +52,7 @@ def frame_poses(people: int) -> FramePoses:
             box=rng.uniform(0, 64, 4).astype(np.float32),
             box_score=0.5,
             keypoints=rng.uniform(0, 64, (15, 3)).astype(np.float32),
-            spread=rng.uniform(0, 9, (15, 3)).astype(np.float32),
+            covariance=rng.uniform(0, 9, (15, 3)).astype(np.float32),
             score=0.25 * (i + 1),
         )
         for i in range(people)
@@ -80,7 +80,7 @@ def test_bag_messages_are_read_by_ros_with_equal_values(ros, tmp_path: Path) -> 
     for name, expected in (
         ("boxes", [pose.box for pose in made.poses]),
         ("keypoints", [pose.keypoints for pose in made.poses]),
-        ("spread", [pose.spread for pose in made.poses]),
+        ("covariance", [pose.covariance for pose in made.poses]),
     ):
         np.testing.assert_allclose(told[name], np.stack(expected), rtol=1e-5, atol=1e-5)
     for name in ("raw", "png"):

@@ -19,10 +19,10 @@ import numpy as np
 import pytest
 import scene
 from conftest import HERE, Running
-from fake_bundle import SPREAD
+from fake_bundle import COVARIANCE
 
 from sdtc_ros.pipeline.crops import crop_boxes
-from sdtc_ros.pipeline.rotation import turn_boxes, turn_points, turn_spread
+from sdtc_ros.pipeline.rotation import turn_boxes, turn_covariance, turn_points
 
 PEOPLE = "/people"
 
@@ -41,7 +41,7 @@ def check_poses(recorded: dict[str, Any], turn: int = 0) -> list[int]:
     numbers = [scene.number_of(message["stamp"]) for message in recorded["poses"]]
     assert numbers == sorted(set(numbers))
     scale = crop_boxes(scene.BOX[None], scene.CROP[0] / scene.CROP[1])[0, 2:] / (np.array(scene.CROP) - 1)
-    spread = np.array(SPREAD, np.float32) * [scale[0] ** 2, scale[0] * scale[1], scale[1] ** 2]
+    covariance = np.array(COVARIANCE, np.float32) * [scale[0] ** 2, scale[0] * scale[1], scale[1] ** 2]
     for place, message in enumerate(recorded["poses"]):
         assert len(message["boxes"]) == 1, "the chair is no person"
         assert turn_boxes(np.array(message["boxes"][0]), turn, size) == pytest.approx(scene.BOX, abs=0.01)
@@ -50,7 +50,8 @@ def check_poses(recorded: dict[str, Any], turn: int = 0) -> list[int]:
         window = scene.window_of(place, numbers)
         shown = scene.frames_of_joints(keypoints)
         assert shown == pytest.approx([window[k % len(window)] for k in range(len(shown))], abs=0.01)
-        assert turn_spread(np.array(message["spread"][0]), turn) == pytest.approx(np.tile(spread, (15, 1)), rel=1e-3)
+        turned = turn_covariance(np.array(message["covariance"][0]), turn)
+        assert turned == pytest.approx(np.tile(covariance, (15, 1)), rel=1e-3)
     return numbers
 
 

@@ -97,5 +97,5 @@ def test_poses_come_back_from_their_message_to_the_bit() -> None:
     assert (came.track_id, came.score) == (sent.track_id, pytest.approx(sent.score, rel=1e-6))
     assert came.box_score == pytest.approx(sent.box_score, rel=1e-5)
     np.testing.assert_array_equal(came.keypoints, sent.keypoints)
-    np.testing.assert_array_equal(came.spread, sent.spread)
+    np.testing.assert_array_equal(came.covariance, sent.covariance)
     np.testing.assert_array_equal(came.box, sent.box)

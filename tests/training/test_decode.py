@@ -37,15 +37,15 @@ def test_score_is_the_heatmaps_maximum_clipped() -> None:
     np.testing.assert_allclose(keypoints[0, :, 2], np.clip(raw, 0, 1), atol=1e-6)
 
 
-def test_spread_is_the_gaussians_covariance() -> None:
-    """Wide untruncated Gaussians: the spread grows with sigma squared, per axis, and the cross term keeps its sign."""
+def test_covariance_is_the_gaussians_covariance() -> None:
+    """Wide untruncated Gaussians: it grows with sigma squared, per axis, and the cross term keeps its sign."""
     y, x = np.mgrid[:64, :48].astype(np.float64)
     cov = np.array([[9.0, 4.0], [4.0, 16.0]])
     offset = np.stack([x - 24, y - 32], axis=-1)
     heat = np.exp(-0.5 * np.einsum("...i,ij,...j->...", offset, np.linalg.inv(cov), offset))
-    _, spread = decode_heatmaps(heat[None, None].astype(np.float32), SIZE)
+    _, covariance = decode_heatmaps(heat[None, None].astype(np.float32), SIZE)
     sx, sy = 191 / 47, 255 / 63
-    ratio = spread[0, 0] / np.array([9 * sx * sx, 4 * sx * sy, 16 * sy * sy])
+    ratio = covariance[0, 0] / np.array([9 * sx * sx, 4 * sx * sy, 16 * sy * sy])
     # cutting at a tenth of the peak narrows each moment by one same factor: 1 - 0.5 c (ln c)^2 / (1 - c + c ln c)
     cut = 0.1
     factor = 1 - 0.5 * cut * np.log(cut) ** 2 / (1 - cut + cut * np.log(cut))
@@ -61,26 +61,26 @@ def test_noise_moves_a_joint_little_and_never_over_one_cell_from_the_argmax() ->
     error = np.linalg.norm(decode_heatmaps(noisy, SIZE)[0][..., :2] - points, axis=-1)
     assert np.sqrt((error**2).mean()) < 1.5
     noise = rng.normal(0, 1, (5, 15, 64, 48)).astype(np.float32)
-    keypoints, spread = decode_heatmaps(noise, SIZE)
+    keypoints, covariance = decode_heatmaps(noise, SIZE)
     top = noise.reshape(5, 15, -1).argmax(axis=-1)
     cells = keypoints[..., :2] / np.array([191 / 47, 255 / 63])
     assert np.abs(cells - np.stack([top % 48, top // 48], axis=-1)).max() < 2.001  # one by the edge's move, one step
-    assert np.isfinite(spread).all()
+    assert np.isfinite(covariance).all()
 
 
 def test_an_empty_or_flat_or_negative_heatmap_has_a_finite_answer() -> None:
-    """Nothing divides by zero: score 0, spread finite, position inside the crop."""
+    """Nothing divides by zero: score 0, covariance finite, position inside the crop."""
     heat = np.stack([np.zeros((64, 48)), np.full((64, 48), 0.5), np.full((64, 48), -3.0)])[None].astype(np.float32)
-    keypoints, spread = decode_heatmaps(heat, SIZE)
-    assert np.isfinite(keypoints).all() and np.isfinite(spread).all()
+    keypoints, covariance = decode_heatmaps(heat, SIZE)
+    assert np.isfinite(keypoints).all() and np.isfinite(covariance).all()
     np.testing.assert_allclose(keypoints[0, :, 2], [0.0, 0.5, 0.0])
     assert ((keypoints[..., :2] >= 0) & (keypoints[..., :2] <= [191, 255])).all()
 
 
 def test_no_people_decode_to_no_people() -> None:
     """An empty batch keeps its shapes."""
-    keypoints, spread = decode_heatmaps(np.zeros((0, 15, 64, 48), np.float32), SIZE)
-    assert keypoints.shape == spread.shape == (0, 15, 3)
+    keypoints, covariance = decode_heatmaps(np.zeros((0, 15, 64, 48), np.float32), SIZE)
+    assert keypoints.shape == covariance.shape == (0, 15, 3)
 
 
 def test_blur_is_opencvs_gaussian() -> None:

@@ -36,7 +36,7 @@ def test_noisy_and_doubled_peaks():
 def test_silent_heatmaps_do_not_break_it():
     for value in (0.0, -0.3):
         heatmaps = np.full((1, 15, 64, 48), value, np.float32)
-        keypoints, spread = Decode((64, 48), (256, 192))(torch.from_numpy(heatmaps))
+        keypoints, covariance = Decode((64, 48), (256, 192))(torch.from_numpy(heatmaps))
         assert torch.isfinite(keypoints).all()
-        assert torch.isfinite(spread).all()
+        assert torch.isfinite(covariance).all()
         assert (keypoints[..., 2] == 0).all()

@@ -41,13 +41,12 @@ def maps(people: list[tuple[float, float, float]]) -> list[torch.Tensor]:
 
 def test_the_place_is_the_cell_and_its_offset() -> None:
     decode = MoveNetDecode((ROWS, COLUMNS))
-    keypoints, spread, heatmaps = decode(*maps([(7, 5, 2.0)]))
+    keypoints, covariance, heatmaps = decode(*maps([(7, 5, 2.0)]))
     expected = [[(5 + 0.75) * 4 - 0.5, (7 + joint + 0.25) * 4 - 0.5, 1 / (1 + np.exp(-2))] for joint in range(3)]
     np.testing.assert_allclose(keypoints[0], expected, rtol=1e-5)
     assert heatmaps.shape == (1, 3, ROWS, COLUMNS)
-    assert (
-        (spread[..., 0] > 0) & (spread[..., 2] > 0) & (spread[..., 1] ** 2 <= spread[..., 0] * spread[..., 2])
-    ).all()
+    xx, xy, yy = covariance.unbind(-1)
+    assert ((xx > 0) & (yy > 0) & (xy**2 <= xx * yy)).all()
 
 
 def test_the_crop_s_centre_person_is_taken() -> None:
@@ -93,11 +92,11 @@ def person() -> torch.Tensor:
 def test_posetrack_s_joints() -> None:
     """Thirteen as they are; the head's two above and below the nose, moving and growing with the rest."""
     convert = CocoToPoseTrack((64, 48))
-    keypoints, spread = person()[None], torch.ones(1, 17, 3)
+    keypoints, covariance = person()[None], torch.ones(1, 17, 3)
     keypoints[0, COCO.index("left_shoulder"), 2] = 0.3
     heatmaps = torch.rand(1, 17, 64, 48)
-    got, got_spread, got_heatmaps = convert(keypoints, spread, heatmaps)
-    assert (got.shape, got_spread.shape, got_heatmaps.shape) == ((1, 15, 3), (1, 15, 3), (1, 15, 64, 48))
+    got, got_covariance, got_heatmaps = convert(keypoints, covariance, heatmaps)
+    assert (got.shape, got_covariance.shape, got_heatmaps.shape) == ((1, 15, 3), (1, 15, 3), (1, 15, 64, 48))
     for joint in POSETRACK.joints:
         ours, theirs = POSETRACK.index(joint), joint in COCO.joints and COCO.index(joint)
         if theirs is not False:
@@ -110,7 +109,7 @@ def test_posetrack_s_joints() -> None:
     assert 15 < nose[1] - top[1] < 40  # of a face whose ears are 16 pixels apart
     moved = keypoints * torch.tensor([2.0, 2.0, 1.0]) + torch.tensor([7.0, -3.0, 0.0])
     expected = got * torch.tensor([2.0, 2.0, 1.0]) + torch.tensor([7.0, -3.0, 0.0])
-    torch.testing.assert_close(convert(moved, spread, heatmaps)[0], expected)
+    torch.testing.assert_close(convert(moved, covariance, heatmaps)[0], expected)
     drawn = got_heatmaps[0, 2]
     row, column = divmod(int(drawn.argmax()), 48)
     assert abs(column * 4 + 1.5 - float(top[0])) <= 2 and abs(row * 4 + 1.5 - float(top[1])) <= 2
@@ -125,10 +124,10 @@ def test_network(skeleton: str, joints: int) -> None:
     crops = torch.randint(0, 256, (2, 96, 64, 3), dtype=torch.uint8)
     with torch.no_grad():
         tokens = network.encode(crops)
-        keypoints, spread, heatmaps = network.poses(tokens.unsqueeze(1))
+        keypoints, covariance, heatmaps = network.poses(tokens.unsqueeze(1))
         torch.testing.assert_close(tokens, network.backbone.features(crops.flip(-1)).stride4)
         torch.testing.assert_close(network.estimate(tokens.unsqueeze(1)), heatmaps)
-    assert (keypoints.shape, spread.shape, heatmaps.shape) == ((2, joints, 3), (2, joints, 3), (2, joints, 24, 16))
+    assert (keypoints.shape, covariance.shape, heatmaps.shape) == ((2, joints, 3), (2, joints, 3), (2, joints, 24, 16))
     assert (network.config.delta, network.config.heatmap_size) == (0, (24, 16))
 
 

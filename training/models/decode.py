@@ -16,11 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from training.decode import FLOOR, KERNEL, SPREAD_FLOOR, blur_matrix, cell_units
+from training.decode import COVARIANCE_FLOOR, FLOOR, KERNEL, blur_matrix, cell_units
 
 
 class Decode(nn.Module):
-    """heatmaps B x K x h x w -> keypoints B x K x 3 (x, y crop pixels, score) and spread B x K x 3 (crop pixels^2)."""
+    """heatmaps B x K x h x w -> keypoints B x K x 3 (x, y crop pixels, score) covariance B x K x 3 (crop pixels^2)."""
 
     units: Tensor
     moments: Tensor
@@ -62,16 +62,16 @@ class Decode(nn.Module):
         patch = torch.where(at_edge.unsqueeze(-1), self._log_patch(heatmaps, peak, index), smooth)
         cells = torch.stack([x, y], dim=-1) + _newton_step(patch)
         keypoints = torch.cat([cells * self.units, peak.clamp(0, 1).unsqueeze(-1)], dim=-1)
-        return keypoints, self._spread(heatmaps, peak, cells) * self.moments
+        return keypoints, self._covariance(heatmaps, peak, cells) * self.moments
 
     def _log_patch(self, maps: Tensor, peak: Tensor, index: Tensor) -> Tensor:
         """Logarithms of the 3 x 3 cells around each maximum, relative to the peak: B x K x 9."""
         patch = maps.flatten(2).gather(2, index) / peak.clamp_min(1e-12).unsqueeze(-1)
         return torch.log(patch.clamp_min(FLOOR))
 
-    def _spread(self, heatmaps: Tensor, peak: Tensor, cells: Tensor) -> Tensor:
+    def _covariance(self, heatmaps: Tensor, peak: Tensor, cells: Tensor) -> Tensor:
         """Second moment about `cells`, xx xy yy in cells squared: B x K x 3."""
-        weight = F.relu(heatmaps - SPREAD_FLOOR * peak.clamp_min(0)[..., None, None])
+        weight = F.relu(heatmaps - COVARIANCE_FLOOR * peak.clamp_min(0)[..., None, None])
         x, y = self.columns - cells[..., :1], self.rows - cells[..., 1:]  # B x K x w, B x K x h
         by_x, by_y = weight.sum(dim=2), weight.sum(dim=3)
         xy = ((weight * x.unsqueeze(2)).sum(dim=3) * y).sum(dim=2)

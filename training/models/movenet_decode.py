@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdtc_ros.skeleton import COCO, POSETRACK
-from training.decode import SPREAD_FLOOR
+from training.decode import COVARIANCE_FLOOR
 
 STRIDE = 4  # pixels a cell
 CENTRE_REACH = 1.8  # cells at which the centre's weight is half of its largest: MoveNet's
@@ -86,7 +86,7 @@ class MoveNetDecode(nn.Module):
 
     def _spread(self, heatmaps: Tensor, peak: Tensor, place: Tensor) -> Tensor:
         """Second moments about the joints, xx xy yy in cells squared: B x K x 3. A cell counts by its middle."""
-        weight = F.relu(heatmaps - SPREAD_FLOOR * peak.unsqueeze(3))
+        weight = F.relu(heatmaps - COVARIANCE_FLOOR * peak.unsqueeze(3))
         x, y = self.columns + 0.5 - place[..., :1], self.rows.view(-1) + 0.5 - place[..., 1:]  # B x K x w, B x K x h
         by_x, by_y = weight.sum(dim=2), weight.sum(dim=3)
         xy = ((weight * x.unsqueeze(2)).sum(dim=3) * y).sum(dim=2)

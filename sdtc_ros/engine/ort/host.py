@@ -76,8 +76,8 @@ class OnnxEngine:
 
     def estimate(self, windows: Sequence[Sequence[Tokens]]) -> tuple[FloatArray, FloatArray]:
         """See Engine.estimate."""
-        keypoints, spread = self._run_temporal(windows, OUTPUTS)
-        return keypoints, spread
+        keypoints, covariance = self._run_temporal(windows, OUTPUTS)
+        return keypoints, covariance
 
     def heatmaps(self, windows: Sequence[Sequence[Tokens]]) -> FloatArray:
         """What the poses of the same windows are read from: N x K x h x w; for checks, and slow."""

@@ -148,16 +148,16 @@ def warm_up(engine: Engine, bundle: Bundle) -> Handle:
     width, height = bundle.input_size
     try:
         handle = engine.encode(np.zeros((1, height, width, 3), np.uint8))[0]
-        keypoints, spread = engine.estimate([[handle] * (2 * bundle.delta + 1)])
+        keypoints, covariance = engine.estimate([[handle] * (2 * bundle.delta + 1)])
     except Exception as error:  # whatever the runtime raises on shapes that do not fit
         if isinstance(error, SdtcError) and not isinstance(error, GraphError):
             raise
         reason = f"model bundle '{bundle.folder}': its graphs do not run as described: {first_line(error)}"
         raise BundleError(reason) from None
     wanted = (1, len(bundle.skeleton), 3)
-    if keypoints.shape != wanted or spread.shape != wanted:
+    if keypoints.shape != wanted or covariance.shape != wanted:
         raise BundleError(
-            f"'{bundle.temporal}' gives keypoints {keypoints.shape} and spread {spread.shape}, "
+            f"'{bundle.temporal}' gives keypoints {keypoints.shape} and covariance {covariance.shape}, "
             f"but skeleton '{bundle.skeleton.name}' needs {wanted}"
         )
     return handle
