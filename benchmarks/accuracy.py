@@ -33,7 +33,7 @@ FIRST_SEED = 2_000_001_000
 RATE = 30.0  # frames a second
 EDGE = 0.03  # standard deviation of a detected box's edges, of its width or height: an overlap of 0.91 on average
 MISSED = 0.05  # of the people of a frame, at random
-HIDDEN = 0.7  # people of whom more than that is hidden are missed
+OCCLUDED = 0.7  # people of whom more than that is occluded are missed
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Figures:
     pckh: float
     wrists: float
     ankles: float
-    hidden: float
+    occluded: float
 
 
 @dataclass
@@ -120,17 +120,17 @@ def detected(scene: Scene, number: int, draw: int = 0) -> Boxes:
     """
     random = np.random.default_rng([scene.seed, number, draw])
     boxes = jittered(scene.boxes[number], random)
-    hidden = {person.track_id: _hidden(person) for person in scene.truth.frames[number].people}
+    occluded = {person.track_id: _occluded(person) for person in scene.truth.frames[number].people}
     ids = [] if boxes.ids is None else boxes.ids.tolist()
-    most = np.array([hidden.get(track, 1.0) <= HIDDEN for track in ids], bool)  # unlisted: nothing of them is seen
+    most = np.array([occluded.get(track, 1.0) <= OCCLUDED for track in ids], bool)  # unlisted: nothing of them is seen
     seen = most & (random.uniform(size=len(boxes)) >= MISSED)
     scores = random.uniform(0.5, 1.0, len(boxes)).astype(np.float32)
     return Boxes(boxes.xywh[seen], scores[seen])
 
 
-def _hidden(person: Person) -> float:
-    """Which part of the annotated joints is hidden."""
-    return float(person.flags["hidden"][person.annotated].mean())
+def _occluded(person: Person) -> float:
+    """Which part of the annotated joints is occluded."""
+    return float(person.flags["occluded"][person.annotated].mean())
 
 
 def predictions(scene: Scene, answers: Iterable[FramePoses]) -> Annotations:
@@ -153,10 +153,10 @@ def predictions(scene: Scene, answers: Iterable[FramePoses]) -> Annotations:
 def measure(truths: Sequence[Annotations], answers: Sequence[Annotations]) -> Figures:
     """Accuracy over all clips together, as over the files of a data set."""
     result = evaluate(list(truths), list(answers))
-    hidden = result.subsets.get("hidden")
+    occluded = result.subsets.get("occluded")
     return Figures(
         result.ap["total"], result.mota["total"] if result.mota else float("nan"), result.recall["total"],
-        _pair(result, "wrist"), _pair(result, "ankle"), hidden.recall if hidden else float("nan"),
+        _pair(result, "wrist"), _pair(result, "ankle"), occluded.recall if occluded else float("nan"),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ from benchmarks.report import settings, table, write_json  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 
 OURS, THEIRS = "ours", "mediapipe"
-SEED = 2_000_000_072  # neither training nor the demo draws it; a sixth of the joints is hidden
+SEED = 2_000_000_072  # neither training nor the demo draws it; a sixth of the joints is occluded
 DATA = ROOT.parent / "shared" / "data"  # real clips, where there are any beside the project
 VIDEO, PHOTO = DATA / "video" / "pedestrians.avi", DATA / "posetrack18" / "annotations" / "val"
 INSTALL = "python3 -m venv mp && mp/bin/pip install mediapipe==0.10.21, then --python mp/bin/python"
@@ -126,7 +126,7 @@ def measure(
 
 def report(results: list[Result]) -> str:
     """A table a clip; the ratio is of the first row's throughput, ours, to the row's."""
-    header = ["", "people a second", "ours is", "processor ms a person", "answered %", "PCKh visible", "hidden"]
+    header = ["", "people a second", "ours is", "processor ms a person", "answered %", "PCKh visible", "occluded"]
     texts = []
     for name in dict.fromkeys(result.clip for result in results):
         rows = [result for result in results if result.clip == name]
@@ -134,7 +134,7 @@ def report(results: list[Result]) -> str:
             [
                 f"{row.contender}, {row.mode}", f"{row.throughput:.1f}",
                 f"**{rows[0].throughput / row.throughput:.2f}×**", f"{row.milliseconds:.2f}",
-                f"{row.accuracy.found:.0f}", _cell(row.accuracy.visible), _cell(row.accuracy.hidden),
+                f"{row.accuracy.found:.0f}", _cell(row.accuracy.visible), _cell(row.accuracy.occluded),
             ] for row in rows
         ]  # fmt: skip
         texts.append(f"{name}\n\n{table(header, cells)}")

@@ -156,13 +156,13 @@ def chosen(rows: Sequence[Row]) -> float:
 def report(setting: str, rows: Sequence[Row]) -> str:
     """A Markdown table a kind of boxes."""
     header = [setting, "encodes a person-frame", "ms a frame", "speed", "AP", "AP lost", "PCKh", "wrists", "ankles",
-              "hidden", "MOTA"]  # fmt: skip
+              "occluded", "MOTA"]  # fmt: skip
     parts = []
     for kind in dict.fromkeys(row.boxes for row in rows):
         cells = [
             [_name(r.value), f"{r.encodes:.2f}", f"{r.milliseconds:.1f}", f"{r.ratio:.2f}×", f"{r.figures.ap:.1f}",
              f"{r.loss:.2f} ± {r.error:.2f}", *(f"{getattr(r.figures, name):.1f}" for name in
-             ("pckh", "wrists", "ankles", "hidden", "mota"))]
+             ("pckh", "wrists", "ankles", "occluded", "mota"))]
             for r in rows if r.boxes == kind
         ]  # fmt: skip
         parts.append(f"{kind} boxes:\n\n{table(header, cells)}")

@@ -108,8 +108,8 @@ def _report(found: np.ndarray, joints: np.ndarray, visibility: np.ndarray, tags:
     rows = {"nothing hard": plain, **{name: tags & bit > 0 for name, bit in bits.items()}, "all": plain | True}
     figures: dict[str, Any] = {}
     for name, chosen in rows.items():
-        seen, hidden = visibility[chosen] == 2, visibility[chosen] == 1
-        share = [100 * right[chosen][mask].mean() if mask.any() else np.nan for mask in (seen, hidden)]
+        seen, occluded = visibility[chosen] == 2, visibility[chosen] == 1
+        share = [100 * right[chosen][mask].mean() if mask.any() else np.nan for mask in (seen, occluded)]
         figures[name] = {"windows": int(chosen.sum()), "visible": float(share[0]), "occluded": float(share[1])}
         print(f"{name:14} {chosen.sum():5} windows: visible {share[0]:.1f} %, occluded {share[1]:.1f} %")
     for number, joint in enumerate(BODY):

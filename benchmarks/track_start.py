@@ -88,7 +88,7 @@ def rows_of(scenes: Sequence[Scene], recorder: Recorder, args: argparse.Namespac
             encodes = [run.encoded / run.people for run in runs]
             rows.append(
                 Row(lookahead, keyframes, copies.pckh, whole.pckh, whole.pckh - copies.pckh,
-                    standard_error(*alone), whole.hidden - copies.hidden, encodes[1], encodes[0])
+                    standard_error(*alone), whole.occluded - copies.occluded, encodes[1], encodes[0])
             )  # fmt: skip
     return rows
 

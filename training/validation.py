@@ -83,13 +83,13 @@ class Validation:
         in_image = keypoints[..., :2] @ linear.transpose(0, 2, 1) + shift
         self.batches.append(
             {
-                "sample": given["sample"], "right": np.where(weight > 0, right, np.nan), "hidden": given["hidden"],
+                "sample": given["sample"], "right": np.where(weight > 0, right, np.nan), "occluded": given["occluded"],
                 "blurred": given["blurred"], "keypoints": np.concatenate([in_image, keypoints[..., 2:]], axis=-1),
             }
         )  # fmt: skip
 
     def figures(self, skeleton: Skeleton, truth: Truth | None) -> dict[str, float]:
-        """Percent by name: pckh_all, by joint group, _hidden and _blurred; with a truth ap_total and by group too.
+        """Percent by name: pckh_all, by joint group, _occluded and _blurred; with a truth ap_total and by group too.
 
         Groups without a labelled joint are left out. Empties the collection.
         """
@@ -98,7 +98,7 @@ class Validation:
         collected = {name: values[first] for name, values in collected.items()}
         right = collected["right"]
         groups = {name: right[:, list(joints)] for name, joints in skeleton.groups}
-        groups |= {"all": right} | {kind: right[collected[kind]] for kind in ("hidden", "blurred")}
+        groups |= {"all": right} | {kind: right[collected[kind]] for kind in ("occluded", "blurred")}
         found = {f"pckh_{n.lower()}": 100 * float(np.nanmean(v)) for n, v in groups.items() if not np.isnan(v).all()}
         if truth is not None:
             predictions = truth.predictions(collected["sample"], collected["keypoints"])

@@ -24,11 +24,11 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """In percent; hidden is NaN where no joint is hidden. found: people and frames with an answer at all."""
+    """In percent; occluded is NaN where no joint is occluded. found: people and frames with an answer at all."""
 
     found: float
     visible: float = float("nan")
-    hidden: float = float("nan")
+    occluded: float = float("nan")
 
 
 def measure(points: Array, boxes: Array, truth: Truth | None) -> Accuracy:

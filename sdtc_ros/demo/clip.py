@@ -21,7 +21,7 @@ from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import POSETRACK
 
 BLURRED = 0.05  # a joint counts as blurred when an exposure moves it by this share of the body box's height
-MOST_HIDDEN = 0.9  # people of whom more is hidden are not annotated, nor those with fewer than three joints inside
+MOST_OCCLUDED = 0.9  # people of whom more is occluded are not annotated, nor those with fewer than three joints inside
 _PER_FRAME = ("keypoints", "visible", "blurred", "boxes", "head_boxes", "present")
 _DEMO = Path(__file__).with_name("people.npz")
 
@@ -34,10 +34,10 @@ BoolArray = npt.NDArray[np.bool_]
 class Clip:
     """T frames of P people; coordinates are image pixels.
 
-    frames: T images H x W x 3 uint8 BGR. keypoints T x P x 15 x 2, exact also where hidden or outside. visible T x P x
-    15: inside the image and covered by nothing. blurred T x P x 15: pixels that the joint moves in the exposure. boxes
-    T x P x 4 xywh: the whole body, hidden parts too, not clipped. head_boxes T x P x 4. present T x P: the box meets
-    the image. track_ids P int64. fps: frames a second.
+    frames: T images H x W x 3 uint8 BGR. keypoints T x P x 15 x 2, exact also where occluded or outside. visible T x P
+    x 15: inside the image and covered by nothing. blurred T x P x 15: pixels that the joint moves in the exposure.
+    boxes T x P x 4 xywh: the whole body, occluded parts too, not clipped. head_boxes T x P x 4. present T x P: the box
+    meets the image. track_ids P int64. fps: frames a second.
     """
 
     frames: list[Image]
@@ -122,16 +122,16 @@ def annotate(
     """One person's annotation, or None for whom annotators would leave out.
 
     Joints inside the image are annotated, those that something covers as not visible; joints outside are not. People
-    with fewer than three joints inside, or with more than nine in ten of these hidden, are left out. Flags tell which
-    joints are "hidden" and "blurred". points (15, 2), boxes (4,) xywh and blurred (15,) are pixels.
+    with fewer than three joints inside, or with more than nine in ten of these occluded, are left out. Flags tell which
+    joints are "occluded" and "blurred". points (15, 2), boxes (4,) xywh and blurred (15,) are pixels.
     """
     inside = np.all((points >= 0) & (points <= (size[0] - 1, size[1] - 1)), axis=1)
-    hidden = inside & ~visible
-    if inside.sum() < 3 or hidden.sum() > MOST_HIDDEN * inside.sum():
+    occluded = inside & ~visible
+    if inside.sum() < 3 or occluded.sum() > MOST_OCCLUDED * inside.sum():
         return None
     keypoints = np.zeros((len(POSETRACK), 3))
     keypoints[inside, :2] = points[inside].astype(np.float64).round(3)
     keypoints[:, 2] = inside & visible
-    flags = {"hidden": hidden, "blurred": blurred > BLURRED * box[3]}
+    flags = {"occluded": occluded, "blurred": blurred > BLURRED * box[3]}
     whole, head = box.astype(np.float64).round(3), head_box.astype(np.float64).round(3)
     return Person(keypoints, track_id, whole, head, flags=flags)

@@ -41,7 +41,7 @@ class Result:
     """All figures in percent, by joint name plus `total` (mean over the joints that have a figure).
 
     motp is poseval's (see tracking.py), clear_motp the plain one; both and mota are None without track ids. subsets:
-    accuracy by kind of joint ("hidden", "not hidden", ...) where the truth tells kinds. poses: pose AP of the HiEve
+    accuracy by kind of joint ("occluded", "not occluded", ...) where the truth tells kinds. poses: pose AP of the HiEve
     protocol, by name ("AP@50", ..., "w_AP@avg"). counts: what was compared. ap_range: the lowest and highest total AP
     that an order of the equal scores can give.
     """

@@ -16,7 +16,7 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.joints3d import Joints3D
 from sdtc_ros.ground_truth.sequence import Person, Sequence
 
-OCCLUDED = ("occluded", "hidden")  # names of the flag of joints that the camera does not see
+OCCLUDED = "occluded"  # the flag of joints that the camera does not see
 
 
 def frames_in_space(truth: list[Sequence], predictions: list[Sequence]) -> Iterator[tuple[Joints3D, Joints3D]]:
@@ -48,8 +48,7 @@ def _joints(people: list[Person], count: int) -> Joints3D:
             joints[row] = person.joints_3d
         if person.covariances_3d is not None:
             covariances[row] = person.covariances_3d
-        for name in OCCLUDED:
-            if name in person.flags:
-                visible[row] &= ~person.flags[name]
+        if OCCLUDED in person.flags:
+            visible[row] = ~person.flags[OCCLUDED]
     boxes = np.array([box for _, box in boxed], np.float32).reshape(-1, 4)
     return Joints3D(boxes, joints, visible, covariances)

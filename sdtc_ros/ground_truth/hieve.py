@@ -7,7 +7,7 @@
 """HiEve's annotations: a folder a video with one XML file a frame (000000.xml), 14 joints.
 
 Format page: http://humaninevents.org/format.html. annotation/object[]: name ("P-1": the track), action, bndbox with
-xmin ymin xmax ymax and an element a joint ("Nose": "x,y,flag"; flag 0 visible, 1 hidden, -1 not annotated). The page
+xmin ymin xmax ymax and an element a joint ("Nose": "x,y,flag"; flag 0 visible, 1 occluded, -1 not annotated). The page
 prints the tree as JSON; the element names are taken from it, and a joint's may be spelt with hyphen, underscore or
 neither, in any case. The server takes a .zip with a .json a video, whose fields the page does not show: our
 predictions are therefore PoseTrack-like JSON with HiEve's 14 joints as the category's keypoints.
@@ -83,14 +83,14 @@ def _person(node: ElementTree.Element, where: str) -> Person:
     box = node.find("bndbox")
     if digits is None or box is None:
         raise InputError(f"{where} needs a <name> with the person's number (P-1) and a <bndbox>")
-    keypoints, hidden = np.zeros((len(HIEVE), 3)), np.zeros(len(HIEVE), bool)
+    keypoints, occluded = np.zeros((len(HIEVE), 3)), np.zeros(len(HIEVE), bool)
     for child in box:
         joint = _JOINT_OF_TAG.get(re.sub("[-_ ]", "", child.tag).lower())
         if joint is None:
             continue
         x, y, flag = _numbers(child, 3, where)
         if flag >= 0:
-            keypoints[joint], hidden[joint] = (x, y, 1.0 - flag), flag == 1
+            keypoints[joint], occluded[joint] = (x, y, 1.0 - flag), flag == 1
     corners = []
     for tag in ("xmin", "ymin", "xmax", "ymax"):
         corner = box.find(tag)
@@ -102,7 +102,7 @@ def _person(node: ElementTree.Element, where: str) -> Person:
         keypoints,
         track_id=int(digits.group()),
         box=np.array([left, top, right - left, bottom - top]),
-        flags={"hidden": hidden},
+        flags={"occluded": occluded},
         action=node.findtext("action", ""),
     )
 

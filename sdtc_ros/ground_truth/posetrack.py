@@ -11,8 +11,9 @@ categories has PoseTrack's 17 slots, of which the two ears are never labelled. A
 recognised and read too (posetrack17.py). Formats: https://github.com/svenkreiss/poseval and
 https://github.com/anDoer/PoseTrack21 (doc/dataset_structure.md).
 
-An annotation may carry `flags`, our own addition that other tools pass over: {"hidden": [0, 1, ...], ...}, one number
-a keypoint slot. The writer's counterpart is posetrack_write.py.
+An annotation may carry `flags`, our own addition that other tools pass over: {"occluded": [0, 1, ...], ...}, one number
+a keypoint slot. (Files of versions before 0.2 say "hidden" for "occluded".) The writer's counterpart is
+posetrack_write.py.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, Sequen
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
 _log = logging.getLogger("sdtc_ros")
+_FORMER_FLAGS = {"hidden": "occluded"}  # as files of earlier versions name them
 # the file's own layout: skeleton order with two ears after head_top
 POSETRACK_SLOTS = (*POSETRACK.joints[:3], "left_ear", "right_ear", *POSETRACK.joints[3:])
 
@@ -208,4 +210,5 @@ def _box(annotation: dict[str, Any], key: str, where: str) -> Array | None:
 
 def _flags(annotation: dict[str, Any], order: list[int], slots: int, where: str) -> dict[str, Mask]:
     flags = member(annotation, "flags", dict, where)
-    return {name: numbers(row, slots, f"{where}.flags.{name}")[order] > 0 for name, row in flags.items()}
+    masks = {name: numbers(row, slots, f"{where}.flags.{name}")[order] > 0 for name, row in flags.items()}
+    return {_FORMER_FLAGS.get(name, name): mask for name, mask in masks.items()}

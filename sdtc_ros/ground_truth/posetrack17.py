@@ -62,7 +62,7 @@ def _polygon(region: Any, where: str) -> Array:
 
 
 def _visible(point: dict[str, Any]) -> float:
-    """0.0 for a point that is marked hidden; some files leave the mark empty or write it as text."""
+    """0.0 for a point that is marked occluded; some files leave the mark empty or write it as text."""
     mark = point.get("is_visible")
     mark = mark[0] if isinstance(mark, list) and mark else mark
     return 0.0 if mark in (0, "0", False) else 1.0

@@ -64,7 +64,7 @@ def true_answers(scene: Scene, off: float) -> list[FramePoses]:
 def test_the_truth_scores_full_and_beside_it_nothing(scene: Scene) -> None:
     """Within 0.3 diagonals of the head box is found, beyond is not."""
     full = measure([scene.truth], [predictions(scene, true_answers(scene, 0.25))])
-    assert (full.pckh, full.wrists, full.ankles, full.hidden) == (100, 100, 100, 100)
+    assert (full.pckh, full.wrists, full.ankles, full.occluded) == (100, 100, 100, 100)
     beside = measure([scene.truth], [predictions(scene, true_answers(scene, 0.35))])
     assert beside.pckh < 5  # a neighbour's joint may lie there
     nothing = measure([scene.truth], [predictions(scene, true_answers(scene, 99))])
@@ -85,12 +85,12 @@ def test_detected_boxes_tremble_always_in_the_same_way(scene: Scene) -> None:
 
 
 def test_who_is_hidden_is_never_detected_and_others_are_missed_now_and_then(scene: Scene) -> None:
-    """The draws differ; one person is hidden whole and never seen, the others are in all but a few of the draws."""
+    """The draws differ; one person is occluded whole and never seen, the others are in all but a few of the draws."""
     frame = scene.truth.frames[0]
-    hidden, *others = frame.people
-    flags = {**hidden.flags, "hidden": np.ones_like(hidden.flags["hidden"])}
-    seen = [replace(one, flags={**one.flags, "hidden": np.zeros_like(one.flags["hidden"])}) for one in others]
-    truth = replace(scene.truth, frames=[replace(frame, people=[replace(hidden, flags=flags), *seen])])
+    occluded, *others = frame.people
+    flags = {**occluded.flags, "occluded": np.ones_like(occluded.flags["occluded"])}
+    seen = [replace(one, flags={**one.flags, "occluded": np.zeros_like(one.flags["occluded"])}) for one in others]
+    truth = replace(scene.truth, frames=[replace(frame, people=[replace(occluded, flags=flags), *seen])])
     changed = replace(scene, truth=truth)
     found = [detected(changed, 0, draw) for draw in range(200)]
     assert max(len(boxes) for boxes in found) == len(others) > 0

@@ -61,9 +61,9 @@ def test_pckh_by_hand() -> None:
     points[0, 0, 1, 0], points[0, 0, 2, 0] = 5.9, 6.1
     found = accuracy.measure(points, boxes, truth(true))
     assert (found.found, found.visible) == (100.0, pytest.approx(200 / 3))
-    assert np.isnan(found.hidden)
+    assert np.isnan(found.occluded)
     silent = accuracy.measure(np.full_like(points, np.nan), boxes, truth(true, visible=False))
-    assert (silent.found, silent.hidden) == (0.0, 0.0)
+    assert (silent.found, silent.occluded) == (0.0, 0.0)
     assert np.isnan(silent.visible)
 
 

@@ -65,7 +65,7 @@ def test_truth_knows_who_is_there_and_which_joints_can_be_seen(tmp_path):
     sequence = read_sequence(write_demo_input(tmp_path / "in", make_clip())[1])
     assert [[person.track_id for person in frame.people] for frame in sequence.frames] == [[3, 8]] * 3 + [[3]] * 5
     first, second = sequence.frames[0].people
-    assert np.flatnonzero(first.flags["hidden"]).tolist() == [4]
+    assert np.flatnonzero(first.flags["occluded"]).tolist() == [4]
     x = 100 + 40 * np.linspace(0.1, 0.9, 15)
     assert second.annotated.tolist() == (x <= SIZE[1] - 1).tolist()
 
@@ -136,7 +136,7 @@ def test_the_clip_that_ships_has_people_who_cross_and_their_truth():
     inside = np.all((clip.keypoints >= 0) & (clip.keypoints <= (639, 479)), axis=-1)
     assert clip.visible[inside].mean() > 0.5
     assert not clip.visible[~inside].any()
-    assert (inside & ~clip.visible).sum() > 100  # somebody is hidden at times
+    assert (inside & ~clip.visible).sum() > 100  # somebody is occluded at times
     assert len(demo_clip(7).frames) == 7
 
 

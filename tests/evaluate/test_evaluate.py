@@ -188,16 +188,16 @@ def test_without_track_ids_there_is_ap_but_no_mota():
 
 def test_accuracy_on_hidden_joints_alone():
     truth = deepcopy(ANNA)
-    truth.flags = {"hidden": np.arange(15) < 5}
+    truth.flags = {"occluded": np.arange(15) < 5}
     missed = deepcopy(BERT)
-    missed.flags = {"hidden": np.arange(15) < 1}
+    missed.flags = {"occluded": np.arange(15) < 1}
     guess = guess_of(ANNA)
-    guess.keypoints[:2, :2] += 50  # two of the five hidden joints are wrong
+    guess.keypoints[:2, :2] += 50  # two of the five occluded joints are wrong
     result = evaluate([sequence([truth, missed])], [sequence([guess])])
-    hidden, seen = result.subsets["hidden"], result.subsets["not hidden"]
-    assert (hidden.joints, hidden.pck, hidden.recall) == pytest.approx((6, 60.0, 50.0))
+    occluded, seen = result.subsets["occluded"], result.subsets["not occluded"]
+    assert (occluded.joints, occluded.pck, occluded.recall) == pytest.approx((6, 60.0, 50.0))
     assert (seen.joints, seen.pck, seen.recall) == pytest.approx((24, 100.0, 100 * 10 / 24))
-    assert "hidden joints: 6" in result.table()
+    assert "occluded joints: 6" in result.table()
 
 
 def test_missing_head_box_is_named():

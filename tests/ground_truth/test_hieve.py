@@ -44,7 +44,7 @@ def test_frames_are_read_in_the_order_of_their_numbers(tmp_path):
     assert person.box.tolist() == [747, 103, 297, 976]
     assert person.keypoints[:3].tolist() == [[928, 185, 1], [943, 278, 0], [900, 300, 1]]
     assert person.annotated.tolist() == [True] * 3 + [False] * 11
-    assert person.flags["hidden"].tolist() == [False, True] + [False] * 12
+    assert person.flags["occluded"].tolist() == [False, True] + [False] * 12
     assert read_hieve_folder(tmp_path / "hm_in_fighting1")[0].frames[0].id == 2
 
 

@@ -46,14 +46,18 @@ def test_a_real_annotation_file():
 def test_what_is_written_is_read_again(tmp_path):
     rng = np.random.default_rng(0)
     truth = truth_set(rng, 2, 4, 3)
-    truth[0].frames[0].people[0].flags = {"hidden": np.arange(15) % 2 == 0}
+    truth[0].frames[0].people[0].flags = {"occluded": np.arange(15) % 2 == 0}
     guess = [predict(rng, sequence) for sequence in truth]
     for sequences, folder in ((truth, tmp_path / "truth"), (guess, tmp_path / "guess")):
         write_folder(sequences, folder)
         for before, after in zip(sequences, read_folder(folder), strict=True):
             assert sequence_to_json(before) == sequence_to_json(after)
             assert after.path == folder / f"{before.name}.json"
-    assert read_folder(tmp_path / "truth")[0].frames[0].people[0].flags["hidden"].tolist() == [True, False] * 7 + [True]
+    file = tmp_path / "truth" / f"{truth[0].name}.json"
+    for text in (file.read_text(), file.read_text().replace('"occluded"', '"hidden"')):  # as earlier versions wrote
+        file.write_text(text)
+        flags = read_folder(tmp_path / "truth")[0].frames[0].people[0].flags
+        assert {name: mask.tolist() for name, mask in flags.items()} == {"occluded": [True, False] * 7 + [True]}
 
 
 def test_prediction_files_have_what_the_official_tools_read():

@@ -120,7 +120,7 @@ def posetrack17(root: Path, split: str = "val") -> dict[str, Any]:
 
 
 def hieve(root: Path, split: str = "train", video: str = "1", frames: Sequence[int] = LABELLED) -> Path:
-    """HiEve's layout: an XML file for each labelled frame; the left wrist is not labelled, the nose hidden."""
+    """HiEve's layout: an XML file for each labelled frame; the left wrist is not labelled, the nose occluded."""
     write_pictures(root / "images" / split / video, [f"{i:06d}.jpg" for i in range(FRAMES)], HIEVE)
     folder = root / "annotations" / split / video
     folder.mkdir(parents=True)

@@ -48,7 +48,7 @@ def trainings(monkeypatch):
         folder = Path(command[command.index("--run") + 1])
         seed = int(command[command.index("--seed_everything") + 1])
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        figures = {"val/pckh_all": 60.0 + seed, "val/pckh_hidden": 40.0}
+        figures = {"val/pckh_all": 60.0 + seed, "val/pckh_occluded": 40.0}
         entry = {"format": FORMAT, "kind": "sdtc", "config": {}, "validation": figures}
         torch.save({KEY: entry, "state_dict": {}}, folder / "checkpoints" / "last.ckpt")
         return subprocess.CompletedProcess(command, 1 if state["fail"] else 0)
@@ -135,7 +135,7 @@ def test_unknown_table_and_row(capsys, tmp_path):
 def test_result_record_is_plain(tmp_path, trainings):
     main(arguments(tmp_path, "--only", "fusion"))
     record = json.loads((tmp_path / "sdtc-6" / "sdtc-fusion" / "seed-0" / "result.json").read_text())
-    assert record["validation"] == {"pckh_all": 60.0, "pckh_hidden": 40.0}
+    assert record["validation"] == {"pckh_all": 60.0, "pckh_occluded": 40.0}
 
 
 def test_options_of_the_table_are_every_row_s_unless_it_has_its_own(tmp_path):

@@ -68,8 +68,8 @@ def test_joints_lie_on_their_pixels_in_every_data_set(tmp_path, name):
         assert shows_its_joints(window, len(skeleton)) >= 2 * (len(skeleton) - 1)  # the key- and a labelled frame
         wrist = skeleton.index("left_wrist")
         assert not window["weight"][:, wrist].any()
-        hidden = {skeleton.joints[k] for k in np.flatnonzero(window["hidden"])}
-        assert hidden == ({"nose"} if name in ("posetrack17", "hieve") else set())
+        occluded = {skeleton.joints[k] for k in np.flatnonzero(window["occluded"])}
+        assert occluded == ({"nose"} if name in ("posetrack17", "hieve") else set())
         assert not window["blurred"].any()
 
 
@@ -161,7 +161,7 @@ def test_synthetic_clips_give_the_same_windows_through_files(tmp_path):
         assert np.allclose(window["points"][window["weight"] > 0], expected["points"][window["weight"] > 0], atol=0.01)
         assert np.array_equal(window["weight"][2], expected["weight"][2])
         known = window["weight"][2] > 0
-        assert np.array_equal(window["hidden"][known], expected["hidden"][known])
+        assert np.array_equal(window["occluded"][known], expected["occluded"][known])
         assert np.array_equal(window["blurred"][known], expected["blurred"][known])
         assert window["head_size"] == pytest.approx(expected["head_size"], rel=1e-3)
         assert np.abs(window["crops"].astype(int) - expected["crops"]).mean() < 6  # JPEG

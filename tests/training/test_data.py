@@ -158,7 +158,7 @@ def test_a_flipped_window_swaps_what_is_said_of_each_joint():
     mirror = replace(NO_AUGMENTATION, flip_probability=1.0)
     for augmentation, joint in ((NO_AUGMENTATION, left), (mirror, right)):
         sample = window(clip, 3, 1, augmentation)
-        assert np.flatnonzero(sample["hidden"]).tolist() == [joint]
+        assert np.flatnonzero(sample["occluded"]).tolist() == [joint]
         assert np.flatnonzero(sample["blurred"]).tolist() == [joint]
         assert np.argwhere(sample["weight"] == 0).tolist() == [[2, joint]]
 
@@ -201,7 +201,7 @@ def test_what_a_window_holds():
         "crops": ((5, 64, 48, 3), "uint8"),
         "points": ((5, 15, 2), "float32"),
         "weight": ((5, 15), "float32"),
-        "hidden": ((15,), "bool"),
+        "occluded": ((15,), "bool"),
         "blurred": ((15,), "bool"),
         "head_size": ((), "float32"),
         "to_image": ((2, 3), "float32"),

@@ -52,7 +52,7 @@ def make_samples(count: int = 5, frames: int = 3) -> list[dict[str, np.ndarray]]
     return [
         {
             "crops": np.full((frames, 64, 48, 3), number, np.uint8), "points": points[number], "weight": weight[number],
-            "hidden": np.zeros(15, bool), "blurred": np.zeros(15, bool), "head_size": np.float32(HEAD),
+            "occluded": np.zeros(15, bool), "blurred": np.zeros(15, bool), "head_size": np.float32(HEAD),
             "to_image": np.eye(2, 3, dtype=np.float32), "sample": np.int64(number),
         }
         for number in range(count)
@@ -107,12 +107,12 @@ def test_pckh_of_groups_hidden_and_blurred_joints():
     wrist, knee = POSETRACK.index("left_wrist"), POSETRACK.index("right_knee")
     off = np.zeros((5, 15))
     off[:3, wrist] = 0.8
-    samples[0]["hidden"][[wrist, knee]] = True  # one wrong, one right
-    samples[4]["hidden"][knee] = True
+    samples[0]["occluded"][[wrist, knee]] = True  # one wrong, one right
+    samples[4]["occluded"][knee] = True
     samples[2]["blurred"][wrist] = True
     samples[3]["blurred"][[0, 1, 2]] = True
     found = measure(samples, off)
-    expected = {"all": 100 * 72 / 75, "wrist": 70.0, "knee": 100.0, "hidden": 200 / 3, "blurred": 75.0}
+    expected = {"all": 100 * 72 / 75, "wrist": 70.0, "knee": 100.0, "occluded": 200 / 3, "blurred": 75.0}
     assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
@@ -124,12 +124,12 @@ def test_joints_that_are_not_labelled_do_not_count():
     off[0, 0] = 2.0
     for sample in samples:
         sample["weight"][:, elbows] = 0
-        sample["hidden"][elbows] = True
+        sample["occluded"][elbows] = True
     found = measure(samples, off)
     assert found["all"] == pytest.approx(100 * (1 - 1 / 65))
     assert found["shoulder"] == 100
     assert "elbow" not in found
-    assert "hidden" not in found
+    assert "occluded" not in found
 
 
 def spot_windows(count: int = 4) -> list[dict[str, np.ndarray]]:

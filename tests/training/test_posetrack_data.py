@@ -308,7 +308,7 @@ def test_every_detector_box_gives_a_window_and_people_the_one_that_overlaps_most
     assert np.allclose(step, [-6 * 63 / 137.5, 0], atol=0.1)  # the crop moved right, so the joints left
     assert moved["head_size"] == pytest.approx(exact["head_size"])
     nobody = data.val_set[3]
-    assert nobody["crops"].any() and not nobody["weight"].any() and not nobody["hidden"].any()
+    assert nobody["crops"].any() and not nobody["weight"].any() and not nobody["occluded"].any()
 
 
 def test_boxes_of_nobody_are_false_positives(tmp_path):

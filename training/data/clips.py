@@ -96,7 +96,7 @@ class ClipDataset(Dataset[Window]):
             joints=np.where(known[:, None, None], people.joints[owners], 0),
             labelled=people.labelled[owners] & known[:, None],
             box=self.samples.boxes[sample],
-            hidden=people.hidden[row] & somebody,
+            occluded=people.occluded[row] & somebody,
             blurred=people.blurred[row] & somebody,
             head_size=float(people.head_sizes[row]) if somebody else 0.0,
         )

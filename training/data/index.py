@@ -56,14 +56,14 @@ class Video:
 class People:
     """N annotated people, each in one frame; coordinates in image pixels.
 
-    joints N x K x 2 float32, labelled, hidden and blurred N x K bool, boxes N x 4 float32 (xywh), head_sizes N float32;
-    video, frame (position in the video) and track (-1: none) N int64; usable N bool: gives a window of its own; place
-    N x 2 int64: positions in Index.truth and in that sequence's frames.
+    joints N x K x 2 float32, labelled, occluded and blurred N x K bool, boxes N x 4 float32 (xywh), head_sizes N
+    float32; video, frame (position in the video) and track (-1: none) N int64; usable N bool: gives a window of its
+    own; place N x 2 int64: positions in Index.truth and in that sequence's frames.
     """
 
     joints: npt.NDArray[np.float32]
     labelled: npt.NDArray[np.bool_]
-    hidden: npt.NDArray[np.bool_]
+    occluded: npt.NDArray[np.bool_]
     blurred: npt.NDArray[np.bool_]
     boxes: npt.NDArray[np.float32]
     head_sizes: npt.NDArray[np.float32]
@@ -231,7 +231,7 @@ class _Reader:
             if frame.labelled:
                 self.summary.people += 1
                 self.summary.joints += labelled
-                self.summary.hidden += labelled & _hidden(person)
+                self.summary.occluded += labelled & _occluded(person)
             track_id = -1 if person.track_id is None or person.track_id < 0 else person.track_id
             area = np.zeros(4) if box is None else np.asarray(box, np.float64)
             place = (len(self.videos) - 1, at, track_id, len(truth) - 1)
@@ -280,7 +280,7 @@ class _Reader:
         return People(
             joints=np.stack([row.person.keypoints[:, :2] for row in rows]).astype(np.float32),
             labelled=np.stack([row.labelled for row in rows]),
-            hidden=np.stack([row.labelled & _hidden(row.person) for row in rows]),
+            occluded=np.stack([row.labelled & _occluded(row.person) for row in rows]),
             blurred=np.stack([row.person.flags.get("blurred", none) for row in rows]),
             boxes=np.stack([row.box for row in rows]).astype(np.float32),
             head_sizes=np.array([row.head_size for row in rows], np.float32),
@@ -292,7 +292,7 @@ class _Reader:
         )
 
 
-def _hidden(person: Person) -> npt.NDArray[np.bool_]:
-    """The joints that the data set marks as hidden: by name, or by a visibility of 0."""
-    hidden: npt.NDArray[np.bool_] = person.flags.get("hidden", person.keypoints[:, 2] == 0)
-    return hidden
+def _occluded(person: Person) -> npt.NDArray[np.bool_]:
+    """The joints that the data set marks as occluded: by name, or by a visibility of 0."""
+    occluded: npt.NDArray[np.bool_] = person.flags.get("occluded", person.keypoints[:, 2] == 0)
+    return occluded

@@ -27,7 +27,7 @@ _SHIFT = 4  # cv2 draws at 1 / 16 pixel
 def contact_sheet(windows: Sequence[tuple[str, Window]], skeleton: Skeleton, columns: int = 2) -> Image:
     """Every (caption, window) as a strip of its T crops, the keyframe framed; strips in `columns` columns.
 
-    Joints with weight are filled, hidden ones of the keyframe rings; limbs connect joints that both have weight.
+    Joints with weight are filled, occluded ones of the keyframe rings; limbs connect joints that both have weight.
     """
     strips = [_strip(caption, window, skeleton) for caption, window in windows]
     strips += [np.zeros_like(strips[0])] * (-len(strips) % columns)
@@ -44,13 +44,13 @@ def prediction_sheet(
     for window, keypoints in samples:
         middle = len(window["crops"]) // 2
         cells = []
-        for points, known, hidden in (
-            (window["points"][middle], window["weight"][middle] > 0, window["hidden"]),
+        for points, known, occluded in (
+            (window["points"][middle], window["weight"][middle] > 0, window["occluded"]),
             (keypoints[:, :2], np.ones(len(skeleton), bool), np.zeros(len(skeleton), bool)),
         ):
             crop = window["crops"][middle]
             cell = cv2.resize(crop, None, fx=scale, fy=scale, interpolation=cv2.INTER_LINEAR)
-            _draw(cell, points * scale, known, hidden, skeleton)
+            _draw(cell, points * scale, known, occluded, skeleton)
             cells.append(cell)
         pair = np.hstack(cells)
         pairs.append(cv2.copyMakeBorder(pair, GAP, GAP, GAP, GAP, cv2.BORDER_CONSTANT, value=(60, 60, 60)))
@@ -64,8 +64,8 @@ def _strip(caption: str, window: Window, skeleton: Skeleton) -> Image:
     cells = []
     for t, crop in enumerate(window["crops"]):
         cell = crop.copy()
-        hidden = window["hidden"] if t == middle else np.zeros(len(skeleton), bool)
-        _draw(cell, window["points"][t], window["weight"][t] > 0, hidden, skeleton)
+        occluded = window["occluded"] if t == middle else np.zeros(len(skeleton), bool)
+        _draw(cell, window["points"][t], window["weight"][t] > 0, occluded, skeleton)
         colour = (255, 255, 255) if t == middle else (60, 60, 60)
         cells.append(cv2.copyMakeBorder(cell, GAP, GAP, GAP, GAP, cv2.BORDER_CONSTANT, value=colour))
     strip = np.hstack(cells)
@@ -78,7 +78,7 @@ def _draw(
     image: Image,
     points: npt.NDArray[np.float32],
     known: npt.NDArray[np.bool_],
-    hidden: npt.NDArray[np.bool_],
+    occluded: npt.NDArray[np.bool_],
     skeleton: Skeleton,
 ) -> None:
     colours = joint_colours(skeleton)
@@ -86,6 +86,6 @@ def _draw(
     for a, b in skeleton.limbs:
         if known[a] and known[b]:
             cv2.line(image, places[a], places[b], (90, 90, 90), 1, cv2.LINE_AA, _SHIFT)
-    for place, colour, there, covered in zip(places, colours, known.tolist(), hidden.tolist(), strict=True):
+    for place, colour, there, covered in zip(places, colours, known.tolist(), occluded.tolist(), strict=True):
         if there:
             cv2.circle(image, place, 3 << _SHIFT, colour, 1 if covered else -1, cv2.LINE_AA, _SHIFT)

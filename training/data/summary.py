@@ -35,7 +35,7 @@ class Summary:
 
     frames: images that are there; people: annotated in labelled frames; samples: people that give a window; tracks:
     track ids, sequence by sequence; joints: labelled ones of all people, by the skeleton's order of `names`, and how
-    many of them are hidden. irregular: sequences by what is unusual about their frames' names (training.data.frames).
+    many of them are occluded. irregular: sequences by what is unusual about their frames' names (training.data.frames).
     skipped: how often for which reason, with the first example in `examples`.
     """
 
@@ -50,13 +50,13 @@ class Summary:
     samples: int = 0
     tracks: int = 0
     joints: npt.NDArray[np.int64] = field(init=False)
-    hidden: npt.NDArray[np.int64] = field(init=False)
+    occluded: npt.NDArray[np.int64] = field(init=False)
     irregular: Counter[str] = field(default_factory=Counter)
     skipped: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.joints, self.hidden = (np.zeros(len(self.names), np.int64) for _ in range(2))
+        self.joints, self.occluded = (np.zeros(len(self.names), np.int64) for _ in range(2))
 
     def skip(self, reason: str, example: str, count: int = 1) -> None:
         """Count what is left out for `reason`; the first example is kept."""
@@ -82,14 +82,14 @@ class Summary:
         """A page, for `python -m training.data check`."""
         single = f" ({self.single_frames} of a single frame, which fills its window)" if self.single_frames else ""
         width = max(map(len, self.names))
-        rows = zip(self.names, self.joints.tolist(), self.hidden.tolist(), strict=True)
+        rows = zip(self.names, self.joints.tolist(), self.occluded.tolist(), strict=True)
         lines = [
             f"{self.dataset}, split {self.split}",
             f"  sequences  {self.sequences}{single}",
             f"  frames     {self.frames}, of which {self.labelled_frames} labelled",
             f"  people     {self.people} in labelled frames, {self.tracks} tracks, {self.samples} windows",
-            "  labelled joints (of which hidden)",
-            *(f"    {name:<{width}}  {count:>9}  ({hidden})" for name, count, hidden in rows),
+            "  labelled joints (of which occluded)",
+            *(f"    {name:<{width}}  {count:>9}  ({occluded})" for name, count, occluded in rows),
         ]
         lines += [f"    {count:>9}  {kind}" for kind, count in self.irregular.items()]
         if self.skipped:

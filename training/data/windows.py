@@ -24,14 +24,14 @@ class Window(TypedDict):
     """T = 2 * delta + 1 frames of one person.
 
     crops T x H x W x 3 uint8 BGR; points T x K x 2 float32 (crop pixels); weight T x K float32 (0: not labelled or not
-    in the crop); hidden and blurred K bool (keyframe); head_size float32, poseval's head size in crop pixels; to_image
-    2 x 3 float32, crop pixels -> image pixels (before a flip); sample int64, its number in a data set.
+    in the crop); occluded and blurred K bool (keyframe); head_size float32, poseval's head size in crop pixels;
+    to_image 2 x 3 float32, crop pixels -> image pixels (before a flip); sample int64, its number in a data set.
     """
 
     crops: npt.NDArray[np.uint8]
     points: npt.NDArray[np.float32]
     weight: npt.NDArray[np.float32]
-    hidden: npt.NDArray[np.bool_]
+    occluded: npt.NDArray[np.bool_]
     blurred: npt.NDArray[np.bool_]
     head_size: np.float32
     to_image: npt.NDArray[np.float32]
@@ -43,14 +43,14 @@ class Subject:
     """One person over the T frames of a window, in image pixels: what a window is cut from.
 
     images: T, H x W x 3 uint8 BGR. joints T x K x 2 float32, labelled T x K bool: where they are known. Of the middle
-    frame: box 4 float32 (xywh), hidden and blurred K bool, head_size.
+    frame: box 4 float32 (xywh), occluded and blurred K bool, head_size.
     """
 
     images: Sequence[npt.NDArray[np.uint8]]
     joints: npt.NDArray[np.float32]
     labelled: npt.NDArray[np.bool_]
     box: npt.NDArray[np.float32]
-    hidden: npt.NDArray[np.bool_]
+    occluded: npt.NDArray[np.bool_]
     blurred: npt.NDArray[np.bool_]
     head_size: float
 
@@ -81,7 +81,7 @@ def cut_window(
         crops=np.stack([transform.crop(image) for image in subject.images]),
         points=points,
         weight=(labelled[:, order] & in_crop).astype(np.float32),
-        hidden=subject.hidden[order],
+        occluded=subject.occluded[order],
         blurred=subject.blurred[order],
         head_size=np.float32(subject.head_size / pixels),
         to_image=transform.to_image.astype(np.float32),
@@ -108,7 +108,7 @@ def person_window(
         joints=clip.keypoints[frames, person],
         labelled=np.ones((len(frames), len(skeleton)), bool),
         box=box,
-        hidden=~clip.visible[frame, person],
+        occluded=~clip.visible[frame, person],
         blurred=clip.blurred[frame, person] > BLUR_SHARE * box[3],
         head_size=HEAD_SIZE * float(np.hypot(*clip.head_boxes[frame, person, 2:])),
     )

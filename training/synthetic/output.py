@@ -9,7 +9,7 @@
 A clip NAME under a folder DIR, split val:
 
 - images/val/NAME/000000.jpg, ...
-- annotations/val/NAME.json: PoseTrack18's, with the flags "hidden" and "blurred" of every joint, and its place
+- annotations/val/NAME.json: PoseTrack18's, with the flags "occluded" and "blurred" of every joint, and its place
   in metres (joints_3d, camera frame)
 - depth/val/NAME/000000.png: uint16 millimetres along the optical axis, 0 where unknown
 - cameras/val/NAME.json: fx, fy, cx, cy, width, height, rate; joints: a row a frame of {track id: 15 joints in metres,

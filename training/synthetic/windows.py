@@ -16,7 +16,7 @@ whole one by one, so that what is there can be read while more is rendered. A sh
 | joints | (N, T, 15, 2) float32 | PoseTrack's joints, x and y in pixels of the crop (pixel centres at whole numbers) |
 | visibility | (N, T, 15) uint8 | 0 outside the crop or the camera's picture, 1 occluded, 2 visible |
 | blur | (N, T, 15) float32 | pixels that a joint moves during the exposure |
-| boxes | (N, T, 4) float32 | x, y, w, h of the whole person, hidden parts too, pixels of the crop |
+| boxes | (N, T, 4) float32 | x, y, w, h of the whole person, occluded parts too, pixels of the crop |
 | joints_camera | (N, T, 15, 3) float32 | the same joints in the frame's camera, metres, x right, y down, z forward |
 | interval | (N,) float32 | seconds between frames |
 | tags | (N,) uint8 | bits: 1 occluder in front, 2 neighbours, 4 long exposure, 8 moving camera |
@@ -107,7 +107,7 @@ def render_window(
 def _try_window(
     random: np.random.Generator, assets: Assets, people: list[Person], settings: WindowSettings
 ) -> Window | None:
-    """A window as it is drawn, or None where the person is too small, outside the picture or all but hidden."""
+    """A window as it is drawn, or None where the person is too small, outside the picture or all but occluded."""
     count, key = 2 * settings.delta + 1, settings.delta
     interval = 1 / float(random.choice([8, 10, 12, 15, 20, 25, 30, 30]))
     long = random.random() < settings.blurred

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 COLUMNS = {
-    "ap_total": "AP", "pckh_all": "PCKh", "pckh_wrist": "wrist", "pckh_ankle": "ankle", "pckh_hidden": "hidden",
+    "ap_total": "AP", "pckh_all": "PCKh", "pckh_wrist": "wrist", "pckh_ankle": "ankle", "pckh_occluded": "occluded",
     "pckh_blurred": "blurred",
 }  # fmt: skip
+_FORMER = {"pckh_hidden": "pckh_occluded"}  # in the records of earlier trainings
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Row:
 
     def values(self, column: str) -> list[float]:
         """What the runs have for a column."""
-        return [r.figures[column] for r in self.results if column in r.figures]
+        named = [{_FORMER.get(name, name): value for name, value in r.figures.items()} for r in self.results]
+        return [figures[column] for figures in named if column in figures]
 
 
 def mean_and_spread(values: list[float]) -> str:
@@ -70,14 +72,14 @@ def write_comparison(folder: Path, title: str, note: str, rows: list[Row]) -> No
 
 
 def plot_comparison(path: Path, title: str, rows: list[Row]) -> None:
-    """Each row's mean and every seed's dot, overall, on hidden and on blurred joints; beside them the paper's."""
+    """Each row's mean and every seed's dot, overall, on occluded and on blurred joints; beside them the paper's."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     main = "ap_total" if any(row.values("ap_total") for row in rows) else "pckh_all"
-    panels = [main, *(c for c in ("pckh_hidden", "pckh_blurred") if any(row.values(c) for row in rows))]
+    panels = [main, *(c for c in ("pckh_occluded", "pckh_blurred") if any(row.values(c) for row in rows))]
     has_paper = any(row.paper is not None for row in rows)
     names = [COLUMNS[c] for c in panels] + (["paper mAP"] if has_paper else [])
     size = (3.2 * len(names) + 2.5, 0.5 * len(rows) + 1.6)

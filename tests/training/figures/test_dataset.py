@@ -42,7 +42,7 @@ def inside(clip: Clip, frame: int, person: int) -> np.ndarray:
 def test_joints_tracks_boxes_and_flags_are_read_back(clips, folder):
     sequences = read_folder(folder / "annotations" / "train")
     assert [sequence.name for sequence in sequences] == list(clips)
-    people = hidden = 0
+    people = occluded = 0
     for sequence, clip in zip(sequences, clips.values(), strict=True):
         assert len(sequence.frames) == SCENE.frames
         for number, frame in enumerate(sequence.frames):
@@ -56,12 +56,12 @@ def test_joints_tracks_boxes_and_flags_are_read_back(clips, folder):
                 assert np.array_equal(person.keypoints[:, 2] > 0, visible & there)
                 np.testing.assert_allclose(person.box, clip.boxes[number, who], atol=1e-3)
                 np.testing.assert_allclose(person.head_box, clip.head_boxes[number, who], atol=1e-3)
-                assert np.array_equal(person.flags["hidden"], there & ~visible)
+                assert np.array_equal(person.flags["occluded"], there & ~visible)
                 blurred = clip.blurred[number, who] > 0.05 * clip.boxes[number, who, 3]
                 assert np.array_equal(person.flags["blurred"], blurred)
-                people, hidden = people + 1, hidden + int(person.flags["hidden"].sum())
+                people, occluded = people + 1, occluded + int(person.flags["occluded"].sum())
     assert people > 12
-    assert hidden > 5
+    assert occluded > 5
 
 
 def test_the_images_are_the_frames_and_named_by_the_annotations(clips, folder):
@@ -97,7 +97,7 @@ def test_slots_are_posetrack_s(folder):
 
 
 def test_who_can_hardly_be_seen_is_not_annotated(clips):
-    """Hidden in 13 of 14 joints is too much, in 12 of 14 is not; two joints inside the image are too few."""
+    """Occluded in 13 of 14 joints is too much, in 12 of 14 is not; two joints inside the image are too few."""
     clip = clips["000001_synth"]
     keypoints = np.full_like(clip.keypoints, 60.0)
     keypoints[:, :, 0] = -5

@@ -183,7 +183,7 @@ def test_a_nose_beyond_the_head_s_outline_is_visible():
 
 
 def test_the_one_in_front_hides_the_one_behind(monkeypatch):
-    """Two people at one place: the nearer one stays visible, the other is hidden in part."""
+    """Two people at one place: the nearer one stays visible, the other is occluded in part."""
     make = scene._random_actor
 
     def meet(random, config, duration):

@@ -7,8 +7,8 @@
 """Synthetic clips in PoseTrack18's layout: images/<split>/<name>/000000.jpg, annotations/<split>/<name>.json.
 
 Joints inside the image are annotated with their visibility, also where something hides them; joints outside the image
-are not (0, 0, 0). People with fewer than three joints inside the image, or with all but one of ten hidden, are left
-out, as annotators do. Beside PoseTrack's keys an annotation carries "flags": which joints are hidden and blurred.
+are not (0, 0, 0). People with fewer than three joints inside the image, or with all but one of ten occluded, are left
+out, as annotators do. Beside PoseTrack's keys an annotation carries "flags": which joints are occluded and blurred.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from training.data.figures.scene import Clip
 SLOTS = (*POSETRACK.joints[:3], "left_ear", "right_ear", *POSETRACK.joints[3:])  # PoseTrack18's 17 names
 _SLOT_OF = [SLOTS.index(name) for name in POSETRACK.joints]
 BLURRED = 0.05  # a joint counts as blurred when an exposure moves it by this share of the body box's height
-MOST_HIDDEN = 0.9
+MOST_OCCLUDED = 0.9
 
 
 def write_posetrack18(clips: Iterable[tuple[str, Clip]], folder: Path, split: str = "val", quality: int = 95) -> None:
@@ -71,8 +71,8 @@ def _inside(clip: Clip, frame: int, person: int, size: tuple[int, int]) -> np.nd
 
 def _is_labelled(clip: Clip, frame: int, person: int, size: tuple[int, int]) -> bool:
     inside = _inside(clip, frame, person, size)
-    hidden = inside & ~clip.visible[frame, person]
-    return bool(clip.present[frame, person] and inside.sum() >= 3 and hidden.sum() <= MOST_HIDDEN * inside.sum())
+    occluded = inside & ~clip.visible[frame, person]
+    return bool(clip.present[frame, person] and inside.sum() >= 3 and occluded.sum() <= MOST_OCCLUDED * inside.sum())
 
 
 def _annotation(clip: Clip, frame: int, person: int, first_id: int, size: tuple[int, int]) -> dict[str, Any]:
@@ -82,7 +82,7 @@ def _annotation(clip: Clip, frame: int, person: int, first_id: int, size: tuple[
     keypoints[_SLOT_OF, 2] = inside & visible
     box = clip.boxes[frame, person]
     flags = {}
-    for name, mask in (("hidden", inside & ~visible), ("blurred", clip.blurred[frame, person] > BLURRED * box[3])):
+    for name, mask in (("occluded", inside & ~visible), ("blurred", clip.blurred[frame, person] > BLURRED * box[3])):
         slots = np.zeros(len(SLOTS), int)
         slots[_SLOT_OF] = mask
         flags[name] = slots.tolist()

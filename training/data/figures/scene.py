@@ -63,9 +63,9 @@ class FrameTruth:
 class Clip:
     """T frames of P people; coordinates are image pixels.
 
-    frames: T images H x W x 3 uint8 BGR. keypoints T x P x 15 x 2, exact also where hidden or outside. visible T x P x
-    15: inside the image and covered by no other person or thing (one's own body does not count). blurred T x P x 15:
-    pixels that the joint moves in the exposure. boxes T x P x 4 xywh: the whole body, hidden parts too, not clipped.
+    frames: T images H x W x 3 uint8 BGR. keypoints T x P x 15 x 2, exact also where occluded or outside. visible T x P
+    x 15: inside the image and covered by no other person or thing (one's own body does not count). blurred T x P x 15:
+    pixels that the joint moves in the exposure. boxes T x P x 4 xywh: the whole body, occluded parts too, not clipped.
     head_boxes T x P x 4. present T x P: the box meets the image. track_ids P int64.
     """
 
