@@ -62,7 +62,7 @@ def _work(args: argparse.Namespace) -> None:
         raise UsageError("--clock cpu counts this process's time, and a GPU's work is none of it")
     for name, least in (("repeats", args.repeats), ("batches", min(args.batches or [1]))):
         if least < 1:
-            raise UsageError(f"--{name} must be at least 1, not {least}")
+            raise UsageError(f"--{name} must be >= 1, got {least}")
     check_plot(args.plot)
     results, peak, missing = _run(args)
     print(report(results))

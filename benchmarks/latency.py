@@ -89,7 +89,7 @@ def measure(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: flo
         raise errors[0]
     counted = latencies[warm:]
     if not counted:
-        raise InputError(f"no frame was answered in {seconds:g} s: give --seconds more")
+        raise InputError(f"no frame was processed in {seconds:g} s: increase --seconds")
     p50, p99 = np.quantile(counted, [0.5, 0.99]).tolist()
     return Result(way, hz, len(counted) / seconds, p50, p99, float(np.mean(people[warm:])), lookahead)
 

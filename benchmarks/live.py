@@ -110,16 +110,16 @@ def _parser() -> argparse.ArgumentParser:
 def _check(args: argparse.Namespace) -> None:
     for name, least in (("people", 1), ("threads", 0), ("times", 1)):
         if getattr(args, name, least) < least:
-            raise UsageError(f"--{name} must be at least {least}, not {getattr(args, name)}")
+            raise UsageError(f"--{name} must be >= {least}, got {getattr(args, name)}")
     for name in ("hz", "minutes", "seconds"):
         if not getattr(args, name, 1.0) > 0:
-            raise UsageError(f"--{name} must be above 0, not {getattr(args, name):g}")
+            raise UsageError(f"--{name} must be > 0, got {getattr(args, name):g}")
     for name in ("json", "plot"):
         path = getattr(args, name, None)
         if path is not None and not path.parent.is_dir():
-            raise UsageError(f"--{name} {path}: there is no folder {path.parent}")
+            raise UsageError(f"--{name} {path}: no such folder: {path.parent}")
     if args.keep is not None and args.keep.exists():
-        raise UsageError(f"--keep {args.keep} is there already")
+        raise UsageError(f"--keep {args.keep} already exists")
     if args.detector == PERSON and args.which in ("cost", "restarts"):
         raise UsageError(f"--detector {PERSON} is for soak and cameras: {args.which} needs the detector's process")
 
@@ -138,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
-        print("interrupted; all processes are ended", file=sys.stderr)
+        print("interrupted; all processes stopped", file=sys.stderr)
         return 130
 
 
@@ -155,7 +155,7 @@ def _run(args: argparse.Namespace, environment: Any, folder: Path) -> int:
         text, figures, complaints = RUNS[args.which](lab, args)
     print(text)
     for complaint in complaints:
-        print(f"\nNOT ACCOUNTED FOR: {complaint}", flush=True)
+        print(f"\nUNACCOUNTED FOR: {complaint}", flush=True)
     load = os.getloadavg()[0]
     print(f"\nload at the end: {load:.1f}")
     if args.json:

@@ -130,8 +130,8 @@ def check_options(args: argparse.Namespace) -> None:
     for name, least in (("people", 1), ("frames", 1), ("rounds", 1), ("threads", 0)):
         value = getattr(args, name, None)
         if value is not None and value < least:
-            raise UsageError(f"--{name} must be at least {least}, not {value}")
+            raise UsageError(f"--{name} must be >= {least}, got {value}")
     if args.clock == "cpu" and args.threads != 1:
         raise UsageError("--clock cpu adds up the time of all threads, so it needs --threads 1")
     if args.json is not None and not args.json.parent.is_dir():
-        raise UsageError(f"--json {args.json}: there is no folder {args.json.parent}")
+        raise UsageError(f"--json {args.json}: no such folder: {args.json.parent}")

@@ -66,7 +66,7 @@ def read_cases(path: Path, count: int, seed: int = 0) -> list[Case]:
         clip = json.loads(path.read_text(encoding="utf-8"))
         frames, video = clip["frames"], cv2.VideoCapture(str(path.with_name(clip["video"])))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} describes no clip ({error})") from error
+        raise InputError(f"{path} does not describe a clip ({error})") from error
     images: list[Image] = []
     while (got := video.read())[0]:
         images.append(got[1].astype(np.uint8, copy=False))
@@ -78,7 +78,7 @@ def read_cases(path: Path, count: int, seed: int = 0) -> list[Case]:
             if enough and all(person["id"] in people for people in around):
                 found.append((t, person, [people[person["id"]]["box"] for people in around]))
     if not found:
-        raise InputError(f"{path} has nobody with {LEAST_JOINTS} joints and a box in {2 * REACH + 1} frames in a row")
+        raise InputError(f"{path}: nobody with {LEAST_JOINTS} joints and a box in {2 * REACH + 1} consecutive frames")
     picked = sorted(np.random.default_rng(seed).permutation(len(found))[:count])
     return [
         Case(images[t - REACH : t + REACH + 1], np.array(boxes, np.float32), person["joints"])

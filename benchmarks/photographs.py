@@ -198,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _work(args: argparse.Namespace) -> None:
     if args.people is not None and args.people < 1:
-        raise UsageError(f"--people must be at least 1, not {args.people}")
+        raise UsageError(f"--people must be >= 1, got {args.people}")
     sets = read_sets(args.folder, args.people)
     here = ", ".join(f"{package} {version}" for package, version in versions().items())
     print(f"{machine()['cpu']}, one thread, load {machine()['load']} at the start\n{here}", flush=True)

@@ -28,5 +28,5 @@ def check_plot(path: Path | None) -> None:
     if path is None:
         return
     if not path.parent.is_dir():
-        raise UsageError(f"--plot {path}: there is no folder {path.parent}")
+        raise UsageError(f"--plot {path}: no such folder: {path.parent}")
     new_figure(1, 1)

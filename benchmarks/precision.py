@@ -141,7 +141,7 @@ def _work(args: argparse.Namespace) -> None:
 
 def _measured(args: argparse.Namespace) -> list[Result]:
     if args.windows < 1:
-        raise UsageError(f"--windows must be at least 1, not {args.windows}")
+        raise UsageError(f"--windows must be >= 1, got {args.windows}")
     bundle = with_precisions(begin(args), args.network is not None)
     clip = walking_people(args.people, args.size, 2 * bundle.delta + 1 + args.frames)
     return measure(bundle, clip, args.rounds, CLOCKS[args.clock], args.threads, args.lookahead, args.windows)

@@ -229,7 +229,7 @@ def _measured(args: argparse.Namespace) -> list[Row]:
     check_plot(args.plot)
     for name in ("clips", "draws"):
         if getattr(args, name) < 1:
-            raise UsageError(f"--{name} must be at least 1, not {getattr(args, name)}")
+            raise UsageError(f"--{name} must be >= 1, got {getattr(args, name)}")
     bundle, clock = begin(args), CLOCKS[args.clock]
     scenes = [render_scene(FIRST_SEED + number, args.frames, args.people) for number in range(args.clips)]
     engine = OnnxEngine(bundle, threads=args.threads)

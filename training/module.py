@@ -88,7 +88,7 @@ class PoseTraining(lightning.LightningModule):
         self.network.train()
         (last, epoch), o = self._steps(), self.optimiser
         if o.schedule == "cosine" and not math.isfinite(last):
-            raise UsageError("the cosine schedule ends with the run: set trainer.max_steps (it is without end now)")
+            raise UsageError("the cosine schedule needs trainer.max_steps (now unlimited)")
         if o.schedule == "steps" and o.milestone_unit == "epochs" and not math.isfinite(epoch):
             raise UsageError(
                 "these data have no epochs, so the schedule's milestones cannot count them: "

@@ -60,7 +60,7 @@ class MoveNetTraining(PoseTraining):
         self.shared = [i for i, joint in enumerate(joints) if joint in COCO.joints]  # what MoveNet has heatmaps of
         self.published = [COCO.joints.index(joints[i]) for i in self.shared]
         if not 0 <= average <= 1:
-            raise UsageError(f"average is a share between 0 and 1, not {average}")
+            raise UsageError(f"average must be between 0 and 1, got {average}")
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)
         if backbone_checkpoint is not None:

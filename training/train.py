@@ -73,7 +73,7 @@ class Command(LightningCLI):
             if isinstance(reason, SdtcError):
                 raise reason from None
             words = (str(reason) or type(reason).__name__).splitlines()[0]
-            raise UsageError(f"these options do not go together: {words}") from error
+            raise UsageError(f"these options conflict: {words}") from error
 
     def before_fit(self) -> None:
         """Check what is to be resumed, and keep an earlier log, which Lightning's logger deletes on opening."""

@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     from sdtc_ros.replay.guard import stop_requests
 
     if args.jobs is not None and args.jobs < 1:
-        raise UsageError(f"--jobs must be at least 1, not {args.jobs}")
+        raise UsageError(f"--jobs must be >= 1, got {args.jobs}")
     bundle = load_bundle(args.model or default_bundle())
     tasks = _tasks(args, bundle.bundle_hash)
     if not tasks:
@@ -115,12 +115,12 @@ def _tasks(args: argparse.Namespace, bundle_hash: str) -> list[Task]:
     named = [(_name(source), source) for source in args.sources]
     twice = [name for name, count in Counter(name for name, _ in named).items() if count > 1]
     if twice:
-        raise UsageError(f"several inputs are called {twice[0]}, and so would be their results; give them in two runs")
+        raise UsageError(f"several inputs are named {twice[0]}; process them in separate runs")
     if args.part:
         named = named[args.part[0] - 1 :: args.part[1]]
     for name, source in named:
         if not source.exists():
-            raise InputError(f"{source} does not exist; nothing was begun")
+            raise InputError(f"{source} does not exist; nothing was started")
         if args.truth and not _truth(args, name).exists():
             raise InputError(f"{args.truth} has no {name}.json, the annotations of the input {name}")
     words = _words(args)
@@ -149,11 +149,11 @@ def _done(args: argparse.Namespace, tasks: Sequence[Task]) -> dict[str, Outcome]
         if outcome and not change:
             done[task.name] = outcome
         elif change and not args.overwrite:
-            raise UsageError(f"{task.out} holds results that were {change}; add --overwrite or name another folder")
+            raise UsageError(f"{task.out} holds results that were {change}; add --overwrite or choose another folder")
         elif change:
-            _say(f"{task.name}: done again, its results were {change}")
+            _say(f"{task.name}: processed again, its results were {change}")
         elif results_in(task.out) and not args.overwrite and not (args.resume and (task.out / LOG).exists()):
-            raise UsageError(f"{task.out} holds results; name another folder, or add --resume or --overwrite")
+            raise UsageError(f"{task.out} holds results; choose another folder, or add --resume or --overwrite")
     return done
 
 
@@ -181,7 +181,7 @@ def _part(text: str) -> tuple[int, int]:
     """'2/3' -> (2, 3)."""
     which, _, of = text.partition("/")
     if not (which.isdigit() and of.isdigit() and 1 <= int(which) <= int(of)):
-        raise argparse.ArgumentTypeError(f"'{text}' is no part; give I/N, 2/3 say, with I from 1 to N")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a part; give I/N with I from 1 to N, for example 2/3")
     return int(which), int(of)
 
 
@@ -219,6 +219,6 @@ def _status(outcomes: Sequence[Outcome]) -> int:
         return 0
     if any(one.written for one in outcomes):
         failed = f"{len(bad)} of {len(outcomes)} inputs failed or were damaged, the first is {bad[0].name}"
-        raise PartialInputError(f"{failed}; the others are written")
+        raise PartialInputError(f"{failed}; the others were written")
     statuses = {one.status for one in bad}
     return statuses.pop() if len(statuses) == 1 else 3

@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--frames must be 1 or more")
     again = (args.out / _INPUT).is_dir()  # the folder of an earlier demo may be used again, no other
     if not again and results_in(args.out):
-        raise UsageError(f"{args.out} holds results that are no demo's; name another folder")
+        raise UsageError(f"{args.out} holds results that are not from a demo; choose another folder")
     bag, truth = _input_paths(args.out / _INPUT)
     options = ReplayOptions(
         source=bag, out=args.out, model=args.model, truth=truth, detector=args.detector,

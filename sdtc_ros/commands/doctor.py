@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the findings part by part; raises UsageError for a file that cannot be written."""
     if args.json is not None and not args.json.parent.is_dir():
-        raise UsageError(f"--json {args.json}: there is no folder {args.json.parent}")
+        raise UsageError(f"--json {args.json}: no such folder: {args.json.parent}")
     if args.json is not None and args.json.is_dir():
-        raise UsageError(f"--json {args.json} is a folder; name a file")
+        raise UsageError(f"--json {args.json} is a folder; give a file name")
     found: list[Finding] = []
     for part in (installed.findings, gpu.findings, ros.findings, lambda: model.findings(args.model)):
         found += _told(part())

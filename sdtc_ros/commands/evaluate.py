@@ -85,7 +85,7 @@ def _run_in_space(args: argparse.Namespace) -> int:
     truth, predictions = (read_folder(folder, POSETRACK, True) for folder in (args.truth, args.predictions))
     figures = evaluate_3d(frames_in_space(truth, predictions))
     if not figures:
-        raise InputError(f"{args.truth} has no joint in space in any frame that {args.predictions} has too")
+        raise InputError(f"{args.truth} has no 3-D joint in any frame that {args.predictions} also has")
     print(table(figures))
     if args.json is not None:
         write_figures({"protocol": SPACE, "joints": {name: one.to_json() for name, one in figures.items()}}, args.json)

@@ -198,7 +198,7 @@ def detection(args: argparse.Namespace) -> DetectorConfig:
 
 def _check_score(name: str, score: float) -> None:
     if not 0 < score <= 1:
-        raise UsageError(f"{name} must be above 0 and at most 1, not {score}")
+        raise UsageError(f"{name} must be > 0 and <= 1, got {score}")
 
 
 def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
@@ -246,5 +246,5 @@ def exit_status(result: ReplayResult) -> int:
         return result.stopped
     if result.problems:
         lost = "; ".join(result.problems)
-        raise PartialInputError(f"{result.frames} frames were processed and written, but not all was well: {lost}")
+        raise PartialInputError(f"{result.frames} frames were processed and written, with problems: {lost}")
     return 0

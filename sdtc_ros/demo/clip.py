@@ -75,12 +75,12 @@ def read_clip(path: Path, frames: int | None = None) -> Clip:
         for start, end in zip(arrays["offsets"][:stop], arrays["offsets"][1 : stop + 1], strict=True):
             image = cv2.imdecode(arrays["jpeg"][start:end], cv2.IMREAD_COLOR)
             if image is None:
-                raise ValueError("a picture cannot be decoded")
+                raise ValueError("an image cannot be decoded")
             images.append(np.asarray(image, np.uint8))
         per_frame = {name: arrays[name][:stop] for name in _PER_FRAME}
         return Clip(images, **per_frame, track_ids=arrays["track_ids"], fps=float(arrays["fps"]))
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is not a readable clip: {error}; install the package anew") from error
+        raise InputError(f"{path} is not a readable demo clip: {error}; reinstall the package") from error
 
 
 def write_clip(path: Path, clip: Clip, quality: int) -> None:

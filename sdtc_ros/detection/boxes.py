@@ -63,7 +63,7 @@ def usable_boxes(boxes: Boxes, image_size: tuple[int, int], min_score: float = 0
         raise InputError(
             f"boxes of shape {xywh.shape} with scores of shape {scores.shape}"
             + ("" if ids is None else f" and ids of shape {ids.shape}")
-            + " do not fit each other; N boxes need N x 4 numbers, N scores and N ids or none"
+            + " do not match; N boxes need N x 4 numbers, N scores, and N ids or none"
         )
     valid = ~impossible_boxes(Boxes(xywh, scores), image_size)
     if ids is not None:

@@ -60,7 +60,7 @@ def make_detector(config: DetectorConfig | None = None, engine: EngineConfig | N
 
     config, engine = config or DetectorConfig(), engine or EngineConfig()
     if not is_detector(config.which):
-        raise UsageError(f"detector '{config.which}' is neither {PERSON} nor the path of an .onnx file")
+        raise UsageError(f"detector '{config.which}' is neither '{PERSON}' nor the path of an .onnx file")
     if config.which == PERSON:
         from sdtc_ros.detection.person import PersonConfig, PersonDetector
 

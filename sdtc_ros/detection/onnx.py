@@ -65,7 +65,7 @@ class OnnxDetector:
         """
         self._path, self._min_score, self._iou = Path(path), min_score, iou
         if not self._path.is_file():
-            raise BundleError(f"detector '{path}' is not there; give the path of an ONNX file")
+            raise BundleError(f"detector '{path}' does not exist; give the path of an ONNX file")
         self._session = open_detector(self._path, provider, threads, allow_cpu)
         self._input, self._size = self._input_buffer(size)
         names = class_names(self._session.get_modelmeta().custom_metadata_map.get("names", ""))

@@ -54,10 +54,10 @@ class PersonConfig:
     def __post_init__(self) -> None:
         """Raise UsageError for a value without sense."""
         if not STEP <= self.size <= LARGEST or self.size % STEP:
-            raise UsageError(f"the detector's size must be a multiple of {STEP} up to {LARGEST}, not {self.size}")
+            raise UsageError(f"the detector's size must be a multiple of {STEP} up to {LARGEST}, got {self.size}")
         for name in ("min_score", "overlap"):
             if not 0 < getattr(self, name) <= 1:
-                raise UsageError(f"the detector's {name} must lie in 0 to 1, not {getattr(self, name)}")
+                raise UsageError(f"the detector's {name} must be between 0 and 1, got {getattr(self, name)}")
 
 
 def default_detector() -> Path:
@@ -71,9 +71,9 @@ def read_detector(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BundleError(f"'{path}' cannot be read ({error}); install the package again") from None
+        raise BundleError(f"'{path}' cannot be read ({error}); reinstall the package") from None
     if not isinstance(manifest, dict) or not _fits(manifest):
-        raise BundleError(f"'{path}' describes no person detector that this version can use")
+        raise BundleError(f"'{path}' does not describe a person detector that this version supports")
     check_files(folder, manifest["files"])
     return manifest
 

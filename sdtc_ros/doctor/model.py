@@ -130,7 +130,7 @@ def drawn_people(bundle: Bundle, engine: Engine) -> tuple[int, int]:
         answers.append(pipeline.process(Frame(image, round(number * 1e9 / clip.fps)), boxes))
     frames = [answer for answer in [*answers, *pipeline.flush()] if answer is not None]
     if not all(np.isfinite(pose.keypoints).all() for frame in frames for pose in frame.poses):
-        raise ValueError("its poses are not numbers")
+        raise ValueError("its poses contain NaN")
     if bundle.skeleton != POSETRACK:
         return 0, 0
     right = asked = 0

@@ -97,11 +97,11 @@ class Cache:
         try:
             content = (self.folder / f"{key.stem}.bin").read_bytes()
         except OSError as error:
-            self._say(f"{key.what}: what was kept in '{self.folder}' cannot be read ({error.strerror}); not used")
+            self._say(f"{key.what}: cannot read the entry in '{self.folder}' ({error.strerror}); ignored")
             return None
         same = told.get("what") == key.what and told.get("words") == dict(key.words)
         if not same or told.get("sha256") != hashlib.sha256(content).hexdigest():
-            self._say(f"{key.what}: what was kept in '{self.folder}' is damaged; not used")
+            self._say(f"{key.what}: the entry in '{self.folder}' is damaged and ignored")
             return None
         return content
 
@@ -173,7 +173,7 @@ class Cache:
         path = self.folder / f"{key.stem}.lock"
         stream = self._locked(key, path)
         if stream is None:
-            yield  # nothing can be kept here, so there is nobody to wait for
+            yield  # cannot write to the cache here, so there is nobody to wait for
             return
         with stream:  # closing it ends the lock; so does the end of the process, however it comes
             try:
@@ -217,12 +217,12 @@ class Cache:
         ]  # fmt: skip
         nearest = min(differences, key=len)
         if nearest:
-            self._report(f"{key.what}: what is kept does not fit ({'; '.join(nearest)}); it is made anew")
+            self._report(f"{key.what}: the cached entry does not match ({'; '.join(nearest)}); rebuilding it")
 
     def _cannot_keep(self, error: OSError) -> None:
         self._say(
-            f"nothing can be kept in '{self.folder}' ({error.strerror}): engines are built again at every start; "
-            "make room there, or name another folder in the environment variable SDTC_CACHE"
+            f"cannot write to the cache '{self.folder}' ({error.strerror}): engines are rebuilt at every start; "
+            "free some space there, or set SDTC_CACHE to another folder"
         )
 
     def _say(self, text: str) -> None:

@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """What a runtime raises where it fails, as one sentence of ours: a full GPU, a lost one, a graph that it refuses.
 
-ONNX Runtime's exceptions have no common, public base, and TensorRT has none at all: what happened stands in the text.
+ONNX Runtime's exceptions have no common, public base, and TensorRT has none: what happened stands in the text.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def device_failure(error: Exception, provider: str) -> UsageError | None:
     if isinstance(error, MemoryError) or is_full(reason):
         return UsageError(no_memory(provider))
     if lost := _LOST.search(reason):
-        return UsageError(f"provider '{provider}' failed: {lost[0].strip()}; start again, and look at 'nvidia-smi'")
+        return UsageError(f"provider '{provider}' failed: {lost[0].strip()}; restart, and check 'nvidia-smi'")
     return None
 
 

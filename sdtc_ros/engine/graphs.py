@@ -110,7 +110,7 @@ def need_onnx(provider: str) -> None:
         import onnx.parser  # noqa: F401
     except ImportError:
         raise UsageError(
-            f"provider '{provider}' needs the package onnx, which makes its graphs: pip install 'onnx>=1.17'"
+            f"provider '{provider}' needs the package onnx: pip install 'onnx>=1.17'"
         ) from None
 
 
@@ -157,7 +157,7 @@ def _load(path: Path, weights: bool = True) -> onnx.ModelProto:
     try:
         return onnx.load(str(path), load_external_data=weights)
     except Exception as error:  # protobuf's own, the file system's, onnx's
-        raise BundleError(f"'{path}' cannot be read as an ONNX graph: {first_line(error)}") from None
+        raise BundleError(f"'{path}' is not a readable ONNX graph: {first_line(error)}") from None
 
 
 def cut_graph(size: tuple[int, int]) -> bytes:

@@ -57,9 +57,9 @@ class EngineConfig:
             ("precision", self.precision, PRECISIONS),
         ):
             if value not in known:
-                raise UsageError(f"{what} '{value}' is not known; known are {', '.join(known)}")
+                raise UsageError(f"unknown {what} '{value}'; choose from {', '.join(known)}")
         if self.precision == "int8" and self.provider != "cpu":
-            raise UsageError(f"precision int8 is for provider cpu; give '{self.provider}' fp16, fp32 or auto")
+            raise UsageError(f"precision int8 needs provider cpu; with '{self.provider}' use fp16, fp32 or auto")
 
 
 def open_engine(
@@ -77,7 +77,7 @@ def open_engine(
     except SdtcError as error:
         if config.provider == "cpu" or not config.allow_cpu:
             raise
-        report(f"{error}; the CPU takes its place, as is allowed")
+        report(f"{error}; falling back to the CPU, as allow_cpu permits")
         return open_ungated(bundle, replace(config, provider="cpu", precision="fp32"), report=report, cache=cache)
 
 

@@ -57,7 +57,7 @@ def evaluate(
         people += int(matches[-1].truth.present.sum())
     if not frames:
         raise InputError(
-            f"the truth has no frame that counts in its {len(truth)} sequences: none "
+            f"the truth has no frame to evaluate in its {len(truth)} sequences: none "
             + ("is marked is_labeled" if protocol.labelled_frames else "lists a person")
         )
     counts = {"sequences": len(matches), "frames": frames, "people": people}

@@ -63,7 +63,7 @@ def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> l
         if answer is None:
             raise InputError(
                 f"{_origin(predictions)} lacks the frame {frame.name} (image id {frame.id}) of {_origin(truth)}; "
-                "list every frame of the truth among the predictions' images, also where nobody was found"
+                "list every frame of the truth among the predictions' images, also those without people"
             )
         for side, sequence in ((frame, truth), (answer, predictions)):
             ids = [person.track_id for person in side.people if person.track_id is not None]
@@ -71,7 +71,7 @@ def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> l
                 repeated = next(i for i in ids if ids.count(i) > 1)
                 raise InputError(
                     f"{_origin(sequence)}: frame {side.name} gives track id {repeated} to two people; "
-                    "a track id may stand once in a frame"
+                    "a track id must be unique in a frame"
                 )
         pairs.append((frame, answer.people))
     return pairs
@@ -92,7 +92,7 @@ def stack_truth(truth: Sequence, frames: list[SequenceFrame], protocol: Protocol
             kind = "box" if protocol.similarity else "head box (bbox_head)"
             raise InputError(
                 f"{_origin(truth)}: frame {frames[f].name}, person {n} (track id {person.track_id}) has joints but no "
-                f"{kind}, by which distances are measured; add it or remove the person"
+                f"{kind}, which normalises distances; add it or remove the person"
             )
         people.unit[f, n] = 0.6 * np.hypot(box[2], box[3])
         people.area[f, n] = abs(box[2] * box[3])

@@ -46,5 +46,5 @@ PROTOCOLS = {
 def protocol_by_name(name: str) -> Protocol:
     """The protocol of that name; raises UsageError that lists the names there are."""
     if name not in PROTOCOLS:
-        raise UsageError(f"protocol '{name}' is not known; known are {', '.join(PROTOCOLS)}")
+        raise UsageError(f"unknown protocol '{name}'; choose from {', '.join(PROTOCOLS)}")
     return PROTOCOLS[name]

@@ -30,7 +30,7 @@ def frames_in_space(truth: list[Sequence], predictions: list[Sequence]) -> Itera
             raise InputError(f"sequence {sequence.name} has no predictions among {', '.join(by_name) or 'none'}")
         predicted = {frame.id: frame for frame in by_name[sequence.name].frames}
         if not any(person.joints_3d is not None for frame in sequence.frames for person in frame.people):
-            raise InputError(f"{sequence.path or sequence.name} has no 'joints_3d': its people have no place in space")
+            raise InputError(f"{sequence.path or sequence.name} has no 'joints_3d'")
         for frame in sequence.frames:
             if frame.id in predicted:
                 count = len(sequence.skeleton)

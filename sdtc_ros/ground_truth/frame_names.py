@@ -85,8 +85,8 @@ def place_frames(
     numbers = numbers_in(names)
     if numbers is None:
         raise InputError(
-            f"{what}: image names such as '{names[0]}' hold no number by which frames of a bag or video are found; "
-            "name the images after the frames' numbers, as 000012.jpg"
+            f"{what}: image names such as '{names[0]}' contain no frame number; "
+            "name the images after the frames of the bag or video, for example 000012.jpg"
         )
     if min(numbers) >= _FIRST_STAMP:
         return Places([None] * len(names), list(numbers))
@@ -119,7 +119,7 @@ def _among(names: Sequence[str], pictures: Sequence[str], what: str) -> list[int
     if len(set(taken)) < len(taken) and len(set(names)) == len(names):
         at = next(at for at in taken if taken.count(at) > 1)
         both = [name for name, place in zip(names, found, strict=True) if place == at]
-        raise InputError(f"{what}: '{both[0]}' and '{both[1]}' would both be the picture {pictures[at]}")
+        raise InputError(f"{what}: '{both[0]}' and '{both[1]}' would both match the image {pictures[at]}")
     return found
 
 
@@ -127,7 +127,7 @@ def _by_number(names: Sequence[str], pictures: Sequence[str], what: str) -> list
     numbers, theirs = numbers_in(names), numbers_in(pictures)
     if numbers is None or theirs is None:
         raise InputError(
-            f"{what}: no image name, '{names[0]}' say, is that of a picture of the input, '{pictures[0]}' say, and "
+            f"{what}: no image name, '{names[0]}' say, matches an image of the input, '{pictures[0]}' say, and "
             "they cannot be matched by a number either; give the annotations the pictures' names"
         )
     at = {number: place for place, number in enumerate(theirs)}
@@ -135,5 +135,5 @@ def _by_number(names: Sequence[str], pictures: Sequence[str], what: str) -> list
         shift = next((s for s in (1, -1) if {number + s for number in numbers} <= set(at)), 0)
         if shift or not set(numbers) & set(at):
             counted = f"'{names[0]}' and '{pictures[0]}', say, count differently" if shift else "no number agrees"
-            raise InputError(f"{what}: image names are not those of the input's pictures, and {counted}")
+            raise InputError(f"{what}: image names do not match the input's, and {counted}")
     return [at.get(number) for number in numbers]

@@ -54,7 +54,7 @@ def read_hieve_sequence(folder: Path | str, problems: list[str] | None = None) -
     files: dict[int, Path] = {}
     for path in sorted(without_companions(folder.glob("*.xml"))):
         if not path.stem.isdigit():
-            raise InputError(f"{path} is not named after a frame number, as 000000.xml is")
+            raise InputError(f"{path} is not named after a frame number, like 000000.xml")
         files[int(path.stem)] = path
     frames = []
     for number in sorted(files):

@@ -25,7 +25,7 @@ def load_json(path: Path) -> Any:
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path} is not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
-            "it may be cut short, so copy or write it again"
+            "it may be truncated; copy or write it again"
         ) from error
     except (OSError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path} cannot be read as JSON text: {error}") from error

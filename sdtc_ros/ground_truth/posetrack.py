@@ -83,11 +83,11 @@ def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Seq
     ]
     people = [(annotation, where) for annotation, where in annotations if not _is_pointless(annotation)]
     if len(people) < len(annotations):
-        _log.warning("%s: %d people without keypoints are left out", path, len(annotations) - len(people))
+        _log.warning("%s: %d people without keypoints are ignored", path, len(annotations) - len(people))
     for annotation, where in annotations:
         image_id = member(annotation, "image_id", int, where)
         if image_id not in by_id:
-            raise InputError(f"{where} belongs to image id {image_id}, which is not among the file's images")
+            raise InputError(f"{where} refers to image id {image_id}, which is not in the file's list of images")
         by_id[image_id].pointless += _is_pointless(annotation)
     for (annotation, where), keypoints in zip(people, _all_keypoints(people, slots), strict=True):
         by_id[annotation["image_id"]].people.append(_person(annotation, keypoints[order], order, slots, where))
@@ -135,7 +135,7 @@ def _slot_order(data: dict[str, Any], path: Path, skeleton: Skeleton) -> tuple[l
     people = [category for category in fitting if is_people(category)] or fitting
     if len(people) > 1:
         named = " and ".join(f"'{category.get('name')}'" for category in people[:2])
-        raise InputError(f"{path}: categories {named} both have the joints; which of them are the people?")
+        raise InputError(f"{path}: categories {named} both have the joints; which of them is the person category?")
     names = people[0]["keypoints"]
     return [names.index(joint) for joint in skeleton.joints], len(names), people[0].get("id")
 

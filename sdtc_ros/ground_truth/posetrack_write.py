@@ -59,7 +59,7 @@ def _plain_frame(name: str, number: int, output: FramePoses) -> SequenceFrame:
 def _position(frame_name: str, number: int, lookup: dict[str, int], truth: Sequence) -> int:
     if not frame_name:
         if number >= len(truth.frames):
-            raise InputError(f"there are more poses' frames than the {len(truth.frames)} of sequence {truth.name}")
+            raise InputError(f"there are more frames with poses than the {len(truth.frames)} of sequence {truth.name}")
         return number
     for key in (frame_name, PurePosixPath(frame_name).name):
         if key in lookup:

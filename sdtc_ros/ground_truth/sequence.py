@@ -25,7 +25,7 @@ class Person:
     """One person in one frame, truth or prediction; coordinates are image pixels.
 
     keypoints: K x 3 float64 (x, y, visibility flag as the file has it) in skeleton order; a joint that is not there
-    is (0, 0, 0). joint_scores: K float64, NaN where the file gives none (None: it gives none at all).
+    is (0, 0, 0). joint_scores: K float64, NaN where the file gives none (None: it gives none).
     box, head_box: 4 float64 (left, top, width, height). flags: named K-long boolean masks over the joints
     ("occluded", "blurred"), where the data set knows them. action: what HiEve says the person does. joints_3d: K x 3
     float64 metres in the camera's optical frame, NaN where unknown, and covariances_3d: K x 3 x 3 metres squared;

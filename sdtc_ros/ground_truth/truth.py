@@ -79,7 +79,7 @@ def _one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:
     named = [sequence for sequence in sequences if sequence.name == input_name] or sequences
     if len(named) > 1:
         raise InputError(
-            f"{path} has annotations of {len(named)} sequences and none is named {input_name}; name a file"
+            f"{path} has annotations of {len(named)} sequences and none is named {input_name}; give the file itself"
         )
     return named[0]
 
@@ -115,8 +115,8 @@ def measure(truth: Truth, poses_file: Path, replayed: set[int], protocol: str | 
     count = sum(frame.id in replayed for frame in annotated)
     if not count:
         raise InputError(
-            f"none of the {len(annotated)} annotated frames of {truth.sequence.path} is among those replayed, "
-            "so there is no accuracy to tell; do the annotations belong to this input?"
+            f"none of the {len(annotated)} annotated frames of {truth.sequence.path} was replayed, "
+            "so no accuracy can be computed; do the annotations belong to this input?"
         )
     predictions = read_sequence(poses_file, truth.sequence.skeleton)
     result = evaluate(
@@ -148,7 +148,7 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
         raise InputError("; ".join(out))
     if len(rules) > 1:
         told = ", ".join(f"{file} of {name}" for name, file in rules.items())
-        raise InputError(f"the annotations are of several data sets ({told}); say by --protocol whose rules count")
+        raise InputError(f"the annotations are of several data sets ({told}); choose the rules with --protocol")
     result = evaluate(truths, answers, next(iter(rules)))
     return replace(result, warnings=[*out, *result.warnings])
 

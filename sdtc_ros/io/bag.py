@@ -91,7 +91,7 @@ class BagReader:
         self._parts = find_parts(path, self._metadata, self._scratch, self.problems)
         if not any(part.file for part in self._parts):
             said = "; ".join(self.problems) or "it has no storage files"
-            raise InputError(f"{path} is not a rosbag2 that can be read: {said}")
+            raise InputError(f"{path} is not a readable rosbag2: {said}")
         counts = sum((part.counts for part in self._parts), Counter[Key]())
         self.topics = sorted(BagTopic(name, kind, count) for (name, kind), count in counts.items())
         spans = [part.span for part in self._parts if part.span]
@@ -145,7 +145,7 @@ def choose_image_topic(reader: BagReader, wanted: str | None) -> BagTopic:
     images = [topic for topic in reader.topics if topic.type in (IMAGE_TYPE, COMPRESSED_TYPE)]
     listed = ", ".join(f"{topic.name} ({topic.type}, {topic.count} messages)" for topic in reader.topics)
     if not images:
-        raise InputError(f"{reader.path} has no image topic; its topics are: {listed or 'none at all'}")
+        raise InputError(f"{reader.path} has no image topic; its topics are: {listed or 'none'}")
     if wanted is not None:
         chosen = [topic for topic in images if topic.name == wanted]
         if not chosen:
@@ -153,7 +153,7 @@ def choose_image_topic(reader: BagReader, wanted: str | None) -> BagTopic:
         return chosen[0]
     if len(images) > 1:
         names = ", ".join(topic.name for topic in images)
-        raise UsageError(f"{reader.path} has several image topics, choose one with --topic: {names}")
+        raise UsageError(f"{reader.path} has several image topics; choose one with --topic: {names}")
     return images[0]
 
 
@@ -184,7 +184,7 @@ class BagWriter:
         from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
         if path.exists():
-            raise UsageError(f"{path} exists already; choose another place or remove it")
+            raise UsageError(f"{path} already exists; choose another folder or remove it")
         self.path = path
         self._types = bag_message_types()
         self._connections: dict[str, Any] = {}
@@ -298,7 +298,7 @@ def read_poses(path: Path | str, topic: str = POSES_TOPIC) -> Iterator[PoseArray
     reader = BagReader(Path(path))
     if (topic, POSES_TYPE) not in [(known.name, known.type) for known in reader.topics]:
         listed = ", ".join(f"{known.name} ({known.type})" for known in reader.topics)
-        raise UsageError(f"{path} has no poses ({POSES_TYPE}) on {topic}; its topics are: {listed or 'none at all'}")
+        raise UsageError(f"{path} has no poses ({POSES_TYPE}) on {topic}; its topics are: {listed or 'none'}")
     for record in reader.records(topic, POSES_TYPE):
         if record.data is not None:
             yield poses_from_message(typestore().deserialize_cdr(record.data, POSES_TYPE))

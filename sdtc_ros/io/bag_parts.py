@@ -77,7 +77,7 @@ def read_metadata(folder: Path, problems: list[str]) -> Metadata | None:
         listed = about.get("files") or []
         by_file = {PurePosixPath(str(entry["path"])).name: int(entry["message_count"]) for entry in listed}
     except PermissionError as error:
-        raise InputError(f"{path} may not be read: {error.strerror}") from error
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
     except (OSError, UnicodeDecodeError, YAMLError, KeyError, TypeError, ValueError, AttributeError, RecursionError):
         problems.append("metadata.yaml is damaged; the files beside it were read without it")
         return None

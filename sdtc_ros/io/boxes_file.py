@@ -104,8 +104,8 @@ class BoxTable:
 def _number_of_image(identity: int, truth: Truth | None, what: str) -> Key:
     if truth is None:
         raise InputError(
-            f"{what} name their images by 'image_id' alone; give the annotations that these ids are of (--truth), or "
-            "name the image of each box ('image_name')"
+            f"{what} identify images by 'image_id' alone; give the annotations that define these ids (--truth), or "
+            "add each box's 'image_name'"
         )
     if identity in truth.number_of:
         return truth.number_of[identity]
@@ -129,7 +129,7 @@ def _check_values(xywh: np.ndarray, size: tuple[int, int] | None, path: Path) ->
     ends = xywh[:, :2] + xywh[:, 2:]
     if ends.max() <= 2 and np.abs(xywh).max() <= 2:
         raise InputError(
-            f"{path}: all boxes lie between 0 and 1, as fractions of an image do; write left, top, width, height in "
+            f"{path}: all boxes lie between 0 and 1, like fractions of an image; give left, top, width, height in "
             "pixels"
         )
     if size is None or len(xywh) < 3:
@@ -140,7 +140,7 @@ def _check_values(xywh: np.ndarray, size: tuple[int, int] | None, path: Path) ->
     if corners and outside > 0.1 and len(np.unique(xywh, axis=0)) >= 3:
         raise InputError(
             f"{path}: {outside:.0%} of the boxes end far outside the {size[0]} x {size[1]} image, and all would fit as "
-            "corners x1 y1 x2 y2; write left, top, width, height"
+            "corners x1 y1 x2 y2; give left, top, width, height"
         )
 
 
@@ -160,7 +160,7 @@ def iterate_boxes(path: Path, with_ids: bool = False) -> Iterator[tuple[Key, Row
         empty = False
         yield row
     if empty:
-        raise InputError(f"{path} holds no boxes of people")
+        raise InputError(f"{path} contains no boxes of people")
 
 
 def _annotation_rows(data: dict[str, Any], path: Path) -> Iterator[tuple[Key, Row]]:
@@ -175,7 +175,7 @@ def _annotation_rows(data: dict[str, Any], path: Path) -> Iterator[tuple[Key, Ro
         where = f"{path}: annotations[{i}]"
         name = images.get(member(annotation, "image_id", int, where))
         if name is None:
-            raise InputError(f"{where} belongs to an image that is not among the file's images")
+            raise InputError(f"{where} refers to an image that is not in the file's list of images")
         if annotation.get("category_id") not in others or annotation.get("category_id") is None:
             yield name, _row(annotation, where)
 
@@ -199,14 +199,14 @@ def _listed_rows(data: list[Any], path: Path, with_ids: bool) -> Iterator[tuple[
         else:
             yield member(box, "image_name", str, where), row
     if others:
-        _log.warning("%s: %d boxes of other categories than people were left out", path, others)
+        _log.warning("%s: %d boxes of categories other than person were ignored", path, others)
 
 
 def _row(box: Any, where: str) -> Row:
     xywh = numbers(member(box, "bbox", list, where), 4, f"{where}.bbox").tolist()
     score = box.get("score", 1.0)
     if not isinstance(score, (int, float)) or not 0 <= score <= 1:
-        raise InputError(f"{where}: 'score' must lie in 0 to 1, but is {score!r}")
+        raise InputError(f"{where}: 'score' must be between 0 and 1, got {score!r}")
     return xywh, float(score), member(box, "track_id", int, where) if box.get("track_id") is not None else None
 
 

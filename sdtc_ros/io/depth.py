@@ -87,12 +87,12 @@ def _depth_topic(reader: BagReader, wanted: str) -> BagTopic:
     found = [topic for topic in images if topic.name == wanted or (wanted == AUTO and "depth" in topic.name.lower())]
     if len(found) == 1:
         return found[0]
-    listed = ", ".join(f"{topic.name} ({topic.type})" for topic in reader.topics) or "none at all"
+    listed = ", ".join(f"{topic.name} ({topic.type})" for topic in reader.topics) or "none"
     if wanted != AUTO or not found:
         missing = "no topic with 'depth' in its name" if wanted == AUTO else f"no image topic {wanted}"
         raise UsageError(f"{reader.path} has {missing}; its topics are: {listed}")
     raise UsageError(
-        f"{reader.path} has several depth topics, choose one with --depth: {', '.join(topic.name for topic in found)}"
+        f"{reader.path} has several depth topics; choose one with --depth: {', '.join(topic.name for topic in found)}"
     )
 
 
@@ -101,7 +101,7 @@ def _info_topic(reader: BagReader, wanted: str, depth: str) -> str:
     infos = [topic.name for topic in reader.topics if topic.type == INFO_TYPE]
     if wanted != AUTO:
         if wanted not in infos:
-            raise UsageError(f"{reader.path} has no camera_info {wanted}; it has: {', '.join(infos) or 'none at all'}")
+            raise UsageError(f"{reader.path} has no camera_info {wanted}; it has: {', '.join(infos) or 'none'}")
         return wanted
     beside = depth.rpartition("/")[0] + "/camera_info"
     if beside in infos:

@@ -97,7 +97,7 @@ def image_to_bgr(
     """
     form = _form(encoding)
     if height < 1 or width < 1:
-        raise InputError(f"image of {width} x {height} pixels has no content")
+        raise InputError(f"image of {width} x {height} pixels is empty")
     flat = np.frombuffer(data, np.uint8) if not isinstance(data, np.ndarray) else data.reshape(-1).view(np.uint8)
     if isinstance(form, _Planar):
         return _planar_to_bgr(flat, height, width, encoding, step, form.code)
@@ -120,7 +120,7 @@ def _form(encoding: str) -> _Packed | _Planar:
             f"image encoding '{encoding}' holds plain numbers, as depth images do, and no colours: name the camera's "
             "colour or infrared image, or have its driver say what it is (mono16, for grey)"
         )
-    raise UnknownEncodingError(f"image encoding '{encoding}' is not known; known are {', '.join(ENCODINGS)}")
+    raise UnknownEncodingError(f"unknown image encoding '{encoding}'; supported: {', '.join(ENCODINGS)}")
 
 
 def _to_bgr(image: npt.NDArray[Any], code: int | None) -> Image:
@@ -162,7 +162,7 @@ def _sample_order(fmt: str) -> str:
     """
     words = fmt.lower()
     if words and ("compresseddepth" in words or not any(codec in words for codec in ("jpeg", "jpg", "png", "tif"))):
-        raise UnknownEncodingError(f"compressed image format '{fmt}' is not known; known are jpeg, png and tiff")
+        raise UnknownEncodingError(f"unknown compressed image format '{fmt}'; supported: jpeg, png, tiff")
     raw, _, codec = (part.strip() for part in fmt.partition(";"))
     given = codec.partition("compressed")[2].strip()
     if not given and raw not in _ENCODINGS and _PLAIN_NUMBERS.fullmatch(raw):

@@ -81,7 +81,7 @@ def open_part(name: str, source: Path | None, scratch: Scratch, problems: list[s
         file = _plain_file(source, scratch, problems)
         part = Part(name, file)
         if not _is_storage(file):
-            problems.append(f"{source.name} is not a bag file: it begins neither as MCAP nor as SQLite")
+            problems.append(f"{source.name} is not a bag file: it is neither MCAP nor SQLite")
             return Part(name, None)
         try:
             (_count_sqlite if _is_sqlite(file) else _count_mcap)(part)
@@ -91,7 +91,7 @@ def open_part(name: str, source: Path | None, scratch: Scratch, problems: list[s
         except Exception:  # whatever the libraries trip over in a damaged file, the records may be whole
             _count_recovered(part)
     except PermissionError as error:
-        raise InputError(f"{source} may not be read: {error.strerror}") from error
+        raise InputError(f"{source} cannot be read: {error.strerror}") from error
     return part
 
 
@@ -117,7 +117,7 @@ def _plain_file(source: Path, scratch: Scratch, problems: list[str]) -> Path:
     except OSError as error:
         raise InputError(
             f"{source} cannot be unpacked into {tempfile.gettempdir()}: {error.strerror or error}; "
-            "set TMPDIR to a folder with more room"
+            "set TMPDIR to a folder with more space"
         ) from error
     return source
 

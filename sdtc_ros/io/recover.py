@@ -60,14 +60,14 @@ def recover(path: Path, problems: list[str]) -> Iterator[Record]:
         return _recover_mcap(path, problems)
     if magic == SQLITE_MAGIC:
         return _recover_sqlite(path, problems)
-    raise InputError(f"{path} is not a bag file: it begins neither as MCAP nor as SQLite")
+    raise InputError(f"{path} is not a bag file: it is neither MCAP nor SQLite")
 
 
 def refuse_ros1(path: Path, profile: str) -> None:
     """Raise InputError where an MCAP file's profile, or a channel's encoding, is ROS 1's."""
     if profile == "ros1":
         raise InputError(
-            f"{path} holds ROS 1 messages in an MCAP file; convert the ROS 1 bag that it was made from with: "
+            f"{path} is an MCAP file of ROS 1 messages; convert the original ROS 1 bag with: "
             "rosbags-convert --src BAG.bag --dst FOLDER"
         )
 

@@ -81,9 +81,9 @@ def open_source(
         raise InputError(f"{path} does not exist; expected a rosbag2, a video or a folder of images")
     bag = is_bag(path)
     if topic and not bag:
-        raise UsageError(f"--topic chooses a topic of a bag, but {path} is none")
+        raise UsageError(f"--topic needs a bag, and {path} is not a bag")
     if fps is not None and not 0 < fps < math.inf:
-        raise UsageError(f"a frame rate of {fps} is none; --fps needs a number above 0")
+        raise UsageError(f"the frame rate (--fps) must be > 0, got {fps:g}")
     if bag:
         source = _bag_source(path, topic, excerpt)
     elif path.is_dir():
@@ -167,9 +167,9 @@ def _refuse_pairs(folder: Path, files: list[Path]) -> None:
     pairs = [(first[file.stem], file) for file in files if first.setdefault(file.stem, file) is not file]
     if pairs:
         raise InputError(
-            f"{printable(folder)} holds two pictures of one name, {printable(pairs[0][0].name)} and "
-            f"{printable(pairs[0][1].name)} ({len(pairs)} such pairs), so it is not known which are the frames; "
-            "move the others to a folder of their own"
+            f"{printable(folder)} has two images of the same name, {printable(pairs[0][0].name)} and "
+            f"{printable(pairs[0][1].name)} ({len(pairs)} such pairs), so it is ambiguous which are the frames; "
+            "move the others to another folder"
         )
 
 

@@ -54,9 +54,9 @@ class LiftingConfig:
         """Raise UsageError for a value without sense."""
         for name in ("min_score", "max_carry"):
             if not getattr(self, name) >= 0:
-                raise UsageError(f"{name} must be at least 0, not {getattr(self, name)}")
+                raise UsageError(f"{name} must be >= 0, got {getattr(self, name)}")
         if not self.max_range > 0:
-            raise UsageError(f"max_range must be above 0 metres, not {self.max_range}")
+            raise UsageError(f"max_range must be > 0 metres, got {self.max_range}")
 
 
 class Lifter:
@@ -82,7 +82,7 @@ class Lifter:
         if depth is not None and depth.shape != size:
             raise InputError(
                 f"the depth image is {depth.shape[1]} x {depth.shape[0]} but the colour image {size[1]} x {size[0]}: "
-                "use the depth that is registered (aligned) to colour"
+                "use depth registered (aligned) to the colour camera"
             )
         self._forget(stamp)
         if not result.poses:

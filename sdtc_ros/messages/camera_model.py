@@ -42,7 +42,7 @@ def camera_model(info: Any, size: tuple[int, int]) -> CameraModel:
     if not distortion.any():
         return CameraModel(matrix, np.zeros(5), "")
     if name not in MODELS:
-        raise InputError(f"camera_info's distortion model '{name}' is not known; known are {', '.join(MODELS)}")
+        raise InputError(f"camera_info: unknown distortion model '{name}'; supported: {', '.join(MODELS)}")
     return CameraModel(matrix, distortion, name)
 
 

@@ -88,6 +88,6 @@ def _compressed(data: npt.NDArray[np.uint8], form: str) -> FloatArray:
 
 def _unknown(form: str) -> InputError:
     return InputError(
-        f"depth images of '{form}' are not known; known are 16UC1 (millimetres) and 32FC1 (metres), "
+        f"unknown depth encoding '{form}'; supported: 16UC1 (millimetres) and 32FC1 (metres), "
         "raw or compressedDepth"
     )

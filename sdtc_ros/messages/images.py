@@ -48,7 +48,7 @@ def _check_stamp(stamp: Any) -> None:
     """Raise InputError for a stamp that is no builtin_interfaces/Time: poses could not go out under it."""
     if not (0 <= stamp.nanosec < 1_000_000_000 and -(1 << 31) <= stamp.sec < 1 << 31):
         raise InputError(
-            f"an image is left out: its stamp, {stamp.sec} s and {stamp.nanosec} ns, is no time (0 to 999999999 ns, "
+            f"image skipped: its stamp, {stamp.sec} s and {stamp.nanosec} ns, is no time (0 to 999999999 ns, "
             "seconds of 32 bits); the camera's driver fills its header wrongly"
         )
 

@@ -234,7 +234,7 @@ def poses_from_message(message: Any) -> PoseArrays:
     people = [_from_detection(detection) for detection in message.detections]
     joints = people[0][0] if people else ()
     if any(names != joints for names, *_ in people):
-        raise InputError("the people of one pose message have different joints")
+        raise InputError("the people in one pose message have different joints")
     count = len(people)
     return PoseArrays(
         stamp=stamp_of(message.header),
@@ -269,7 +269,7 @@ def track_id_of(detection: Any) -> int:
     results = detection.results
     if not results or results[0].hypothesis.class_id != PERSON or not re.fullmatch(r"-?[0-9]{1,18}", detection.id):
         raise InputError(
-            f"a detection with id '{detection.id}' is no pose of sdtc_ros: it needs a number as its id "
+            f"a detection with id '{detection.id}' is not a pose of sdtc_ros: it needs a number as its id "
             f"and '{PERSON}' as its first result"
         )
     return int(detection.id)

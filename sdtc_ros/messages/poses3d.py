@@ -100,7 +100,7 @@ def poses_3d_from_message(message: Any) -> PoseArrays3D:
     people = [_person(detection) for detection in message.detections]
     joints = people[0][0] if people else ()
     if any(person[0] != joints for person in people):
-        raise InputError("the people of one pose message have different joints")
+        raise InputError("the people in one pose message have different joints")
     shape = (len(people), len(joints))
     return PoseArrays3D(
         stamp=stamp_of(message.header),

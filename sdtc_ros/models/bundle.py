@@ -126,7 +126,7 @@ def load_bundle(path: str | Path) -> Bundle:
     """Read and check the bundle in folder `path`; raises BundleError with one sentence for whatever is wrong."""
     folder = Path(path)
     if not folder.is_dir():
-        raise BundleError(f"model bundle '{folder}' is not a folder; give the folder that holds {MANIFEST}")
+        raise BundleError(f"model bundle '{folder}' is not a folder; give the folder that contains {MANIFEST}")
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
     return Bundle(
@@ -193,11 +193,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BundleError(f"'{folder}' is not a model bundle: it holds no {MANIFEST}") from None
+        raise BundleError(f"'{folder}' is not a model bundle: it has no {MANIFEST}") from None
     except (OSError, ValueError) as error:
         raise BundleError(f"'{path}' cannot be read ({error}); export or copy the bundle again") from None
     if not isinstance(manifest, dict):
-        raise BundleError(f"'{path}' is no JSON object; export or copy the bundle again")
+        raise BundleError(f"'{path}' is not a JSON object; export or copy the bundle again")
     _check_manifest(folder, manifest)
     return manifest
 
@@ -206,7 +206,7 @@ def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     """Raise BundleError at the first key that is missing or of the wrong form."""
     path = folder / MANIFEST
     if manifest.get("kind") == DETECTOR:
-        raise BundleError(f"'{folder}' is a person detector and no pose model; give the folder of a pose model")
+        raise BundleError(f"'{folder}' is a person detector, not a pose model; give the folder of a pose model")
     version = manifest.get("format")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise BundleError(f"'{path}' has no valid format version; export the bundle again")
@@ -228,7 +228,7 @@ def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
     }
     for key, good in checks.items():
         if not good:
-            raise BundleError(f"'{path}': '{key}' has the value {manifest[key]!r}, which this version cannot use")
+            raise BundleError(f"'{path}': '{key}' has the value {manifest[key]!r}, which this version does not support")
     for key in ("training", "accuracy", "parity"):
         if not isinstance(manifest.get(key, {}), dict):
             raise BundleError(f"'{path}': '{key}' has a value of the wrong type; export the bundle again")

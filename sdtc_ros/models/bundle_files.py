@@ -48,7 +48,7 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
             raise BundleError(f"model bundle '{folder}' lacks its file {name}; export or copy the bundle again")
         if file_hash(path) != digest:
             raise BundleError(
-                f"'{path}' is not the file that {MANIFEST} describes (its SHA-256 differs); copy the bundle again"
+                f"'{path}' does not match {MANIFEST} (its SHA-256 differs); copy the bundle again"
             )
         unlisted = sorted(_weight_files(path).difference(files)) if path.suffix == ".onnx" else []
         if unlisted:

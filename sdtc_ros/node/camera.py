@@ -58,7 +58,8 @@ class Camera:
         self._silence = Watchdog()
         kind = MatchedSource if self.ports.parameters["detector"] == TOPIC else ImageSource
         self.source = kind(self.ports, self.stream)
-        self.ports.info(f"waiting for images on {self.source.subscription.topic_name}, poses go to {self._poses.topic}")
+        images = self.source.subscription.topic_name
+        self.ports.info(f"waiting for images on {images}; publishing poses on {self._poses.topic}")
 
     def deactivate(self) -> None:
         """Hear no more images."""
@@ -85,7 +86,7 @@ class Camera:
             self.ports.info(meter.report().line())
         if self._silence.is_news(self.stream.counts.received, limit):
             reason = why_silent(self.ports.node, self.source.subscription)
-            self.ports.warning(f"no image came for {limit:g} s: {reason}")
+            self.ports.warning(f"no image received for {limit:g} s: {reason}")
 
     def values(self) -> dict[str, str]:
         """What its outputs have to say in the diagnostics."""

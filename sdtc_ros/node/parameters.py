@@ -82,7 +82,7 @@ class Parameter:
         if self.low is None or self.high is None or isinstance(value, (str, list)):
             return
         if not self.low <= value <= self.high:
-            raise UsageError(f"parameter '{self.name}' must lie in {self.low:g} to {self.high:g}, not {value}")
+            raise UsageError(f"parameter '{self.name}' must be between {self.low:g} and {self.high:g}, got {value}")
 
     def _check_list(self, values: list[str]) -> None:
         pattern, words = self.pattern or (".*", "")

@@ -37,7 +37,7 @@ def parameters_in(path: Path, node: str) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UsageError(f"params_file '{path}' is not there") from None
+        raise UsageError(f"params_file '{path}' does not exist") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UsageError(f"params_file '{path}' cannot be read: {reason}") from error

@@ -187,7 +187,7 @@ class PoseNode(LifecycleNode):
         if not clock.ros_time_is_active or clock.now().nanoseconds:
             self._timeless = Watchdog()
         elif self._timeless.is_news(0, self.parameters["max_silence"]):
-            self.get_logger().warning("use_sim_time is set, but no time comes on /clock: no frame is ever too old")
+            self.get_logger().warning("use_sim_time is set, but nothing is published on /clock: max_age has no effect")
 
     def _watch_name(self) -> None:
         """Say it once if another node has our name."""

@@ -164,7 +164,7 @@ def asked_reliability(node: Any, topic: str, default: str) -> str:
     if asked == "system_default":
         return RELIABLE
     if asked not in (AUTO, RELIABLE, BEST_EFFORT):
-        raise _cannot_be(node, topic, ValueError(f"reliability is auto, reliable or best_effort, not '{asked}'"))
+        raise _cannot_be(node, topic, ValueError(f"reliability must be auto, reliable or best_effort, got '{asked}'"))
     return asked
 
 
@@ -176,7 +176,8 @@ def offered_reliabilities(node: Any, subscription: Any) -> set[str]:
 
 
 def _cannot_be(node: Any, topic: str, error: Exception) -> UsageError:
-    return UsageError(f"topic {node.resolve_topic_name(topic)} cannot be had (are its qos_overrides right?): {error}")
+    name = node.resolve_topic_name(topic)
+    return UsageError(f"topic {name} cannot be created (are its qos_overrides valid?): {error}")
 
 
 class _MismatchTeller:

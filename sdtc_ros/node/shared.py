@@ -71,4 +71,4 @@ class Shared:
 
     def _tell(self, error: Exception) -> None:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        self._node.get_logger().error(f"a picture could not be made: {text}", throttle_duration_sec=10.0)
+        self._node.get_logger().error(f"an annotated image could not be drawn: {text}", throttle_duration_sec=10.0)

@@ -66,7 +66,7 @@ def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     The stages encode and estimate are shared: every answer's timings say how long they took for all.
     """
     if any(one.engine is not pending[0].engine for one in pending):
-        raise UsageError("pipelines that are answered together must share one engine")
+        raise UsageError("pipelines that run in one batch must share one engine")
     _encode([one for one in pending if len(one.keyframe.missing)], buffer)
     inhabited = [one for one in pending if len(one.keyframe.rows)]
     estimates = iter(_estimate(inhabited))

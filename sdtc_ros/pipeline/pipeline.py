@@ -56,9 +56,9 @@ class PipelineConfig:
         """Raise UsageError for a value without sense."""
         for name, least in (("sticky", 0), ("min_box_score", 0), ("detect_every", 1), ("max_people", 1)):
             if not getattr(self, name) >= least:
-                raise UsageError(f"{name} must be at least {least}, not {getattr(self, name)}")
+                raise UsageError(f"{name} must be >= {least}, got {getattr(self, name)}")
         if not self.max_gap > 0:
-            raise UsageError(f"max_gap must be above 0 seconds, not {self.max_gap}")
+            raise UsageError(f"max_gap must be > 0 seconds, got {self.max_gap}")
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Pipeline:
         self.bundle, self.engine, self.config = bundle, engine, config or PipelineConfig()
         self.max_lookahead = bundle.delta if self.config.lookahead is None else self.config.lookahead
         if not 0 <= self.max_lookahead <= bundle.delta:
-            raise UsageError(f"lookahead must lie in 0 to {bundle.delta} for this model, not {self.max_lookahead}")
+            raise UsageError(f"lookahead must be between 0 and {bundle.delta} for this model, got {self.max_lookahead}")
         self.lookahead = self.max_lookahead  # may be less for a while, see `drain`
         self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
         self.surplus_boxes = 0  # given or detected, but more than max_people
@@ -127,7 +127,7 @@ class Pipeline:
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on; raises UsageError for another lookahead."""
         if config.lookahead != self.config.lookahead or config.tracking != self.config.tracking:
-            raise UsageError("lookahead and tracking cannot be changed while a pipeline runs")
+            raise UsageError("lookahead and tracking cannot be changed on a running pipeline")
         self.config = config
         self.ring.sticky = config.sticky
 

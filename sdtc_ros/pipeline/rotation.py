@@ -40,7 +40,7 @@ class Rotation:
     def __post_init__(self) -> None:
         """Raise UsageError for an angle that is none of the four."""
         if self.angle not in ANGLES:
-            raise UsageError(f"rotate must be one of {', '.join(map(str, ANGLES))} (degrees), not {self.angle}")
+            raise UsageError(f"rotate must be one of {', '.join(map(str, ANGLES))} (degrees), got {self.angle}")
 
     def upright_frame(self, frame: Frame) -> Frame:
         """The camera's frame with its image turned upright."""

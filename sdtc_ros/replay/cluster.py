@@ -41,11 +41,11 @@ def run_on_cluster(
     try:
         from distributed import Client, Event
     except ImportError as error:
-        raise UsageError("a scheduler needs Dask: pip install 'sdtc_ros[dask]', on every machine") from error
+        raise UsageError("--scheduler needs Dask on every host: pip install 'sdtc_ros[dask]'") from error
     try:
         client = Client(scheduler, timeout=_CONNECT, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
-        raise UsageError(f"no Dask scheduler answers at {scheduler}: {error}") from error
+        raise UsageError(f"no Dask scheduler responds at {scheduler}: {error}") from error
     done, stopping = dict[str, Outcome](), f"sdtc-stop-{uuid4().hex}"
     with client:
         event = Event(stopping, client=client)

@@ -42,7 +42,7 @@ class ReplayLifting:
     def __init__(self, source: Path, options: DepthOptions, skeleton: Skeleton) -> None:
         """Raises UsageError where `source` is no bag or has no such topics, InputError for one that cannot be read."""
         if not is_bag(source):
-            raise UsageError(f"--depth reads the depth topic of a bag, but {source} is none")
+            raise UsageError(f"--depth needs a bag, and {source} is not a bag")
         self._depth = BagDepth(source, options.topic, options.camera_info, options.tolerance)
         self._lifter = Lifter(skeleton, options.lifting)
         self._cameras: dict[tuple[int, int], CameraModel | None] = {}

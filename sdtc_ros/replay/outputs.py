@@ -157,7 +157,7 @@ def prepare_folder(out: Path, overwrite: bool, option: str = "--overwrite") -> N
     """Make the folder for results; raises UsageError where it holds results already, or cannot be made."""
     there = results_in(out)
     if there and not overwrite:
-        raise UsageError(f"{out} already holds results ({there[0].name}); name another folder or add {option}")
+        raise UsageError(f"{out} already holds results ({there[0].name}); choose another folder or add {option}")
     for path in there:
         remove_results(path)
     try:
@@ -166,7 +166,7 @@ def prepare_folder(out: Path, overwrite: bool, option: str = "--overwrite") -> N
         with tempfile.TemporaryFile(dir=out) as file:
             file.write(bytes(1 << 12))
     except UnicodeEncodeError as error:
-        raise UsageError(f"results cannot be written to {out!a}: its name is no UTF-8") from error
+        raise UsageError(f"results cannot be written to {out!a}: its name is not valid UTF-8") from error
     except OSError as error:
         raise UsageError(f"results cannot be written to {out}: {error.strerror}") from error
 
@@ -182,4 +182,4 @@ def remove_results(path: Path) -> None:
     try:
         path.rmdir()
     except OSError as error:
-        raise UsageError(f"{path} holds files that no replay wrote; move them away first") from error
+        raise UsageError(f"{path} contains files that are not from a replay; move them away first") from error

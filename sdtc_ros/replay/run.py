@@ -194,12 +194,12 @@ def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -
     kind = options.detector
     if kind == TRUTH:
         if truth is None:
-            raise UsageError("boxes of the truth need annotations; name them with --truth")
+            raise UsageError("detector 'truth' needs annotations; give them with --truth")
         return truth_boxes(truth)
     if is_detector(kind):
         return None
     if not Path(kind).is_file():
-        raise UsageError(f"detector '{kind}' is none of {PERSON}, truth, an .onnx file or a .json file of boxes")
+        raise UsageError(f"detector '{kind}' is not '{PERSON}', 'truth', an .onnx file or a .json file of boxes")
     table = read_boxes(Path(kind), source.size if source else None)
     if source:
         table.place(source.names, source.length, truth)

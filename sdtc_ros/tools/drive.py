@@ -138,8 +138,8 @@ class Driver:
         self._spin(ready, monotonic() + seconds)
         if not ready() and not self._stop.status:
             raise InputError(
-                f"after {seconds:g} s nobody hears images on {self._player.topic} and publishes poses on {topic}; is "
-                f"the node {self._config.partner} active, and are its topics these?"
+                f"after {seconds:g} s no node subscribes to {self._player.topic} and publishes poses on {topic}; is "
+                f"the node {self._config.partner} active, with these topics?"
             )
         self._spin(lambda: False, monotonic() + SETTLE_SECONDS)
         self._before = self._taken or 0

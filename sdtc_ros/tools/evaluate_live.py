@@ -121,7 +121,7 @@ def _boxes(args: argparse.Namespace, truth: Truth | None, source: Source) -> Box
         table.place(source.names, source.length, truth)
         return table
     if truth is None:
-        raise UsageError("boxes of the truth need annotations; name them with --truth")
+        raise UsageError("detector 'truth' needs annotations; give them with --truth")
     return truth_boxes(truth)
 
 
@@ -137,7 +137,7 @@ def _finish(run: LiveRun) -> int:
     if run.stopped:
         return run.stopped
     if not run.recording.answered:
-        raise InputError(f"not one of {run.recording.sent} frames was answered")
+        raise InputError(f"none of the {run.recording.sent} frames got a result")
     problems = list(run.source.problems)
     if run.recording.dropped and not run.args.rate:
         problems.append(f"{len(run.recording.dropped)} of {run.recording.sent} frames got no answer")

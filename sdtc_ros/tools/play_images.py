@@ -169,7 +169,7 @@ def _play(words: list[str]) -> int:
     parser.add_argument("--loop", action="store_true", help="begin again at the end")
     args = parser.parse_args(words)
     if args.rate <= 0:
-        raise UsageError("--rate must be above 0")
+        raise UsageError("--rate must be > 0")
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())

@@ -160,7 +160,7 @@ def test_a_detector_in_every_kth_frame(bundle: Bundle, tmp_path: Path, monkeypat
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
-    [(["--clips", "0"], "--clips must be at least 1"), (["--plot", "nowhere/a.png"], "there is no folder nowhere")],
+    [(["--clips", "0"], "--clips must be >= 1"), (["--plot", "nowhere/a.png"], "no such folder: nowhere")],
 )
 def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep.main(["sticky", *arguments]) == 2

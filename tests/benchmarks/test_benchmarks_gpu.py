@@ -164,8 +164,8 @@ def test_refusals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     for arguments, sentence in (
         ([], "finds no GPU here; --device cpu runs the same on the CPU"),
         (["--plot", "nowhere/x.png"], "--plot nowhere/x.png: there is no folder nowhere"),
-        (["--repeats", "0"], "--repeats must be at least 1, not 0"),
-        (["--batches", "0"], "--batches must be at least 1, not 0"),
+        (["--repeats", "0"], "--repeats must be >= 1, got 0"),
+        (["--batches", "0"], "--batches must be >= 1, got 0"),
     ):
         assert gpu.main(arguments) == 2
         error = capsys.readouterr().err

@@ -188,11 +188,11 @@ def test_annotations_of_another_input(tmp_path, model):
     ("arguments", "message"),
     [
         (["--topic", "/nothing"], "has no image topic /nothing"),
-        (["--lookahead", "9"], "lookahead must lie in 0 to 2"),
-        (["--detector", "yolo"], "detector 'yolo' is none of person, truth, an .onnx file or a .json file of boxes"),
+        (["--lookahead", "9"], "lookahead must be between 0 and 2"),
+        (["--detector", "yolo"], "detector 'yolo' is not 'person', 'truth', an .onnx file or a .json file of boxes"),
         (["--detector", "truth"], "name them with --truth"),
         (["--start", "-1"], "--start must be 0 or more"),
-        (["--boxes", "b.json"], "detector 'b.json' is none of person, truth, an .onnx file or a .json file of boxes"),
+        (["--boxes", "b.json"], "detector 'b.json' is not 'person', 'truth', an .onnx file or a .json file of boxes"),
     ],
 )
 def test_arguments_that_do_not_fit(tmp_path, model, arguments, message):

@@ -78,7 +78,7 @@ def test_a_failure_is_told_and_costs_the_others_nothing(world, tmp_path, model, 
     out = tmp_path / "out"
     assert batch([inputs(world)[0], broken], out, model, "--jobs", 2) == 5
     captured = capsys.readouterr()
-    assert "1 of 2 inputs failed or were damaged, the first is broken; the others are written" in captured.err
+    assert "1 of 2 inputs failed or were damaged, the first is broken; the others were written" in captured.err
     assert "broken: 0 frames, 0 poses" in captured.out
     assert "status 3" in captured.out
     assert len(read_sequence(out / "east" / "posetrack" / "east.json").frames) == FRAMES
@@ -89,13 +89,13 @@ def test_a_failure_is_told_and_costs_the_others_nothing(world, tmp_path, model, 
 @pytest.mark.parametrize(
     ("change", "status", "sentence"),
     [
-        (["--jobs", 0], 2, "--jobs must be at least 1, not 0"),
+        (["--jobs", 0], 2, "--jobs must be >= 1, got 0"),
         (["--model", "nowhere"], 4, "model bundle 'nowhere' is not a folder"),
         (["--truth", "nowhere"], 3, "nowhere has no east.json, the annotations of the input east"),
         (["nix.mp4", "--truth", "nowhere"], 3, "nix.mp4 does not exist"),
         (["--start", -1], 2, "--start must be 0 or more"),
-        (["--lookahead", 9], 2, "lookahead must lie in 0 to 2"),
-        (["--detector", "nix.onnx"], 4, "detector 'nix.onnx' is not there"),
+        (["--lookahead", 9], 2, "lookahead must be between 0 and 2"),
+        (["--detector", "nix.onnx"], 4, "detector 'nix.onnx' does not exist"),
         (["--detector", "truth"], 2, "name them with --truth"),
     ],
 )

@@ -80,7 +80,7 @@ def test_results_are_not_lost_by_a_second_run(world, out, boxes, model, capsys):
     before = times(out)
     assert batch(inputs(world), out, model, *boxes) == 2
     assert capsys.readouterr().err == (
-        f"sdtc_ros: error: {out}/east holds results; name another folder, or add --resume or --overwrite\n"
+        f"sdtc_ros: error: {out}/east holds results; choose another folder, or add --resume or --overwrite\n"
     )
     assert times(out) == before
     assert (out / "east" / "batch.json").exists()

@@ -105,16 +105,16 @@ def test_a_demo_may_be_repeated_but_replaces_no_other_results(tmp_path, drawn, c
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "report.html").write_text("mine")
     assert demo(tmp_path / "mine", model) == 2
-    assert "mine holds results that are no demo's; name another folder" in capsys.readouterr().err
+    assert "mine holds results that are not from a demo; choose another folder" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["report.html"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
-        (["--boxes", "nix.onnx"], 4, "detector 'nix.onnx' is not there"),
-        (["--boxes", "nix.json"], 2, "detector 'nix.json' is none of"),
-        (["--lookahead", 9], 2, "lookahead must lie in 0 to 2"),
+        (["--boxes", "nix.onnx"], 4, "detector 'nix.onnx' does not exist"),
+        (["--boxes", "nix.json"], 2, "detector 'nix.json' is not 'person'"),
+        (["--lookahead", 9], 2, "lookahead must be between 0 and 2"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_anything_is_drawn(

@@ -169,7 +169,7 @@ def test_damaged_files(copy: Path) -> None:
     with pytest.raises(BundleError, match=r"lacks its file detector\.onnx"):
         PersonDetector(folder=copy)
     (copy / "model.json").write_text('{"kind": "person-detector"}')
-    with pytest.raises(BundleError, match="describes no person detector that this version can use"):
+    with pytest.raises(BundleError, match="does not describe a person detector that this version supports"):
         PersonDetector(folder=copy)
     (copy / "model.json").write_text("")
     with pytest.raises(BundleError, match="cannot be read"):

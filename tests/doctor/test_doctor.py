@@ -214,7 +214,7 @@ def test_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         if config.provider == "cuda":
             raise UsageError("provider 'cuda' cannot be used: no driver")
         if config.provider == "tensorrt":
-            report("building an engine: minutes, once")
+            report("building an engine: this takes minutes, once")
             raise BundleError("provider 'tensorrt' at fp32 is not used: it deviates")
         if config.provider == "tensorrt-direct":
             raise MemoryError("all gone")

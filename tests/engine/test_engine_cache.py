@@ -84,7 +84,7 @@ def test_another_gpu_version_or_bundle_is_said_and_built_anew(tmp_path: Path, na
     other = Key(KEY.what, {**KEY.words, name: "changed"})
     assert cache.obtain(other, lambda: b"new") == b"new"
     assert lines == [
-        f"encoder.fp16: what is kept does not fit ({name} {KEY.words[name]}, now changed); it is made anew"
+        f"encoder.fp16: the cached entry does not match ({name} {KEY.words[name]}, now changed); rebuilding it"
     ]
     assert (cache.obtain(KEY, never), cache.obtain(other, never)) == (b"old", b"new")
     third = Key(KEY.what, {**KEY.words, name: "changed again"})
@@ -140,7 +140,7 @@ def test_what_cannot_be_read_is_made_but_not_lost(tmp_path: Path) -> None:
     replace_by_folder(tmp_path)
     assert cache.obtain(KEY, lambda: b"engine") == b"engine"
     assert "cannot be read" in lines[0]
-    assert "nothing can be kept" in lines[1]
+    assert "cannot write to the cache" in lines[1]
 
 
 def test_no_room_is_said_once_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     assert cache.folder_for(Key("ort", {})) is None
     assert cache.entries() == cache.clear() == []
     assert len(lines) == 1
-    assert lines[0].startswith(f"nothing can be kept in '{tmp_path}/file/cache'")
+    assert lines[0].startswith(f"cannot write to the cache in '{tmp_path}/file/cache'")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -92,7 +92,7 @@ def test_a_lost_gpu_and_a_graph_that_it_refuses() -> None:
         raise Fail(f"{NODE}\n{CALL}CUDA failure 719: unspecified launch failure ; GPU=0 ; hostname=a")
     assert type(told.value) is UsageError
     assert str(told.value) == (
-        "provider 'cuda' failed: CUDA failure 719: unspecified launch failure; start again, and look at 'nvidia-smi'"
+        "provider 'cuda' failed: CUDA failure 719: unspecified launch failure; restart, and check 'nvidia-smi'"
     )
     for text in (f"{NODE}cannot broadcast\nmore", "CUDNN failure 3000: CUDNN_STATUS_NOT_SUPPORTED ; GPU=0"):
         with pytest.raises(GraphError) as refused, translated("tensorrt"):

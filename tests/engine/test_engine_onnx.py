@@ -71,7 +71,7 @@ def test_a_provider_that_is_not_there_is_an_error_unless_the_cpu_is_allowed(tmp_
     with pytest.raises(UsageError, match="provider 'cuda' cannot be used"):
         OnnxEngine(bundle, "cuda")
     assert OnnxEngine(bundle, "cuda", allow_cpu=True, threads=1).providers == ["CPUExecutionProvider"]
-    with pytest.raises(UsageError, match="provider 'tpu' is not known; known are cpu, cuda, tensorrt"):
+    with pytest.raises(UsageError, match="unknown provider 'tpu'; choose from cpu, cuda, tensorrt"):
         OnnxEngine(bundle, "tpu")
 
 

@@ -148,7 +148,7 @@ def of_type(path: Path, element: int) -> None:
         ("type", r"encoder.onnx': 'tokens' is of DOUBLE, but must be of FLOAT or FLOAT16"),
         ("tokens", r"encoder.onnx': 'tokens' is of shape \['n', 4, 3\], but model.json says \['n', 4, 2\]"),
         ("frames", r"temporal.onnx': 'tokens' is of shape \['n', 5, 4, 3\], but model.json says \['n', 3, 4, 3\]"),
-        ("damage", r"temporal.onnx' cannot be read as an ONNX graph: "),
+        ("damage", r"temporal.onnx' is not a readable ONNX graph: "),
     ],
 )
 def test_graphs_that_are_not_as_described_are_refused_before_anything_is_built(

@@ -193,7 +193,7 @@ def test_without_a_gpu_there_is_one_sentence_or_the_cpu(tmp_path: Path, opened: 
     assert "\n" not in str(refusal.value)
     engine, said = opened(bundle, provider, "auto", 1, True)
     assert engine.providers == ["CPUExecutionProvider"] and scale_of(engine) == pytest.approx(1.0)
-    assert said == [f"{refusal.value}; the CPU takes its place, as is allowed"]
+    assert said == [f"{refusal.value}; falling back to the CPU, as allow_cpu permits"]
 
 
 class Device:
@@ -236,7 +236,7 @@ def test_a_graph_that_a_gpu_cannot_run_gives_way_to_a_safer_one_but_a_full_gpu_d
         opened(bundle, "cuda")
     assert device.opened == ["fp16"]
     _, said = opened(bundle, "cuda", "auto", 1, True)
-    assert said == ["too little memory; the CPU takes its place, as is allowed"]
+    assert said == ["too little memory; falling back to the CPU, as allow_cpu permits"]
 
 
 def test_where_nothing_holds_nothing_runs(tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,8 +258,8 @@ def test_where_nothing_holds_nothing_runs(tmp_path: Path, opened: Any, monkeypat
 @pytest.mark.parametrize(
     ("config", "sentence"),
     [
-        (("gpu",), "provider 'gpu' is not known; known are cpu, cuda, tensorrt, tensorrt-direct"),
-        (("cpu", "half"), "precision 'half' is not known; known are auto, fp32, fp16, int8"),
+        (("gpu",), "unknown provider 'gpu'; choose from cpu, cuda, tensorrt, tensorrt-direct"),
+        (("cpu", "half"), "unknown precision 'half'; choose from auto, fp32, fp16, int8"),
         (("cuda", "int8"), "precision int8 is for provider cpu; give 'cuda' fp16, fp32 or auto"),
     ],
 )

@@ -246,7 +246,8 @@ def test_the_second_start_builds_nothing(device: Device, bundle: Bundle, tmp_pat
     _, lines = open_it(bundle, tmp_path)
     built = ["cut", "encoder", "temporal"]
     assert built == fake_tensorrt.BUILT
-    assert lines == [f"building the TensorRT engine of '{name}' for Fake GPU: minutes, once" for name in built]
+    said = "building the TensorRT engine of '{}' for Fake GPU: this takes minutes, once"
+    assert lines == [said.format(name) for name in built]
     _, lines = open_it(bundle, tmp_path)
     assert built == fake_tensorrt.BUILT
     assert lines == []
@@ -291,7 +292,7 @@ def test_an_engine_that_tensorrt_refuses_is_built_anew(
     monkeypatch.setattr(fake_tensorrt, "VERSION", ["10.3.0 of another CUDA"])
     anew, lines = open_it(bundle, tmp_path)
     assert first == same != anew.identity  # so that it is judged anew
-    assert lines[0] == "TensorRT refuses the kept engine of 'cut' (built by 10.3.0); it is built anew"
+    assert lines[0] == "TensorRT refuses the cached engine of 'cut' (built by 10.3.0); rebuilding it"
     assert len(fake_tensorrt.BUILT) == 6
     fake_tensorrt.NEWS["load"] = "no such thing"
     with pytest.raises(UsageError, match="refuses the engine of 'cut' that it has built: no such thing"):

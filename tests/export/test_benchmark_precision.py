@@ -80,4 +80,4 @@ def test_a_bundle_of_fp32_alone(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert precision.main(["--model", str(folder), *QUICK]) == 2
     assert f"has FP32 graphs only; `python -m export add {folder}" in capsys.readouterr().err
     assert precision.main(["--model", str(folder), *QUICK[:-1], "0"]) == 2
-    assert "--windows must be at least 1, not 0" in capsys.readouterr().err
+    assert "--windows must be >= 1, got 0" in capsys.readouterr().err

@@ -76,7 +76,7 @@ def test_a_file_without_the_joints_says_which(tmp_path):
 def test_people_without_keypoints_are_left_out_and_said(tmp_path, caplog):
     read = sequence(tmp_path, content(*everyone(), annotation(1, 7, keypoints=[])))
     assert [len(frame.people) for frame in read.frames] == [2, 2, 2, 2]
-    assert "1 people without keypoints are left out" in caplog.text
+    assert "1 people without keypoints are ignored" in caplog.text
 
 
 def test_a_byte_order_mark(tmp_path):

@@ -260,5 +260,5 @@ def test_what_is_no_bag_is_said_to_be_none(tmp_path, name, content):
 
 def test_a_folder_with_metadata_only(tmp_path):
     shutil.copy(poses_bag(tmp_path / "bag") / "metadata.yaml", tmp_path)
-    with pytest.raises(InputError, match="is not a rosbag2 that can be read: part bag.mcap .* is missing"):
+    with pytest.raises(InputError, match="is not a readable rosbag2: part bag.mcap .* is missing"):
         BagReader(Path(tmp_path))

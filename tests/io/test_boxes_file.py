@@ -59,7 +59,7 @@ def test_an_annotation_file_is_a_boxes_file(tmp_path):
         ({"boxes": []}, "is not a boxes file"),
         ([{"frame": 1}], r"\[0\] lacks 'bbox'"),
         ([{"frame": 1, "bbox": [1, 2, 3]}], r"\[0\].bbox must hold 4 numbers"),
-        ([{"frame": 1, "bbox": [1, 2, 3, 4], "score": 2}], "'score' must lie in 0 to 1"),
+        ([{"frame": 1, "bbox": [1, 2, 3, 4], "score": 2}], "'score' must be between 0 and 1"),
         ([{"bbox": [1, 2, 3, 4]}], "lacks 'image_name'"),
         ([{"frame": "x", "bbox": [1, 2, 3, 4]}], "'frame' must be a whole number"),
     ],

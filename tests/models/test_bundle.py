@@ -54,7 +54,7 @@ def test_written_manifest_is_read_back(tmp_path: Path) -> None:
         (lambda m: m.update(channel_order="rgb"), "'channel_order' has the value 'rgb'"),
         (lambda m: m.update(decode="argmax"), "'decode' has the value 'argmax'"),
         (lambda m: m.update(tokens={}), "'tokens' has the value"),
-        (lambda m: m.update(skeleton="octopus"), "skeleton 'octopus' is not known; known are posetrack, hieve, coco"),
+        (lambda m: m.update(skeleton="octopus"), "unknown skeleton 'octopus'; choose from posetrack, hieve, coco"),
         (lambda m: m["files"].update({"../secret": "0"}), "'files' has the value"),
         (lambda m: m["files"].pop("temporal.onnx"), "lists no temporal.onnx"),
         (lambda m: m["files"].update({"weights.onnx.data": "0"}), "lacks its file weights.onnx.data"),

@@ -255,8 +255,8 @@ def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
         ({"provider": "a"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'a'"),
         ({"detector": "magic"}, "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
         ({"detector": ".onnx"}, "parameter 'detector' must be person, topic or the path of an .onnx file, not '.onnx'"),
-        ({"sticky": 1.5}, "parameter 'sticky' must lie in 0 to 1, not 1.5"),
-        ({"max_gap": 0.0}, "parameter 'max_gap' must lie in 0.001 to 3600, not 0.0"),
+        ({"sticky": 1.5}, "parameter 'sticky' must be between 0 and 1, got 1.5"),
+        ({"max_gap": 0.0}, "parameter 'max_gap' must be between 0.001 and 3600, got 0.0"),
     ],
 )
 def test_wrong_values_are_refused_with_the_reason(values: dict, sentence: str) -> None:
@@ -288,8 +288,8 @@ def test_a_value_is_taken_in_the_parameters_type(name: str, value: Any, accepted
         ("max_people", 3.5, "parameter 'max_people' must be a whole number of 1 to 1000, not 3.5"),
         ("allow_cpu", 1, "parameter 'allow_cpu' must be true or false, not 1"),
         ("bundle", 12, "parameter 'bundle' must be a text, not 12"),
-        ("sticky", float("nan"), "parameter 'sticky' must lie in 0 to 1, not nan"),
-        ("sticky", 2, "parameter 'sticky' must lie in 0 to 1, not 2.0"),
+        ("sticky", float("nan"), "parameter 'sticky' must be between 0 and 1, got nan"),
+        ("sticky", 2, "parameter 'sticky' must be between 0 and 1, got 2.0"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name: str, value: Any, sentence: str) -> None:

@@ -60,7 +60,7 @@ def test_a_file_without_parameters_has_none(tmp_path: Path, content: str) -> Non
 
 def test_a_file_that_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path) -> None:
     path = tmp_path / "parameters.yaml"
-    with pytest.raises(UsageError, match=r"params_file '.*' is not there"):
+    with pytest.raises(UsageError, match=r"params_file '.*' does not exist"):
         parameters_in(path, "/n")
     path.write_text("/**: {ros__parameters: [")
     with pytest.raises(UsageError, match=r"params_file '.*' cannot be read: while parsing a flow") as refusal:

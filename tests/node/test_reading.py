@@ -81,7 +81,7 @@ def test_every_camera_is_turned_as_it_is_mounted() -> None:
 def test_a_camera_that_is_none_cannot_be_turned(cameras: list[str], listed: str) -> None:
     with pytest.raises(UsageError) as refusal:
         camera_rotation(values(rotate_each=["rear:180"], cameras=cameras), "front")
-    assert str(refusal.value) == f"parameter 'rotate_each' names 'rear', which is none of the cameras {listed}"
+    assert str(refusal.value) == f"parameter 'rotate_each' names 'rear', which is not one of the cameras {listed}"
 
 
 def parameter(name: str) -> Parameter:
@@ -94,7 +94,7 @@ def parameter(name: str) -> Parameter:
         ("rotate", 45, "parameter 'rotate' must be one of 0, 90, 180, 270, not '45'"),
         ("rotate", "90", "parameter 'rotate' must be a whole number, not '90'"),
         ("rotate_each", ["rear:45"], "must hold NAME:DEGREES, with 0, 90, 180 or 270 degrees, not 'rear:45'"),
-        ("detections_tolerance", -1, "parameter 'detections_tolerance' must lie in 0 to 10, not -1.0"),
+        ("detections_tolerance", -1, "parameter 'detections_tolerance' must be between 0 and 10, got -1.0"),
         ("detections_class", 0, "parameter 'detections_class' must be a text, not 0"),
     ],
 )

@@ -125,7 +125,7 @@ def test_a_successor_goes_on_with_the_same_people(bundle: Bundle, tmp_path_facto
     ids = [sorted(pose.track_id for pose in one.poses) for one in given]
     assert ids == [ids[0]] * len(clip), "nobody got a new id"
     too_small = PipelineConfig(lookahead=2)
-    with pytest.raises(UsageError, match="lookahead must lie in 0 to 1"):
+    with pytest.raises(UsageError, match="lookahead must be between 0 and 1"):
         Pipeline(bundle, CountingEngine(bundle), too_small).successor(other, CountingEngine(other))
 
 

@@ -297,7 +297,7 @@ def test_detector_every_third_frame_moves_boxes_on_between(bundle: Bundle) -> No
 def test_wrong_arguments_and_images(bundle: Bundle) -> None:
     """One sentence each."""
     engine = OnnxEngine(bundle, threads=1)
-    with pytest.raises(UsageError, match="lookahead must lie in 0 to 2"):
+    with pytest.raises(UsageError, match="lookahead must be between 0 and 2"):
         Pipeline(bundle, engine, PipelineConfig(lookahead=3))
     for wrong in ({"sticky": -0.1}, {"sticky": float("nan")}, {"detect_every": 0}, {"max_gap": 0.0}):
         with pytest.raises(UsageError, match="must be"):

@@ -45,7 +45,7 @@ def test_without_a_scheduler_there(tmp_path, capsys, monkeypatch):
     words = ["--boxes", str(tmp_path / "boxes.json"), "--model", str(tmp_path / "model"), "--no-video"]
     inputs = make_inputs(tmp_path)
     assert main(["batch", *inputs, "--out", str(tmp_path / "out"), "--scheduler", "tcp://127.0.0.1:9", *words]) == 2
-    assert "no Dask scheduler answers at tcp://127.0.0.1:9" in capsys.readouterr().err
+    assert "no Dask scheduler responds at tcp://127.0.0.1:9" in capsys.readouterr().err
 
 
 @pytest.mark.slow

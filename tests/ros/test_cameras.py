@@ -218,7 +218,7 @@ def test_a_model_that_does_not_fit_the_lookahead_is_refused(ros, models, hand, t
     start(ros, hand, models, "lookahead:=2", "max_gap:=60.0")
     hand.set("bundle", str(make_bundle(tmp_path / "other", delta=1).folder))
     success, why = hand.trigger("/sdtc_pose/reload")
-    assert not success and "lookahead must lie in 0 to 1 for this model, not 2" in why
+    assert not success and "lookahead must be between 0 and 1 for this model, got 2" in why
     for number in range(4):
         hand.image(FRONT, number)
         hand.heard(poses_of(FRONT), count=number - 1, patience=3.0)

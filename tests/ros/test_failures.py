@@ -130,7 +130,7 @@ def test_markers_that_cannot_be_had_do_not_end_the_node(ros, models, hand) -> No
     hand.camera("/image")
     hand.listen("/sdtc/poses")
     ros.start("ros2", "topic", "echo", "/sdtc/markers")
-    node.wait_for("there are no markers: topic /camera_info cannot be had (are its qos_overrides right?)")
+    node.wait_for("there are no markers: topic /camera_info cannot be created (are its qos_overrides valid?)")
     hand.spin(3.0)  # it is tried again every second
     for number in range(3):
         hand.image("/image", number)

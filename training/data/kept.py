@@ -94,7 +94,7 @@ class KeptData(lightning.LightningDataModule):
     def __init__(self, config: KeptConfig) -> None:
         super().__init__()
         if config.delta > config.widest:
-            raise UsageError(f"these windows are kept for a delta of up to {config.widest}, not {config.delta}")
+            raise UsageError(f"these windows are cached for a delta of up to {config.widest}, not {config.delta}")
         self.config = config
         self.train_set: KeptWindows | None = None
         self.val_set: Dataset[Window] | None = None

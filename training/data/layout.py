@@ -66,7 +66,7 @@ def find_layout(root: Path, split: str, dataset: str | None = None, images: Path
     Raises InputError that says what was expected where, UsageError for a data set that is not known.
     """
     if dataset is not None and dataset not in DATASETS:
-        raise UsageError(f"data set '{dataset}' is not known; known are {', '.join(DATASETS)}")
+        raise UsageError(f"unknown data set '{dataset}'; choose from {', '.join(DATASETS)}")
     if not root.is_dir():
         raise InputError(f"{root} does not exist; expected a folder with {_expected(dataset, split)}")
     for place in _places(dataset):

@@ -77,7 +77,7 @@ def window_files(folder: Path | str) -> list[Path]:
     """The shards of a folder in order; InputError where there is none."""
     files = sorted(Path(folder).glob("windows-*.npz"))
     if not files:
-        raise InputError(f"{folder} holds no windows: render some with `python -m training.data render windows`")
+        raise InputError(f"{folder} contains no windows: render some with `python -m training.data render windows`")
     return files
 
 
@@ -87,7 +87,7 @@ def read_windows(path: Path) -> Batch:
         with np.load(path) as content:
             return {name: content[name] for name in ("jpeg", "offsets", "joints", "visibility")}
     except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path} is no shard of windows ({error}): remove it and render it again") from error
+        raise InputError(f"{path} is not a shard of windows ({error}): remove it and render it again") from error
 
 
 class Windows:

@@ -105,7 +105,7 @@ class PoseTrackData(lightning.LightningDataModule):
         else:
             order = SeededOrder(self.train_set, c.seed, ranks, rank)
         if len(order) < c.batch:
-            raise UsageError(f"a batch of {c.batch} windows is more than the {len(order)} that there are a process")
+            raise UsageError(f"a batch of {c.batch} windows exceeds the {len(order)} available per process")
         return ResumableLoader(self.train_set, order, c.batch, c.workers, torch.cuda.is_available())
 
     def val_dataloader(self) -> DataLoader[Window]:

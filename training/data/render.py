@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("anny") is None:
         raise UsageError('rendering people needs the packages numba and anny: pip install "sdtc_ros[synthetic]"')
     if args.workers < 1 or ("count" in args and args.count < 1):
-        raise UsageError("--count and --workers must be at least 1")
+        raise UsageError("--count and --workers must be >= 1")
     if args.seed < 0:
         raise UsageError("--seed must not be negative")
     from training.synthetic import output
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         output.write_demo(folders, wanted_clip, args.seed, args.out, args.quality)
         return 0
     if args.frames < 2 or args.rate <= 0 or min(args.size) < 64 or not 0 < args.people[0] <= args.people[1]:
-        raise UsageError("--frames must be at least 2, --rate above 0, --size at least 64, --people LEAST <= MOST")
+        raise UsageError("required: --frames >= 2, --rate > 0, --size >= 64, --people LEAST <= MOST")
     wanted = output.ClipOutput(args.out, args.split, depth=not args.no_depth, bag=not args.no_bag)
     settings = [
         ClipSettings(args.frames, args.rate, tuple(args.size), tuple(args.people), difficulty)

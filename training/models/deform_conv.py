@@ -61,7 +61,7 @@ class DeformConv2d(nn.Module):
     def __init__(self, inputs: int, outputs: int, groups: int = 1, dilation: int = 1) -> None:
         super().__init__()
         if inputs % groups:
-            raise ValueError(f"{inputs} channels cannot be parted into {groups} offset groups")
+            raise ValueError(f"{inputs} channels cannot be split into {groups} offset groups")
         self.groups, self.dilation = groups, dilation
         self.weight = nn.Parameter(torch.empty(outputs, inputs, 3, 3))
         self.bias = nn.Parameter(torch.zeros(outputs))

@@ -20,7 +20,7 @@ def sine_cosine_2d(rows: int, columns: int, channels: int) -> Tensor:
     Vaswani et al. (2017) applied to each axis; channels must be a multiple of 4.
     """
     if channels % 4:
-        raise ValueError(f"a 2-D sine-cosine code needs a multiple of 4 channels, not {channels}")
+        raise ValueError(f"2-D sine-cosine embedding needs a multiple of 4 channels, got {channels}")
     frequency = torch.exp(torch.arange(channels // 4) * (-math.log(10000.0) / (channels // 4)))
     y, x = torch.meshgrid(torch.arange(rows), torch.arange(columns), indexing="ij")
     angles = [position.reshape(-1, 1) * frequency for position in (y.float(), x.float())]

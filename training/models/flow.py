@@ -42,7 +42,7 @@ class FlowMotion(nn.Module):
     def __init__(self, channels: int, patch: int) -> None:
         super().__init__()
         if patch % 4:
-            raise ValueError(f"the flow's convolutions need a patch that is a multiple of 4, not {patch}")
+            raise ValueError(f"the flow's convolutions need a patch size that is a multiple of 4, got {patch}")
         self.encoder = nn.Sequential(
             nn.Conv2d(2, channels // 2, 4, stride=4),
             nn.GELU(),

@@ -104,7 +104,7 @@ class HRNet(nn.Module):
     def __init__(self, config: HRNetConfig) -> None:
         super().__init__()
         if config.image_size[0] % 32 or config.image_size[1] % 32:
-            raise ValueError(f"HRNet's image size must be a multiple of 32, not {config.image_size}")
+            raise ValueError(f"HRNet's image size must be a multiple of 32, got {config.image_size}")
         self.config = config
         stem, widths = config.stem, [config.width << branch for branch in range(4)]
         self.conv1, self.bn1 = _conv_bn(3, stem, 3, stride=2)

@@ -168,7 +168,7 @@ class MoveNet(nn.Module):
         """
         if images.shape[1] % STRIDE or images.shape[2] % STRIDE:
             height, width = images.shape[1:3]
-            raise ValueError(f"MoveNet's images have sides that are multiples of {STRIDE}, not {width} x {height}")
+            raise ValueError(f"MoveNet's image sides must be multiples of {STRIDE}, got {width} x {height}")
         x = F.relu6(self.stem(images.permute(0, 3, 1, 2).float() / 127.5 - 1.0))
         sides, stride16 = {}, x
         for i, block in enumerate(self.blocks):

@@ -137,7 +137,7 @@ class SDTC(nn.Module):
     def estimate(self, tokens: Tensor) -> Tensor:
         """Window tokens B x T x L x C -> the keyframe's heatmaps B x K x h x w; no optical flow, which needs images."""
         if self.flow is not None:
-            raise BundleError("a network on optical flow is a baseline for the tables: it cannot run on kept tokens")
+            raise BundleError("a network on optical flow is a baseline for the tables: it cannot run on cached tokens")
         embedded, motion = self._motion(tokens)
         return SDTCOutput.of(self.head(self.smml(embedded, motion.motion)), self.config.location_sigma).heatmaps
 

@@ -93,7 +93,7 @@ class TDMI(nn.Module):
         """Raises UsageError for a span of no frames, which has no differences."""
         super().__init__()
         if config.delta < 1 and config.motion != "none":
-            raise UsageError("motion needs neighbouring frames: set delta to 1 or more, or motion to 'none'")
+            raise UsageError("motion needs neighbouring frames: set delta >= 1, or motion to 'none'")
         self.config = config
         self.skeleton = skeleton_by_name(config.skeleton)
         self.backbone = HRNet(config.backbone)
@@ -144,7 +144,7 @@ class TDMI(nn.Module):
     def estimate(self, tokens: Mapping[str, Tensor]) -> Tensor:
         """The encoder's features of windows, each B x T x C x h x w -> the keyframe's heatmaps B x K x h x w."""
         if self.config.motion == "optical-flow":
-            raise BundleError("a network on optical flow is a baseline for the tables: it cannot run on kept tokens")
+            raise BundleError("a network on optical flow is a baseline for the tables: it cannot run on cached tokens")
         visual = self._visual(tokens)
         if self.config.motion == "none":
             return self._output(visual).heatmaps

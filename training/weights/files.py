@@ -55,7 +55,7 @@ def read_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
     else:
         tensors, config = _read_torch(path), {}
     if not tensors:
-        raise BundleError(f"{path} holds no named tensors: it is no file of weights")
+        raise BundleError(f"{path} contains no named tensors: it is not a weight file")
     refuse_wrapped(tensors, path)
     return tensors, config
 
@@ -81,7 +81,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise BundleError(f"{path} is damaged or no safetensors file ({str(error)[:100]})") from error
+        raise BundleError(f"{path} is damaged or not a safetensors file ({str(error)[:100]})") from error
 
 
 def _read_config(path: Path) -> dict[str, Any]:

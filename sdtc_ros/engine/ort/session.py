@@ -49,7 +49,7 @@ def open_session(
     import onnxruntime as ort
 
     if provider not in PROVIDERS:
-        raise UsageError(f"provider '{provider}' is not known; known are {', '.join(PROVIDERS)}")
+        raise UsageError(f"unknown provider '{provider}'; choose from {', '.join(PROVIDERS)}")
     asked = PROVIDERS[provider]
     available = ort.get_available_providers()
     if asked not in available and not allow_cpu:

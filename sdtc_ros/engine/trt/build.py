@@ -157,7 +157,7 @@ def _parse(graph: Graph, network: trt.INetworkDefinition, logger: Any) -> None:
         reason = f"node '{error.node_name()}' ({error.node_operator()}): {_line(error.desc())}"
         if parser.num_errors > 1:
             reason += f" (and {parser.num_errors - 1} more)"
-    raise BundleError(f"TensorRT {trt.__version__} cannot take the graph '{graph.name}': {reason}")
+    raise BundleError(f"TensorRT {trt.__version__} cannot parse the graph '{graph.name}': {reason}")
 
 
 def _profile(builder: trt.Builder, network: trt.INetworkDefinition, ranges: Profile) -> trt.IOptimizationProfile:

@@ -55,7 +55,7 @@ class GpuContext:
             device: drv.Device = drv.Device(0)
             self._context: drv.Context = device.retain_primary_context()
         except drv.Error as error:
-            raise UsageError(f"the GPU {self.gpu.name} cannot be used ({error}); look at 'nvidia-smi'") from None
+            raise UsageError(f"the GPU {self.gpu.name} cannot be used ({error}); check 'nvidia-smi'") from None
 
     @contextmanager
     def current(self) -> Iterator[None]:
@@ -69,7 +69,7 @@ class GpuContext:
             raise UsageError(self.no_memory()) from None
         except (drv.Error, CudaError) as error:
             raise UsageError(
-                f"the GPU {self.gpu.name} failed ({error}); start again, and look at 'nvidia-smi'"
+                f"the GPU {self.gpu.name} failed ({error}); restart, and check 'nvidia-smi'"
             ) from None
         finally:
             drv.Context.pop()
@@ -140,7 +140,7 @@ class Allocator:
             with self._gpu.current():
                 self.free()
         except Exception as error:  # the process ends, or the GPU is lost: either way the memory is gone
-            _log.debug("memory could not be freed: %s", error)
+            _log.debug("could not free memory: %s", error)
 
 
 class Block:

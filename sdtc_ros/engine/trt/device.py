@@ -169,7 +169,7 @@ class TensorRTRuntime:
         try:
             self.close()
         except Exception as error:  # the process ends, or the GPU is lost: either way the memory is gone
-            _log.debug("the engine could not be closed: %s", error)
+            _log.debug("could not close the engine: %s", error)
 
     def _open(self, graphs: Sequence[Graph]) -> None:
         self._memory, self._stream = Allocator(self._gpu), Stream()
@@ -198,14 +198,14 @@ class TensorRTRuntime:
                 raise UsageError(told)  # the engine is good
             self._cache.discard(key)
             if attempt == 1:
-                self._report(f"TensorRT refuses the kept engine of '{graph.name}' ({reason}); it is built anew")
-        raise UsageError(f"TensorRT refuses the engine of '{graph.name}' that it has built: {reason}")
+                self._report(f"TensorRT refuses the cached engine of '{graph.name}' ({reason}); rebuilding it")
+        raise UsageError(f"TensorRT refuses the engine it has just built for '{graph.name}': {reason}")
 
     def _build(self, graph: Graph) -> bytes:
         gpu = self._gpu.gpu
         timing = Key("timing", {name: self._words[name] for name in ("gpu", "compute capability", "tensorrt", "cuda")})
         free, _ = self._gpu.memory()
-        self._report(f"building the TensorRT engine of '{graph.name}' for {gpu.name}: minutes, once")
+        self._report(f"building the TensorRT engine of '{graph.name}' for {gpu.name}: this takes minutes, once")
         try:
             engine, measured = build_engine(
                 graph, self._profiles(graph), memory=min(free // 2, WORKSPACE),

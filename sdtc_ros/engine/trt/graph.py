@@ -55,7 +55,7 @@ class EngineGraph:
         self.outputs = [name for name in names if name not in self.inputs]
         self.dtypes = {name: np.dtype(trt.nptype(engine.get_tensor_dtype(name))) for name in names}
         if any(engine.get_tensor_location(name) != trt.TensorLocation.DEVICE for name in names):
-            raise UsageError(f"TensorRT {trt.__version__} wants a tensor of '{self.name}' in host memory; use 'cuda'")
+            raise UsageError(f"TensorRT {trt.__version__} needs '{self.name}' in host memory; use provider 'cuda'")
         self.padded = {name for name in names if self._follows_batch(name)} if batches else set()
         self.capture = bool(batches)
         self._bound: dict[int, Bound] = {}
@@ -199,7 +199,7 @@ class Bound:
             self._captured = Captured(self._station.stream.handle, self._execute)
         except CudaError as error:
             self._graph.capture = False
-            _log.warning("'%s' runs without a CUDA graph, a little slower: it cannot be captured (%s)",
+            _log.warning("'%s' runs without a CUDA graph(slightly slower): capture failed (%s)",
                          self._graph.name, error)  # fmt: skip
 
     def _stage(self, name: str, shape: tuple[int, ...]) -> int:

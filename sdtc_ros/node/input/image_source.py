@@ -95,7 +95,7 @@ class MatchedSource(ImageSource):
             return
         self._told, self._told_at[about] = about, monotonic()
         why = "" if self._matcher.heard else f": {why_silent(self._ports.node, self._detections)}"
-        self._ports.warning(f"an image is left out: {reason}{why}")
+        self._ports.warning(f"image skipped: {reason}{why}")
 
     def every_second(self) -> None:
         """Let the images go that have waited for too long."""

@@ -33,7 +33,7 @@ def camera_rotation(values: Mapping[str, Any], name: str) -> Rotation:
     for other in each:
         if other not in values["cameras"]:
             listed = ", ".join(values["cameras"]) or "there is only one, without a name: use 'rotate'"
-            raise UsageError(f"parameter 'rotate_each' names '{other}', which is none of the cameras ({listed})")
+            raise UsageError(f"parameter 'rotate_each' names '{other}', which is not one of the cameras ({listed})")
     return Rotation(int(each.get(name, values["rotate"])))
 
 
