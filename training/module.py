@@ -91,7 +91,7 @@ class PoseTraining(lightning.LightningModule):
             raise UsageError("the cosine schedule needs trainer.max_steps (now unlimited)")
         if o.schedule == "steps" and o.milestone_unit == "epochs" and not math.isfinite(epoch):
             raise UsageError(
-                "these data have no epochs, so the schedule's milestones cannot count them: "
+                "these data have no epochs to count milestones in: "
                 "set model.init_args.optimiser.milestone_unit to steps"
             )
 

@@ -39,6 +39,6 @@ def people_among(ids: set[int], where: str) -> int:
         return 0
     shown = ", ".join(str(i) for i in sorted(ids)[:6])
     raise InputError(
-        f"{where}: which boxes are people? The 'category_id's are {shown}; people are 1, as in COCO, or 0, as "
-        "in YOLO, so keep their boxes alone, or leave 'category_id' away"
+        f"{where}: which boxes are people? The 'category_id's are {shown}; people are 1 (COCO) or "
+        "0 (YOLO): keep only their boxes, or remove 'category_id'"
     )

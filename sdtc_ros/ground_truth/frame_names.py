@@ -127,8 +127,8 @@ def _by_number(names: Sequence[str], pictures: Sequence[str], what: str) -> list
     numbers, theirs = numbers_in(names), numbers_in(pictures)
     if numbers is None or theirs is None:
         raise InputError(
-            f"{what}: no image name, '{names[0]}' say, matches an image of the input, '{pictures[0]}' say, and "
-            "they cannot be matched by a number either; give the annotations the pictures' names"
+            f"{what}: no image name (such as '{names[0]}') matches an image of the input (such as "
+            f"'{pictures[0]}'), and they have no frame number in common; use the input's names in the annotations"
         )
     at = {number: place for place, number in enumerate(theirs)}
     if not set(numbers) <= set(at):

@@ -124,7 +124,7 @@ def test_lookahead_reaches_the_pipeline(bundle: Bundle) -> None:
         (["--model", "nowhere"], 4, "model bundle 'nowhere' is not a folder"),
         (["--people", "0"], 2, "--people must be >= 1, got 0"),
         (["--rounds", "0"], 2, "--rounds must be >= 1, got 0"),
-        (["--json", "nowhere/out.json"], 2, "--json nowhere/out.json: there is no folder nowhere"),
+        (["--json", "nowhere/out.json"], 2, "--json nowhere/out.json: no such folder: nowhere"),
         (["--clock", "cpu"], 2, "--clock cpu adds up the time of all threads, so it needs --threads 1"),
     ],
 )

@@ -163,7 +163,7 @@ def test_refusals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     for arguments, sentence in (
         ([], "finds no GPU here; --device cpu runs the same on the CPU"),
-        (["--plot", "nowhere/x.png"], "--plot nowhere/x.png: there is no folder nowhere"),
+        (["--plot", "nowhere/x.png"], "--plot nowhere/x.png: no such folder: nowhere"),
         (["--repeats", "0"], "--repeats must be >= 1, got 0"),
         (["--batches", "0"], "--batches must be >= 1, got 0"),
     ):

@@ -293,7 +293,7 @@ def test_without_ros_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     ("arguments", "sentence"),
     [
         (["soak", "--minutes", "0"], "--minutes must be > 0, got 0"),
-        (["soak", "--plot", "nowhere/out.png"], "--plot nowhere/out.png: there is no folder nowhere"),
+        (["soak", "--plot", "nowhere/out.png"], "--plot nowhere/out.png: no such folder: nowhere"),
         (["cost", "--people", "0"], "--people must be >= 1, got 0"),
         (["restarts", "--detector", "person"], "--detector person is for soak and cameras"),
         (["cameras", "--keep", "."], "--keep . is there already"),

@@ -91,7 +91,7 @@ def test_a_numpy_that_does_not_import(tmp_path: Path) -> None:
 
 def test_json_into_no_folder(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json", "nowhere/out.json"]) == 2
-    assert capsys.readouterr().err == "sdtc_ros: error: --json nowhere/out.json: there is no folder nowhere\n"
+    assert capsys.readouterr().err == "sdtc_ros: error: --json nowhere/out.json: no such folder: nowhere\n"
 
 
 def test_json_onto_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
