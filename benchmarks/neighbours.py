@@ -143,8 +143,8 @@ def fit(track: npt.NDArray[np.float32], keyframe: int) -> npt.NDArray[np.float32
 
 def rows_of(bundle: Path, cases: Sequence[Case], seed: int = 7) -> dict[str, dict[str, float]]:
     """Percent right by kind of corruption, for each way of using a bundle."""
-    reach = Pipeline.from_bundle(bundle, PipelineConfig(sticky=0, min_box_score=0))
-    at_once = Pipeline.from_bundle(bundle, PipelineConfig(sticky=0, min_box_score=0, lookahead=0))
+    reach = Pipeline.from_bundle(bundle, PipelineConfig(crop_drift_threshold=0, min_box_score=0))
+    at_once = Pipeline.from_bundle(bundle, PipelineConfig(crop_drift_threshold=0, min_box_score=0, lookahead=0))
     ways = ("one frame", "all frames, a line fitted", "past frames, a line fitted")
     if reach.bundle.delta:
         ways = ("one frame", "all frames", "past frames")

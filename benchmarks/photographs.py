@@ -67,7 +67,7 @@ class Ours:
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
         bundle = load_bundle(folder)
-        config = PipelineConfig(lookahead=0, sticky=0, min_box_score=0)
+        config = PipelineConfig(lookahead=0, crop_drift_threshold=0, min_box_score=0)
         self._pipeline = Pipeline(bundle, OnnxEngine(bundle, threads=1), config)
 
     def find(self, image: Any, box: Any) -> Joints:

@@ -8,11 +8,13 @@
 
 The same walking people go through three pipelines on one engine, frame by frame in turn:
 
-- full windows: `sticky` 0, the papers' protocol. Every keyframe has a crop of its own, so 2 * delta + 1 encoder passes
+- full windows: `crop_drift_threshold` 0, the papers' protocol. Every keyframe has a crop of its own, so 2 * delta + 1
+  encoder passes
   and one temporal pass a person.
 - crops held: a crop never moves, so one encoder pass and one temporal pass a person. `ratio` is the throughput of this
   divided by that of full windows.
-- default: the pipeline's own `sticky`, at which a walking person's crop moves every few frames (`ratio_default`).
+- default: the pipeline's own `crop_drift_threshold`, at which a walking person's crop moves every few frames
+  (`ratio_default`).
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ from sdtc_ros.models.bundle import Bundle  # noqa: E402
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 HELD, DEFAULT, FULL = "crops held", "default", "full windows"
-STICKY = {HELD: 1e9, DEFAULT: PipelineConfig().sticky, FULL: 0.0}
+THRESHOLDS = {HELD: 1e9, DEFAULT: PipelineConfig().crop_drift_threshold, FULL: 0.0}
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Result:
     """One way of keeping tokens: people times frames a second, and crops encoded a person and frame."""
 
     way: str
-    sticky: float
+    threshold: float
     encodes: float
     throughput: float
     ratio: float  # of the throughput to that of full windows
@@ -67,7 +69,8 @@ def measure(
 ) -> list[Result]:
     """Play the clip `rounds` times through the three pipelines, which take turns at going first."""
     recorder = Recorder(engine)
-    pipelines = [Pipeline(bundle, recorder, PipelineConfig(lookahead=lookahead, sticky=s)) for s in STICKY.values()]
+    configs = [PipelineConfig(lookahead=lookahead, crop_drift_threshold=value) for value in THRESHOLDS.values()]
+    pipelines = [Pipeline(bundle, recorder, config) for config in configs]
     skipped = first_full(pipelines[0])
     seconds = np.zeros((len(pipelines), rounds, len(clip)))
     encoded = np.zeros(len(pipelines), int)
@@ -82,15 +85,17 @@ def measure(
     answered = sum(len(boxes) for _, boxes in clip[skipped:])
     speed = [answered / clip_seconds(one[:, skipped:]) for one in seconds]
     return [
-        Result(way, sticky, int(encoded[i]) / answered / rounds, speed[i], speed[i] / speed[-1])
-        for i, (way, sticky) in enumerate(STICKY.items())
+        Result(way, threshold, int(encoded[i]) / answered / rounds, speed[i], speed[i] / speed[-1])
+        for i, (way, threshold) in enumerate(THRESHOLDS.items())
     ]
 
 
 def report(results: list[Result]) -> str:
     """A Markdown table."""
-    header = ["tokens", "sticky", "encodes a person-frame", "person-frames a second", "ratio"]
-    rows = [[r.way, f"{r.sticky:g}", f"{r.encodes:.2f}", f"{r.throughput:.1f}", f"**{r.ratio:.2f}**"] for r in results]
+    header = ["tokens", "threshold", "encodes a person-frame", "person-frames a second", "ratio"]
+    rows = [
+        [r.way, f"{r.threshold:g}", f"{r.encodes:.2f}", f"{r.throughput:.1f}", f"**{r.ratio:.2f}**"] for r in results
+    ]
     return table(header, rows)
 
 

@@ -4,9 +4,10 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What a setting costs in accuracy: `python benchmarks/sweep.py sticky|detect_every [--plot FILE] [--json FILE]`.
+"""What a setting costs in accuracy: `python benchmarks/sweep.py SETTING [--plot FILE] [--json FILE]`.
 
-Synthetic people go through one pipeline a value, frame by frame in turn. `sticky` (how far a crop may drift) is played
+Synthetic people go through one pipeline a value, frame by frame in turn. SETTING `crop_drift_threshold` (how far a
+crop may drift) is played
 with annotated boxes and with boxes whose edges are moved as a detector's, ids given, so that nothing but the crop
 differs. `detect_every` is played with such boxes, without ids and with some people missed; which frames the misses fall
 on differs from value to value, so `--draws` of them are played and figures are their means.
@@ -54,11 +55,11 @@ from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 from sdtc_ros.types import Boxes  # noqa: E402
 
 VALUES: dict[str, tuple[float, ...]] = {
-    "sticky": (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, math.inf),
+    "crop_drift_threshold": (0.0, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, math.inf),
     "detect_every": (1, 2, 3, 5, 8, 12),
 }
 ANNOTATED, JITTERED, DETECTED = "annotated", "jittered", "detected"
-KINDS = {"sticky": (JITTERED, ANNOTATED), "detect_every": (DETECTED,)}  # the first decides about `chosen`
+KINDS = {"crop_drift_threshold": (JITTERED, ANNOTATED), "detect_every": (DETECTED,)}  # the first decides about `chosen`
 ALLOWED = 1.0  # points of AP: the loss with its standard error
 
 
@@ -216,7 +217,7 @@ def _work(args: argparse.Namespace) -> None:
 
 
 def _content(setting: str, rows: Sequence[Row]) -> dict[str, Any]:
-    asked = PipelineConfig().sticky if setting == "sticky" else 5
+    asked = PipelineConfig().crop_drift_threshold if setting == "crop_drift_threshold" else 5
     own = [row for row in rows if row.boxes == KINDS[setting][-1]]
     listed = [asdict(row) | {"value": _name(row.value)} for row in rows]
     at = next(row for row in own if row.value == asked)

@@ -131,9 +131,9 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
         help="frames seen beyond the one that is answered, 0 to the model's delta (default: delta, as `info` says it)",
     )  # fmt: skip
     add(
-        "--sticky", type=float, metavar="PART",
-        help="how far, in parts of its size, a person may drift before a new crop is cut and encoded (default 0.1); "
-        "0: a new one for every frame, as in the papers, slower",
+        "--crop-drift-threshold", "--sticky", type=float, metavar="PART",
+        help="how far a person may drift, as a part of the box's size, before a new crop is encoded (default 0.1); "
+        "0: a new crop for every frame, as in the papers, slower",
     )  # fmt: skip
     add(
         "--max-people", type=int, metavar="N",
@@ -210,7 +210,7 @@ def pipeline_config(args: argparse.Namespace) -> PipelineConfig:
     tracking = TrackingConfig(start_score=args.start_score)
     given = {
         "lookahead": args.lookahead,
-        "sticky": args.sticky,
+        "crop_drift_threshold": args.crop_drift_threshold,
         "detect_every": args.detect_every,
         "max_people": args.max_people,
     }

@@ -113,7 +113,7 @@ def pipeline_config(values: Mapping[str, Any]) -> PipelineConfig:
     return PipelineConfig(
         tracking=TrackingConfig(start_score=values["start_score"]),
         lookahead=None if values["lookahead"] < 0 else values["lookahead"],
-        sticky=values["sticky"],
+        crop_drift_threshold=values["crop_drift_threshold"] if values["sticky"] < 0 else values["sticky"],
         min_box_score=values["min_box_score"],
         detect_every=values["detect_every"],
         max_people=values["max_people"],

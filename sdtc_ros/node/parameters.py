@@ -166,7 +166,12 @@ PARAMETERS = (
         3600.0, dynamic=True,
     ),
     Parameter(
-        "sticky", 0.1, "drift, in box sizes, up to which a person's crop is held; 0: never", 0.0, 1.0, dynamic=True
+        "crop_drift_threshold", 0.1, "drift, in box sizes, up to which a person's crop is held; 0: never", 0.0, 1.0,
+        dynamic=True,
+    ),
+    Parameter(
+        "sticky", -1.0, "the former name of crop_drift_threshold, which it overrides; -1: not set", -1.0, 1.0,
+        dynamic=True,
     ),
     Parameter(
         "max_gap", 1.0, "seconds without a frame after which tracks and windows begin anew", 0.001, 3600.0,

@@ -38,14 +38,15 @@ _log = logging.getLogger("sdtc_ros")
 class PipelineConfig:
     """Settings of a pipeline.
 
-    lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do); sticky: drift
-    up to which a crop is held (see `window`), 0 for the papers' protocol; min_box_score: weaker boxes are dropped;
-    detect_every: boxes are detected in every k-th frame and carried on by the poses between; max_people: the best
-    scored of a frame are taken; max_gap: seconds between two frames after which nothing is carried over.
+    lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do);
+    crop_drift_threshold: the drift up to which a crop is held (see `window`), 0 for the papers' protocol;
+    min_box_score: weaker boxes are dropped; detect_every: boxes are detected in every k-th frame and carried on by the
+    poses between; max_people: the best scored of a frame are taken; max_gap: seconds between two frames after which
+    nothing is carried over.
     """
 
     lookahead: int | None = None
-    sticky: float = 0.1
+    crop_drift_threshold: float = 0.1
     min_box_score: float = 0.2
     detect_every: int = 1
     max_people: int = 64
@@ -54,7 +55,7 @@ class PipelineConfig:
 
     def __post_init__(self) -> None:
         """Raise UsageError for a value without sense."""
-        for name, least in (("sticky", 0), ("min_box_score", 0), ("detect_every", 1), ("max_people", 1)):
+        for name, least in (("crop_drift_threshold", 0), ("min_box_score", 0), ("detect_every", 1), ("max_people", 1)):
             if not getattr(self, name) >= least:
                 raise UsageError(f"{name} must be >= {least}, got {getattr(self, name)}")
         if not self.max_gap > 0:
@@ -97,7 +98,7 @@ class Pipeline:
         self._detector, self._phase, self._runs_on = detector, phase, runs_on
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
-        self.ring = WindowRing(bundle.delta, width / height, self.config.sticky)
+        self.ring = WindowRing(bundle.delta, width / height, self.config.crop_drift_threshold)
         self._buffer = CropBuffer()
         self._warned = False
         self.reset()
@@ -129,7 +130,7 @@ class Pipeline:
         if config.lookahead != self.config.lookahead or config.tracking != self.config.tracking:
             raise UsageError("lookahead and tracking cannot be changed on a running pipeline")
         self.config = config
-        self.ring.sticky = config.sticky
+        self.ring.threshold = config.crop_drift_threshold
 
     def successor(self, bundle: Bundle, engine: Engine) -> Pipeline:
         """A pipeline on another model that goes on with this one's people and ids, its windows begun anew.

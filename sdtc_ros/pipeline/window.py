@@ -4,12 +4,12 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Windows of 2 * delta + 1 frames of every track, with sticky crops and the tokens that belong to them.
+"""Windows of 2 * delta + 1 frames of every track, with held crops and the tokens that belong to them.
 
 The papers crop all frames of a window with the keyframe's box, so tokens can be kept from one keyframe to the next
 only while the crop stays. Here each track holds a crop; when it stands at a keyframe, the keyframe's own fresh crop
 box is compared with it. *Drift* is how far any edge of the fresh box lies from the held one's, as a part of the held
-box's width (left, right) or height (top, bottom). Up to `sticky` the held crop stays and so do its tokens; beyond it
+box's width (left, right) or height (top, bottom). Up to `threshold` the held crop stays and so do its tokens; beyond it
 the crop becomes the fresh one and the frames of the window are cropped and encoded anew. 0 therefore gives the
 papers' protocol: every window in its own keyframe's crop. The crop's 25 % enlargement leaves a margin of a tenth of
 the crop on each side of the person: up to 0.1 the person never leaves the crop.
@@ -70,10 +70,10 @@ class WindowRing:
     Frames are numbered 0, 1, 2 ... as they are pushed; keyframe n may be asked for while `n >= newest - delta`.
     """
 
-    def __init__(self, delta: int, aspect: float, sticky: float) -> None:
-        """aspect: the crops' width / height; sticky: the largest drift at which a crop is held."""
+    def __init__(self, delta: int, aspect: float, threshold: float) -> None:
+        """aspect: the crops' width / height; threshold: the largest drift at which a crop is held."""
         self._delta, self._aspect = delta, aspect
-        self.sticky = sticky  # may be changed from keyframe to keyframe
+        self.threshold = threshold  # may be changed from keyframe to keyframe
         self.length = 2 * delta + 1
         self.clear()
 
@@ -166,7 +166,7 @@ class WindowRing:
         size = np.maximum(held[:, 2:], 1e-6)
         near, grown = fresh[:, :2] - held[:, :2], fresh[:, 2:] - held[:, 2:]
         drift = np.maximum(np.abs(near), np.abs(near + grown)) / size
-        moved = (drift.max(axis=1, initial=0.0) > self.sticky) | (held[:, 2] == 0)  # 0: it holds none yet
+        moved = (drift.max(axis=1, initial=0.0) > self.threshold) | (held[:, 2] == 0)  # 0: it holds none yet
         self._crops[rows[moved]] = fresh[moved]
         self._tokens[rows[moved]] = None
         self._encoded[rows[moved]] = False

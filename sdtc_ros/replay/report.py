@@ -204,12 +204,12 @@ def _files(result: ReplayResult, report: Path) -> str:
 
 
 def _provenance(result: ReplayResult) -> str:
-    bundle, config = result.pipeline.bundle, result.pipeline.config
+    bundle, threshold = result.pipeline.bundle, result.pipeline.config.crop_drift_threshold
     rows = [
         ["model", f"{bundle.name}, hash {bundle.bundle_hash[:12]}"],
         ["skeleton, crop, window", f"{bundle.skeleton.name}, {bundle.input_size[0]} × {bundle.input_size[1]}, "
          f"{2 * bundle.delta + 1} frames, lookahead {result.pipeline.lookahead}"],
-        ["sticky crops", f"{config.sticky:g}" if config.sticky else "0, every crop moves: the papers' protocol"],
+        ["crop drift threshold", f"{threshold:g}" if threshold else "0, every crop moves: the papers' protocol"],
         *([str(key), str(value)] for key, value in bundle.training.items() if isinstance(value, (str, int, float))),
         ["sdtc_ros", f"{__version__}, Python {platform.python_version()}, {platform.machine()}"],
     ]  # fmt: skip

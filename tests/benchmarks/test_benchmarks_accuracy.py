@@ -126,9 +126,10 @@ def test_the_rule_of_the_default(losses: tuple[float, ...], errors: tuple[float,
 
 def test_crops_that_are_held(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Full windows at 0, a crop a person and frame where crops never move; the ratio is the default's loss."""
-    monkeypatch.setitem(sweep.VALUES, "sticky", (0.0, 0.025, 0.1, math.inf))
+    monkeypatch.setitem(sweep.VALUES, "crop_drift_threshold", (0.0, 0.025, 0.1, math.inf))
     out, picture = tmp_path / "figures.json", tmp_path / "curve.png"
-    arguments = ["sticky", "--model", str(bundle.folder), "--clips", "2", "--frames", "9", "--people", "2"]
+    scenes = ["--clips", "2", "--frames", "9", "--people", "2"]
+    arguments = ["crop_drift_threshold", "--model", str(bundle.folder), *scenes]
     assert sweep.main([*arguments, "--json", str(out), "--plot", str(picture)]) == 0
     figures = json.loads(out.read_text())
     rows = {(row["boxes"], row["value"]): row for row in figures["rows"]}
@@ -163,5 +164,5 @@ def test_a_detector_in_every_kth_frame(bundle: Bundle, tmp_path: Path, monkeypat
     [(["--clips", "0"], "--clips must be >= 1"), (["--plot", "nowhere/a.png"], "no such folder: nowhere")],
 )
 def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sweep.main(["sticky", *arguments]) == 2
+    assert sweep.main(["crop_drift_threshold", *arguments]) == 2
     assert sentence in capsys.readouterr().err

@@ -117,7 +117,7 @@ def test_results_that_no_batch_wrote_are_left(world, out, boxes, model, capsys):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (["--sticky", 0], "made otherwise, and not with --sticky=0.0; add --overwrite"),
+        (["--sticky", 0], "made otherwise, and not with --crop-drift-threshold=0.0; add --overwrite"),
         (["--frames", 2], "made otherwise, and not with --frames=2;"),
         (["--model", "other"], "made with model="),
         (["--boxes", "person"], ", and not without it;"),

@@ -49,7 +49,7 @@ def test_a_pipeline_gives_the_same_poses_to_the_bit(max_batch: int) -> None:
     """The shipped model on people that wander, come and go; in chunks too, where a window's slots lie anywhere."""
     bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))
     clip = scene(9, 5, lost=0.2)
-    config = PipelineConfig(sticky=0.2)
+    config = PipelineConfig(crop_drift_threshold=0.2)
     expected = run(Pipeline(bundle, OnnxEngine(bundle, threads=1, max_batch=max_batch), config), clip)
     found = run(Pipeline(bundle, DeviceEngine(bundle, CountingRuntime(bundle), max_batch), config), clip)
     assert sum(len(answer.poses) for answer in expected) > 30
@@ -61,13 +61,13 @@ def test_a_pipeline_gives_the_same_poses_to_the_bit(max_batch: int) -> None:
 
 
 def test_a_frame_is_uploaded_once_and_no_crop_is(tmp_path: Path) -> None:
-    """Every crop moves with `sticky` 0, so each frame is cut up to five times; it travels once, and is then let go."""
+    """With a threshold of 0 every crop moves, each frame is cut up to five times, uploaded once, then released."""
     bundle = make_bundle(tmp_path)
     runtime = CountingRuntime(bundle)
     engine = DeviceEngine(bundle, runtime)
     assert isinstance(engine, CuttingEngine) and not isinstance(OnnxEngine(bundle, threads=1), CuttingEngine)
     clip = scene(8, 3)
-    pipeline = Pipeline(bundle, engine, PipelineConfig(sticky=0.0))
+    pipeline = Pipeline(bundle, engine, PipelineConfig(crop_drift_threshold=0.0))
     answers = run(pipeline, clip)
     assert runtime.uploads == [(180 * 240, 3)] * 8
     assert sum(count for graph, count in runtime.runs if graph == "cut") > 8 * 3 * 3

@@ -89,14 +89,14 @@ def test_engine_keeps_the_tensors_apart(exported, checkpoint):
     np.testing.assert_allclose(keypoints, expected(load_network(checkpoint), windows), atol=0.05)
 
 
-@pytest.mark.parametrize("sticky", [0.0, 0.1])
-def test_pipeline_gives_what_the_network_gives(exported, checkpoint, sticky):
-    """Two people over six frames; with sticky crops the ring's kept tensors stand for frames encoded earlier."""
+@pytest.mark.parametrize("threshold", [0.0, 0.1])
+def test_pipeline_gives_what_the_network_gives(exported, checkpoint, threshold):
+    """Two people over six frames; with held crops the ring's kept tensors stand for frames encoded earlier."""
     random = np.random.default_rng(1)
     images = [random.integers(0, 256, (120, 160, 3), dtype=np.uint8) for _ in range(6)]
     start = np.array([[10.0, 20.0, 30.0, 60.0], [90.0, 30.0, 25.0, 55.0]], np.float32)
-    boxes = [start + np.float32([0.4 * t, 0, 0, 0]) for t in range(6)]  # slow: the crop is held at sticky 0.1
-    pipeline = Pipeline.from_bundle(exported[0].folder, PipelineConfig(sticky=sticky))
+    boxes = [start + np.float32([0.4 * t, 0, 0, 0]) for t in range(6)]  # slow: the crop is held at a threshold of 0.1
+    pipeline = Pipeline.from_bundle(exported[0].folder, PipelineConfig(crop_drift_threshold=threshold))
     answers = []
     for t, image in enumerate(images):
         answer = pipeline.process(Frame(image, t * 40_000_000), Boxes(boxes[t], np.ones(2, np.float32)))
@@ -104,7 +104,7 @@ def test_pipeline_gives_what_the_network_gives(exported, checkpoint, sticky):
     answers += pipeline.flush()
     network = load_network(checkpoint)
     for t, answer in enumerate(answers):
-        crops = crop_boxes(boxes[0] if sticky else boxes[t], 32 / 64)
+        crops = crop_boxes(boxes[0] if threshold else boxes[t], 32 / 64)
         window = [images[min(max(i, 0), 5)] for i in (t - 1, t, t + 1)]
         windows = np.stack([crop_images(image, crops, (32, 64)) for image in window], axis=1)
         wanted = to_image(expected(network, windows)[..., :2], crops, (32, 64))

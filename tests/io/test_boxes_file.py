@@ -120,7 +120,7 @@ def test_boxes_by_names_as_tools_write_them(tmp_path, name, pictures):
 
 def test_boxes_of_no_frame_of_the_input(tmp_path):
     table = read_boxes(write(tmp_path / "b.json", [{"image_name": "left_side.jpg", "bbox": BOX}]))
-    with pytest.raises(InputError, match="no image name, 'left_side.jpg' say, is that of a picture of the input"):
+    with pytest.raises(InputError, match="no image name .such as 'left_side.jpg'. matches an image of the input"):
         table.place(["a.jpg", "b.jpg"], 2, None)
     table = read_boxes(write(tmp_path / "b.json", [{"frame": 30, "bbox": BOX}]))
     with pytest.raises(InputError, match="all are of frames from number 30 on, but the input has 24"):

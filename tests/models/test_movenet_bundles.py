@@ -75,7 +75,8 @@ def test_a_covered_joint_is_found_by_its_trajectory() -> None:
 @pytest.mark.skipif(not PEOPLE.is_dir(), reason=f"no photographs of people at {PEOPLE}")
 def test_finds_real_people() -> None:
     """Ten photographs: most joints within a fifth of the torso."""
-    pipeline = Pipeline.from_bundle(folder("lightning"), PipelineConfig(lookahead=0, sticky=0, min_box_score=0))
+    config = PipelineConfig(lookahead=0, crop_drift_threshold=0, min_box_score=0)
+    pipeline = Pipeline.from_bundle(folder("lightning"), config)
     names = pipeline.bundle.skeleton.joints
     hits = []
     for person in json.loads((PEOPLE / "people.json").read_text())["people"][:10]:

@@ -244,9 +244,10 @@ def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
     given = values(bundle=str(tmp_path / "bundle"))
     pipeline = load(given).pipeline()
     assert (pipeline.lookahead, pipeline.config) == (2, PipelineConfig())  # the defaults are the pipeline's own
-    other = load(given | {"lookahead": 1, "sticky": 0.0, "detect_every": 3, "max_gap": 2.5}).pipeline()
+    other = load(given | {"lookahead": 1, "crop_drift_threshold": 0.0, "detect_every": 3, "max_gap": 2.5}).pipeline()
     assert other.lookahead == 1
-    assert (other.config.sticky, other.config.detect_every, other.config.max_gap) == (0.0, 3, 2.5)
+    assert (other.config.crop_drift_threshold, other.config.detect_every, other.config.max_gap) == (0.0, 3, 2.5)
+    assert load(given | {"sticky": 0.0}).pipeline().config.crop_drift_threshold == 0  # its former name
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_parameters_make_the_pipeline_they_say(tmp_path: Path) -> None:
         ({"provider": "a"}, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'a'"),
         ({"detector": "magic"}, "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
         ({"detector": ".onnx"}, "parameter 'detector' must be person, topic or the path of an .onnx file, not '.onnx'"),
-        ({"sticky": 1.5}, "parameter 'sticky' must be between 0 and 1, got 1.5"),
+        ({"min_box_score": 1.5}, "parameter 'min_box_score' must be between 0 and 1, got 1.5"),
         ({"max_gap": 0.0}, "parameter 'max_gap' must be between 0.001 and 3600, got 0.0"),
     ],
 )
@@ -288,8 +289,8 @@ def test_a_value_is_taken_in_the_parameters_type(name: str, value: Any, accepted
         ("max_people", 3.5, "parameter 'max_people' must be a whole number of 1 to 1000, not 3.5"),
         ("allow_cpu", 1, "parameter 'allow_cpu' must be true or false, not 1"),
         ("bundle", 12, "parameter 'bundle' must be a text, not 12"),
-        ("sticky", float("nan"), "parameter 'sticky' must be between 0 and 1, got nan"),
-        ("sticky", 2, "parameter 'sticky' must be between 0 and 1, got 2.0"),
+        ("min_box_score", float("nan"), "parameter 'min_box_score' must be between 0 and 1, got nan"),
+        ("min_box_score", 2, "parameter 'min_box_score' must be between 0 and 1, got 2.0"),
     ],
 )
 def test_a_value_of_another_type_is_refused(name: str, value: Any, sentence: str) -> None:

@@ -62,7 +62,7 @@ def test_boxes_are_carried_on_by_the_poses_between_detections(bundle: Bundle, lo
         calls.append(int(image[0, 0, 2]))
         return Boxes(np.array([[*engine.place(calls[-1]) - (20, 30), 40, 60]], np.float32), np.ones(1, np.float32))
 
-    config = PipelineConfig(lookahead=lookahead, detect_every=12, sticky=0.0)
+    config = PipelineConfig(lookahead=lookahead, detect_every=12, crop_drift_threshold=0.0)
     pipeline = Pipeline(bundle, engine, config, detector)
     images = [np.stack([x, y, np.full_like(x, number)], axis=2).astype(np.uint8) for number in range(50)]
     answers = [pipeline.process(Frame(image, number * STEP)) for number, image in enumerate(images)]

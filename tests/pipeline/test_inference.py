@@ -43,7 +43,7 @@ def assert_same(one: FramePoses | None, other: FramePoses | None) -> None:
 @pytest.mark.parametrize("lookahead", [0, 2])
 def test_cameras_together_give_what_each_gives_alone(bundle: Bundle, lookahead: int) -> None:
     """Three cameras of 3, 0 and 5 people, lost ones and moving crops among them."""
-    config = PipelineConfig(lookahead=lookahead, sticky=0.02)
+    config = PipelineConfig(lookahead=lookahead, crop_drift_threshold=0.02)
     clips = [scene(15, people, lost=0.2, seed=people) for people in (3, 0, 5)]
     engine = CountingEngine(bundle)
     alone = [Pipeline(bundle, CountingEngine(bundle), config) for _ in clips]
@@ -134,10 +134,10 @@ def test_settings_change_between_frames(bundle: Bundle) -> None:
     pipeline = Pipeline(bundle, CountingEngine(bundle), PipelineConfig(lookahead=0))
     clip = scene(2, 4)
     first = pipeline.process(*clip[0])
-    pipeline.configure(PipelineConfig(lookahead=0, max_people=1, sticky=0.5))
+    pipeline.configure(PipelineConfig(lookahead=0, max_people=1, crop_drift_threshold=0.5))
     second = pipeline.process(*clip[1])
     assert first is not None and second is not None
     assert (len(first.poses), len(second.poses)) == (4, 1)
-    assert pipeline.ring.sticky == 0.5
+    assert pipeline.ring.threshold == 0.5
     with pytest.raises(UsageError, match="cannot be changed while"):
         pipeline.configure(PipelineConfig(lookahead=1))

@@ -31,7 +31,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 
 def brute_force(
-    bundle: Bundle, clip: list[tuple[Frame, Boxes]], lookahead: int, sticky: float
+    bundle: Bundle, clip: list[tuple[Frame, Boxes]], lookahead: int, threshold: float
 ) -> list[dict[int, np.ndarray]]:
     """Keypoints by id of every keyframe, from the rules alone: nothing kept but each track's crop, nothing encoded."""
     crops: dict[int, np.ndarray] = {}
@@ -46,7 +46,7 @@ def brute_force(
             fresh = crop_boxes(box[None], aspect)[0]
             held = crops.get(track) if t - seen.get(track, -9) <= 4 else None  # who was away longer is new
             seen[track] = t
-            if held is None or _drift(held, fresh) > sticky:
+            if held is None or _drift(held, fresh) > threshold:
                 crops[track] = held = fresh
             colours = [
                 crop_images(clip[i][0].image, held[None], bundle.input_size)[0].mean(axis=(0, 1)) for i in window
@@ -63,14 +63,14 @@ def _drift(held: np.ndarray, fresh: np.ndarray) -> float:
     return max(abs(edges[1][i] - edges[0][i]) / held[2 + i % 2] for i in range(4))
 
 
-@pytest.mark.parametrize("sticky", [0.0, 0.05, 0.2, 1e9])
+@pytest.mark.parametrize("threshold", [0.0, 0.05, 0.2, 1e9])
 @pytest.mark.parametrize("lookahead", [0, 1, 2])
-def test_cached_equals_uncached(bundle: Bundle, sticky: float, lookahead: int) -> None:
+def test_cached_equals_uncached(bundle: Bundle, threshold: float, lookahead: int) -> None:
     """Tokens kept or not, the poses are those of the rules: the papers' protocol at 0, lost frames and all."""
     clip = scene(25, 4, lost=0.35, seed=lookahead)
     engine = CountingEngine(bundle)
-    answers = run(Pipeline(bundle, engine, PipelineConfig(lookahead=lookahead, sticky=sticky)), clip)
-    expected = brute_force(bundle, clip, lookahead, sticky)
+    answers = run(Pipeline(bundle, engine, PipelineConfig(lookahead=lookahead, crop_drift_threshold=threshold)), clip)
+    expected = brute_force(bundle, clip, lookahead, threshold)
     assert len(answers) == len(clip)
     for (frame, people), answer, poses in zip(clip, answers, expected, strict=True):
         assert answer.frame is frame
@@ -79,7 +79,7 @@ def test_cached_equals_uncached(bundle: Bundle, sticky: float, lookahead: int) -
             np.testing.assert_allclose(pose.keypoints, poses[pose.track_id], rtol=1e-4, atol=1e-3)
     # the protocol encodes whole windows anew; a crop that never moves is encoded at most once a frame, also in those
     # where its person was not detected, unless who was away for long comes back as somebody new
-    assert (sum(engine.encoded) <= 25 * 4) is (sticky > 1)
+    assert (sum(engine.encoded) <= 25 * 4) is (threshold > 1)
 
 
 @pytest.mark.parametrize("every", [1, 2, 4])
@@ -89,7 +89,7 @@ def test_windows_do_not_depend_on_where_else_the_person_was_detected(bundle: Bun
     Neither what is detected between nor when a track starts or ends changes what a keyframe's window shows.
     """
     clip = scene(21, 3)
-    config = PipelineConfig(sticky=0.0)
+    config = PipelineConfig(crop_drift_threshold=0.0)
     whole = run(Pipeline(bundle, OnnxEngine(bundle, threads=1), config), clip)
     sparse = [(frame, boxes if n % every == 0 and n >= 8 else no_people()) for n, (frame, boxes) in enumerate(clip)]
     found = run(Pipeline(bundle, OnnxEngine(bundle, threads=1), config), sparse)
@@ -119,7 +119,7 @@ def test_a_held_crop_costs_one_encode_a_person_and_frame(bundle: Bundle) -> None
     clip = scene(12, 5)
     still = [(frame, clip[0][1]) for frame, _ in clip]
     engine = CountingEngine(bundle)
-    pipeline = Pipeline(bundle, engine, PipelineConfig(sticky=0.0))
+    pipeline = Pipeline(bundle, engine, PipelineConfig(crop_drift_threshold=0.0))
     for frame, boxes in still:
         pipeline.process(frame, boxes)
     assert engine.encoded == [15] + [5] * 9  # the first keyframe comes with the third frame, and asks for all three
@@ -129,7 +129,7 @@ def test_a_held_crop_costs_one_encode_a_person_and_frame(bundle: Bundle) -> None
 def test_moving_people_share_the_frames_batch(bundle: Bundle) -> None:
     """However many crops move, there is one encode and one estimate a keyframe."""
     engine = CountingEngine(bundle)
-    answers = run(Pipeline(bundle, engine, PipelineConfig(sticky=0.0)), scene(12, 6))
+    answers = run(Pipeline(bundle, engine, PipelineConfig(crop_drift_threshold=0.0)), scene(12, 6))
     assert len(engine.encoded) == len(engine.estimated) == len(answers) == 12
     assert engine.encoded[3:10] == [30] * 7  # 6 people, 5 frames each
 
@@ -169,8 +169,8 @@ def test_pose_carries_box_scores_and_covariance_in_image_pixels(bundle: Bundle) 
 
 
 def test_windows_do_not_reach_over_a_gap_or_a_jump_back(bundle: Bundle) -> None:
-    """What waits is still answered, from frames of its own side; with sticky 0 the two sides are two runs."""
-    config = PipelineConfig(sticky=0.0)
+    """What waits is still answered, from frames of its own side; with a threshold of 0 the two sides are two runs."""
+    config = PipelineConfig(crop_drift_threshold=0.0)
     clip = scene(12, 3)
     for jump in (10_000_000_000, -3 * STEP):
         late = [(Frame(f.image, f.stamp + jump, name=f.name), b) for f, b in clip[6:]]
@@ -299,9 +299,10 @@ def test_wrong_arguments_and_images(bundle: Bundle) -> None:
     engine = OnnxEngine(bundle, threads=1)
     with pytest.raises(UsageError, match="lookahead must be between 0 and 2"):
         Pipeline(bundle, engine, PipelineConfig(lookahead=3))
-    for wrong in ({"sticky": -0.1}, {"sticky": float("nan")}, {"detect_every": 0}, {"max_gap": 0.0}):
+    threshold = "crop_drift_threshold"
+    for wrong in ((threshold, -0.1), (threshold, float("nan")), ("detect_every", 0), ("max_gap", 0.0)):
         with pytest.raises(UsageError, match="must be"):
-            PipelineConfig(**wrong)
+            PipelineConfig(**dict([wrong]))
     pipeline = Pipeline(bundle, engine)
     for image in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32), np.zeros((0, 4, 3), np.uint8), None):
         with pytest.raises(InputError, match="the frame of stamp 7"):

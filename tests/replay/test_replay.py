@@ -148,7 +148,7 @@ def test_truth_gives_boxes_and_an_accuracy(tmp_path, model, capsys):
     bag, first = make_bag(tmp_path / "tour"), tmp_path / "first"
     centre = np.tile([[20.0, 26.0]], (15, 1))
     blank = make_truth(tmp_path / "blank.json", dict.fromkeys((0, 4, 8), centre))
-    arguments = ["--detector", "truth", "--sticky", "0", "--truth"]
+    arguments = ["--detector", "truth", "--crop-drift-threshold", "0", "--truth"]
     assert run_replay(bag, first, model, *arguments, blank) == 0
     answered = {n: arrays.keypoints[0, :, :2] for n, (_, arrays) in enumerate(poses_of(first)) if len(arrays)}
     assert sorted(answered) == list(range(9))  # between labelled frames too, and not beyond the last
@@ -258,7 +258,7 @@ def test_a_doubtful_box_costs_less_than_a_sure_one(tmp_path, model, capsys):
         boxes = tmp_path / f"{sure}.json"
         boxes.write_text(json.dumps(rows))
         if not answered:
-            assert run_replay(bag, first, model, "--boxes", boxes, "--sticky", 0) == 0
+            assert run_replay(bag, first, model, "--boxes", boxes, "--crop-drift-threshold", 0) == 0
             answered = {n: arrays.keypoints[0, :, :2] for n, (_, arrays) in enumerate(poses_of(first))}
         truth = make_truth(tmp_path / "truth.json", answered)
         out = tmp_path / f"out-{sure}"

@@ -151,7 +151,7 @@ def test_ctrl_c_while_it_loads_is_no_traceback(ros, models) -> None:
     [
         ("detector:=magic", 2, "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
         ("detector:=magic.onnx", 4, "detector 'magic.onnx' does not exist"),
-        ("sticky:=7.5", 2, "parameter 'sticky' must be between 0 and 1, got 7.5"),
+        ("crop_drift_threshold:=7.5", 2, "parameter 'crop_drift_threshold' must be between 0 and 1, got 7.5"),
         ("threads:=many", 2, "parameter 'threads' must be a whole number of 0 to 1024, not 'many'"),
         ("lookahead:=9", 2, "lookahead must be between 0 and 2 for this model, got 9"),
         ("provider:=x", 2, "parameter 'provider' must be one of cpu, cuda, tensorrt, tensorrt-direct, not 'x'"),

@@ -96,7 +96,7 @@ def test_dynamic_parameters_count_at_once(ros, models, hand) -> None:
     assert people(1) == 0
     assert hand.set("min_box_score", 0.2) == [True, ""]
     assert people(2) == 1
-    for name, value in (("sticky", 0.3), ("max_people", 3), ("detect_every", 2), ("max_gap", 30.0),
+    for name, value in (("crop_drift_threshold", 0.3), ("max_people", 3), ("detect_every", 2), ("max_gap", 30.0),
                         ("max_silence", 0.0), ("statistics_period", 0.0)):  # fmt: skip
         assert hand.set(name, value) == [True, ""], name
     assert people(3) == 1

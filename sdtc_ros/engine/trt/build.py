@@ -244,8 +244,8 @@ def make(kind: Any, logger: Any) -> Any:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(made))  # never freed
     reason = logger.errors[before] if len(logger.errors) > before else "it gives no reason"
     raise UsageError(
-        f"TensorRT {tensorrt_version()} cannot start on this GPU ({reason}); error 35 means that the driver is too old: "
-        "update it, or choose provider 'cuda' or 'cpu'"
+        f"TensorRT {tensorrt_version()} cannot start on this GPU ({reason}); error 35 means that the driver is too "
+        "old: update it, or choose provider 'cuda' or 'cpu'"
     )
 
 
