@@ -69,7 +69,7 @@ def test_all_of_it_on_the_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert set(figures["not_measured"]) == {"sdtc-tiny cuda-fp32", "sdtc-tiny magic-fp16"}
     assert plot.stat().st_size > 10_000
     printed = capsys.readouterr().out
-    assert "sdtc-tiny, magic-fp16: not measured: provider 'magic' is not known" in printed
+    assert "sdtc-tiny, magic-fp16: not measured: unknown provider 'magic'" in printed
     assert "| sdtc-tiny, pipeline: ms (share of peak) | batch 1 | batch 2 |" in printed
     assert "fastest matrix product: " in printed
 

@@ -296,7 +296,7 @@ def test_without_ros_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         (["soak", "--plot", "nowhere/out.png"], "--plot nowhere/out.png: no such folder: nowhere"),
         (["cost", "--people", "0"], "--people must be >= 1, got 0"),
         (["restarts", "--detector", "person"], "--detector person is for soak and cameras"),
-        (["cameras", "--keep", "."], "--keep . is there already"),
+        (["cameras", "--keep", "."], "--keep . already exists"),
     ],
 )
 def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:

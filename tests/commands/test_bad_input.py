@@ -163,7 +163,7 @@ def test_a_bundle_of_a_wrong_hash(tmp_path, model):
     (model / "encoder.onnx").write_bytes((model / "encoder.onnx").read_bytes() + b"\0")
     status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model)
     assert status == 4
-    assert "encoder.onnx' is not the file that model.json describes" in said
+    assert "encoder.onnx' does not match model.json" in said
 
 
 def test_a_bundle_of_a_later_version(tmp_path, model):

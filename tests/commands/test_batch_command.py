@@ -112,7 +112,7 @@ def test_bad_arguments_are_one_sentence_before_anything_runs(world, tmp_path, mo
 def test_inputs_of_one_name_are_refused(world, tmp_path, model, capsys):
     (tmp_path / "east").mkdir()
     assert batch([inputs(world)[0], tmp_path / "east"], tmp_path / "out", model) == 2
-    assert "several inputs are called east" in capsys.readouterr().err
+    assert "several inputs are named east" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["0/2", "3/2", "2", "a/b", "1/0"])

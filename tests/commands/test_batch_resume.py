@@ -110,7 +110,7 @@ def test_results_that_no_batch_wrote_are_left(world, out, boxes, model, capsys):
     for name in ("batch.json", "replay.log"):
         (out / "west" / name).unlink()
     assert batch(inputs(world), out, model, "--resume", *boxes) == 2
-    assert "west holds results; name another folder" in capsys.readouterr().err
+    assert "west holds results; choose another folder" in capsys.readouterr().err
     assert (out / "west" / "report.html").exists()
 
 
@@ -138,7 +138,7 @@ def test_results_of_another_run_are_not_taken_for_this_ones(world, out, boxes, m
     assert sentence in error
     assert times(out) == before
     assert batch(sources[:1], out, model, *words, "--overwrite") == 0
-    assert "east: done again, its results were made " in capsys.readouterr().out
+    assert "east: processed again, its results were made " in capsys.readouterr().out
     assert times(out)["east"] != before["east"]
     assert batch(sources[:1], out, model, *words, "--quiet", "--threads", 2) == 0
 

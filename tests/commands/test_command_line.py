@@ -68,4 +68,4 @@ def test_info_tells_what_the_person_detector_is(capsys):
 
 def test_info_on_what_is_no_bundle(tmp_path, capsys):
     assert main(["info", str(tmp_path)]) == 4
-    assert capsys.readouterr().err == f"sdtc_ros: error: '{tmp_path}' is not a model bundle: it holds no model.json\n"
+    assert capsys.readouterr().err == f"sdtc_ros: error: '{tmp_path}' is not a model bundle: it has no model.json\n"

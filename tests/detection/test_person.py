@@ -163,7 +163,7 @@ def test_it_is_no_pose_bundle(copy: Path) -> None:
 
 def test_damaged_files(copy: Path) -> None:
     (copy / "detector.onnx").write_bytes((copy / "detector.onnx").read_bytes()[:-1])
-    with pytest.raises(BundleError, match=r"detector\.onnx' is not the file that model\.json describes"):
+    with pytest.raises(BundleError, match=r"detector\.onnx' does not match model\.json"):
         PersonDetector(folder=copy)
     (copy / "detector.onnx").unlink()
     with pytest.raises(BundleError, match=r"lacks its file detector\.onnx"):

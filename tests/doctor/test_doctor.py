@@ -75,7 +75,7 @@ def test_a_bundle_that_cannot_be_used(
     assert main(["doctor", "--model", str(folder)]) == 4
     said = capsys.readouterr()
     assert "broken   bundle: '" in said.out
-    assert "is not the file that model.json describes" in said.out
+    assert "does not match model.json" in said.out
     assert said.out.splitlines()[-1].endswith("does not run on the CPU, which is the default. Broken lines: 4.")
     assert said.err == ""
 
@@ -99,7 +99,7 @@ def test_json_onto_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["doctor", "--json", str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err == f"sdtc_ros: error: --json {tmp_path} is a folder; name a file\n"
+    assert said.err == f"sdtc_ros: error: --json {tmp_path} is a folder; give a file name\n"
 
 
 def test_an_error_in_a_check_is_a_finding() -> None:

@@ -117,7 +117,7 @@ def test_damage_is_said_and_mended(tmp_path: Path, damage: Callable[[Path], None
     cache.obtain(KEY, lambda: b"engine")
     damage(tmp_path)
     assert cache.obtain(KEY, lambda: b"engine") == b"engine"
-    assert "is damaged; not used" in lines[0] and not any("damaged" in line for line in lines[1:])
+    assert "is damaged and ignored" in lines[0] and not any("damaged" in line for line in lines[1:])
     assert Cache(tmp_path).obtain(KEY, never) == b"engine"
 
 

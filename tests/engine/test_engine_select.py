@@ -260,7 +260,7 @@ def test_where_nothing_holds_nothing_runs(tmp_path: Path, opened: Any, monkeypat
     [
         (("gpu",), "unknown provider 'gpu'; choose from cpu, cuda, tensorrt, tensorrt-direct"),
         (("cpu", "half"), "unknown precision 'half'; choose from auto, fp32, fp16, int8"),
-        (("cuda", "int8"), "precision int8 is for provider cpu; give 'cuda' fp16, fp32 or auto"),
+        (("cuda", "int8"), "precision int8 needs provider cpu; with 'cuda' use fp16, fp32 or auto"),
     ],
 )
 def test_what_does_not_exist_is_refused(config: tuple[str, ...], sentence: str) -> None:

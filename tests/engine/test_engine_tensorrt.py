@@ -295,12 +295,12 @@ def test_an_engine_that_tensorrt_refuses_is_built_anew(
     assert lines[0] == "TensorRT refuses the cached engine of 'cut' (built by 10.3.0); rebuilding it"
     assert len(fake_tensorrt.BUILT) == 6
     fake_tensorrt.NEWS["load"] = "no such thing"
-    with pytest.raises(UsageError, match="refuses the engine of 'cut' that it has built: no such thing"):
+    with pytest.raises(UsageError, match="refuses the engine it has just built for 'cut': no such thing"):
         open_it(bundle, tmp_path)
 
 
 def test_a_full_gpu_is_one_sentence_and_costs_no_engine(device: Device, bundle: Bundle, tmp_path: Path) -> None:
-    """At loading, at building, at running: how much is free and what to do; kept engines stay."""
+    """At loading, at building, at running: how much is free and what to do; cached engines stay."""
     engine, _ = open_it(bundle, tmp_path)
     built = list(fake_tensorrt.BUILT)
     device.limit = device.used() + 1000

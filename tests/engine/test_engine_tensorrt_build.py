@@ -70,7 +70,7 @@ def test_a_graph_that_the_parser_refuses(trt: Any) -> None:
     with pytest.raises(BundleError) as caught:
         build(wrong)
     assert str(caught.value) == (
-        "TensorRT 10.3.0 cannot take the graph 'encoder': node 'encoder/twist' (Twist): no such operator (and 1 more)"
+        "TensorRT 10.3.0 cannot parse the graph 'encoder': node 'encoder/twist' (Twist): no such operator (and 1 more)"
     )
 
 

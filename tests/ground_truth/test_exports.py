@@ -152,7 +152,7 @@ def test_where_numbers_count_from(names, ids, first):
 def test_what_can_only_be_guessed_is_refused():
     pictures = [f"shot_{n:04d}.png" for n in range(1, 25)]
     for names, given, said in (
-        (["left.jpg", "right.jpg"], None, "hold no number by which frames of a bag or video are found"),
+        (["left.jpg", "right.jpg"], None, "contain no frame number"),
         (["left.jpg"], pictures, "no image name .such as 'left.jpg'. matches an image"),
         ([f"{n:06d}.jpg" for n in range(24)], pictures, "'000000.jpg' and 'shot_0001.png', say, count differently"),
         (["000900.jpg"], pictures, "no number agrees"),

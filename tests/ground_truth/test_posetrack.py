@@ -185,7 +185,7 @@ BAD = {
         r"ignore_regions_y\[0\] must hold 3 numbers, but holds 2",
     ),
     "polygons without y": (change("images", 0, POLYGON), "as many polygons"),
-    "unknown image": (change("annotations", 0, "image_id", 8), r"annotations\[0\] belongs to image id 8"),
+    "unknown image": (change("annotations", 0, "image_id", 8), r"annotations\[0\] refers to image id 8"),
     "an annotation no object": (change("annotations", 0, []), r"annotations\[0\] must be a JSON object"),
     "no keypoints": (change("annotations", 0, "keypoints", ...), r"annotations\[0\] lacks 'keypoints'"),
     "ragged keypoints": (

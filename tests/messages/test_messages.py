@@ -128,7 +128,7 @@ def test_poses_are_read_from_a_bag(tmp_path):
 def test_an_id_that_is_no_number_is_refused(wrong):
     message = to_detections(frame_poses(1), POSETRACK, bag_message_types())
     message.detections[0].id = wrong
-    with pytest.raises(InputError, match=f"id '{wrong}' is no pose of sdtc_ros"):
+    with pytest.raises(InputError, match=f"id '{wrong}' is not a pose of sdtc_ros"):
         poses_from_message(message)
 
 
@@ -142,7 +142,7 @@ def test_nobody_is_a_message_too():
 def test_detections_of_someone_else_are_refused():
     message = to_detections(frame_poses(1), POSETRACK, bag_message_types())
     message.detections[0].results.pop(0)
-    with pytest.raises(InputError, match="is no pose of sdtc_ros"):
+    with pytest.raises(InputError, match="is not a pose of sdtc_ros"):
         poses_from_message(message)
 
 

@@ -58,7 +58,7 @@ def test_written_manifest_is_read_back(tmp_path: Path) -> None:
         (lambda m: m["files"].update({"../secret": "0"}), "'files' has the value"),
         (lambda m: m["files"].pop("temporal.onnx"), "lists no temporal.onnx"),
         (lambda m: m["files"].update({"weights.onnx.data": "0"}), "lacks its file weights.onnx.data"),
-        (lambda m: m["files"].update({"encoder.onnx": "0" * 64}), "encoder.onnx' is not the file that model.json"),
+        (lambda m: m["files"].update({"encoder.onnx": "0" * 64}), "encoder.onnx' does not match model.json"),
     ],
 )
 def test_wrong_manifests(tmp_path: Path, change: Callable[[dict[str, Any]], object], sentence: str) -> None:
@@ -74,7 +74,7 @@ def test_wrong_folders(tmp_path: Path) -> None:
     """A folder that is missing, empty, without its graphs, or whose manifest is cut off."""
     with pytest.raises(BundleError, match="is not a folder"):
         load_bundle(tmp_path / "nowhere")
-    with pytest.raises(BundleError, match="is not a model bundle: it holds no model.json"):
+    with pytest.raises(BundleError, match="is not a model bundle: it has no model.json"):
         load_bundle(tmp_path)
     make_bundle(tmp_path)
     (tmp_path / "encoder.onnx").unlink()
@@ -160,7 +160,7 @@ def test_one_changed_byte_is_found(tmp_path: Path) -> None:
     data = bytearray((tmp_path / "temporal.onnx").read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "temporal.onnx").write_bytes(data)
-    with pytest.raises(BundleError, match="temporal.onnx' is not the file that model.json describes"):
+    with pytest.raises(BundleError, match="temporal.onnx' does not match model.json"):
         load_bundle(tmp_path)
 
 

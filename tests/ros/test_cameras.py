@@ -78,7 +78,7 @@ def test_a_launched_node_places_every_cameras_topics(ros, models, hand) -> None:
     node = ros.launch(*models, "cameras:=[front, rear]", "image:=/robot/{camera}/image_raw", "poses:=/{camera}_poses",
                       "lookahead:=0")  # fmt: skip
     for name in ("front", "rear"):
-        node.wait_for(f"{name}: waiting for images on /robot/{name}/image_raw, poses go to /{name}_poses")
+        node.wait_for(f"{name}: waiting for images on /robot/{name}/image_raw; publishing poses on /{name}_poses")
     hand.camera("/robot/rear/image_raw")
     hand.listen("/rear_poses")
     for number in range(3):
@@ -92,7 +92,7 @@ def test_one_camera_dies_and_comes_back_and_the_other_does_not_notice(ros, model
     assert feed(hand, FRONT, range(3))[-1] == 2
     hand.gone(FRONT)
     assert feed(hand, REAR, range(4))[-1] == 3
-    node.wait_for("front: no image came for 1 s: nobody publishes on /front/image")
+    node.wait_for("front: no image received for 1 s: nobody publishes on /front/image")
     hand.camera(FRONT)
     assert feed(hand, FRONT, range(3, 6))[-1] == 5
     ids = {tuple(message["ids"]) for message in hand.heard(poses_of(FRONT))}
@@ -106,7 +106,7 @@ def test_reload_loses_no_frame_of_any_camera(ros, models, hand, tmp_path: Path) 
     success, why = hand.trigger("/sdtc_pose/reload")
     assert not success
     assert why == (
-        "the present model works on: model bundle '/nowhere' is not a folder; give the folder that holds model.json"
+        "the present model works on: model bundle '/nowhere' is not a folder; give the folder that contains model.json"
     )
     sent = {FRONT: 0, REAR: 0}
 

@@ -29,7 +29,7 @@ def params_file(ros: Any, models: list[str], **values: Any) -> str:
 def test_values_of_a_file_reach_the_frames_and_arguments_come_before_them(ros, models) -> None:
     filed = params_file(ros, models, max_gap=60.0, lookahead=2, statistics_period=1)
     node = ros.launch(filed, "lookahead:=0", "name:=eyes", "image:=/camera/image_raw", "poses:=/people")
-    node.wait_for("[eyes]: waiting for images on /camera/image_raw, poses go to /people")
+    node.wait_for("[eyes]: waiting for images on /camera/image_raw; publishing poses on /people")
     numbers = answered(ros.peer("--frames", "8", "--patient", "1", "--poses", "/people"))
     assert numbers[-1] == 7, "the argument's lookahead: the newest frame is answered, in a minute without another"
     node.wait_for("latency ")  # the file's statistics_period

@@ -184,7 +184,7 @@ def test_a_bundle_whose_file_changed_is_refused(ros, models) -> None:
         stream.write(b"\0")
     node = ros.run(sys.executable, "-m", "sdtc_ros.node", "--ros-args", "-p", f"bundle:={copy}")
     assert node.returncode == 4
-    assert "encoder.onnx' is not the file that model.json describes" in node.stdout
+    assert "encoder.onnx' does not match model.json" in node.stdout
 
 
 @pytest.mark.parametrize(

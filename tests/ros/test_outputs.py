@@ -191,7 +191,7 @@ def test_diagnostics_of_a_camera_go_from_good_to_bad(ros, pose_node, view) -> No
     assert not any("another clock" in message for _, message in after)
     assert after[-1][0] == ERROR
     assert re.match(r"no image on /camera/image_raw for \d+ s: ", after[-1][1])
-    assert "no image came for 3 s" in node.log
+    assert "no image received for 3 s" in node.log
 
 
 def test_damaged_and_dropped_frames_warn_by_cause(pose_node, view) -> None:

@@ -52,7 +52,7 @@ def test_an_incompatible_publisher_is_named_at_once_and_once(ros, models, hand) 
         "nothing comes from /hand on /robot/image: the quality of service does not match (reliability is best_effort "
         "there and reliable here); set qos_overrides./robot/image.subscription.reliability to best_effort" in node.log
     )
-    node.wait_for("no image came for 2 s: the quality of service of 'hand' on /robot/image does not match ours")
+    node.wait_for("no image received for 2 s: the quality of service of 'hand' on /robot/image does not match ours")
     hand.listen("/robot" + POSES)
     assert answers(hand, 2) == []
     hand.camera("/robot" + IMAGE, reliability="RELIABLE")

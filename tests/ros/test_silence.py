@@ -59,7 +59,7 @@ def test_every_reason_has_its_sentence(ros) -> None:
 
 def test_the_node_says_it_and_goes_on(ros, pose_node) -> None:
     node = pose_node("max_silence:=1.0", "lookahead:=0")
-    node.wait_for("no image came for 1 s: nobody publishes on /camera/image_raw")
+    node.wait_for("no image received for 1 s: nobody publishes on /camera/image_raw")
     assert ros.peer("--frames", "4", "--patient", "1")["poses"]
     deadline = time.monotonic() + 20
     while node.log.count("nobody publishes") < 2 and time.monotonic() < deadline:

@@ -96,7 +96,7 @@ def test_simulated_time_that_stands_still_and_goes_back(ready, hand) -> None:
     assert not send(hand, 1, 998 * SECOND, answers=2)[1:]
     node.wait_for("it is 2 s old, more than max_age allows (1 s)")
     # the clock stands still: statistics and the watch for silence go by real time all the same
-    node.wait_for("no image came for 2 s")
+    node.wait_for("no image received for 2 s")
     node.wait_for("latency p50 0 ms")
     send(hand, 2, 1000 * SECOND + 1, answers=2)
     hand.clock(10 * SECOND)  # the simulation began anew

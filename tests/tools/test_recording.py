@@ -88,7 +88,7 @@ def test_a_message_of_another_layout_is_refused(recording: Recording) -> None:
     recording.send(0, frame(0), 0.0)
     message = answer(0)
     message.detections[0].id = "somebody"  # type: ignore[attr-defined]
-    with pytest.raises(InputError, match="no pose of sdtc_ros"):
+    with pytest.raises(InputError, match="not a pose of sdtc_ros"):
         recording.receive(message, 0.5)
 
 

@@ -463,7 +463,7 @@ def test_a_sequence_of_a_single_frame_fills_its_window(tmp_path):
 def test_nobody_to_train_on_is_told(tmp_path):
     data = made.posetrack18(tmp_path)
     made.save(tmp_path, data | {"annotations": []})
-    with pytest.raises(InputError, match="posetrack18, split 'val', has nobody to train on: nobody listed"):
+    with pytest.raises(InputError, match="posetrack18, split 'val', has no person to train on: none listed"):
         dataset(tmp_path)
 
 

@@ -99,5 +99,5 @@ def test_what_is_no_shard_is_refused_in_words(tmp_path: Path) -> None:
     path.write_bytes(b"PK")
     with pytest.raises(InputError, match="render it again"):
         read_windows(path)
-    with pytest.raises(InputError, match="holds no windows"):
+    with pytest.raises(InputError, match="contains no windows"):
         Windows(tmp_path / "nowhere", MoveNetTraining(NETWORK).network.skeleton, PeopleWindowsConfig())

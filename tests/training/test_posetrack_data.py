@@ -269,7 +269,7 @@ def test_every_nth_sequence_is_held_out(tmp_path):
 def test_a_batch_larger_than_the_data_is_refused(tmp_path):
     data = PoseTrackData(config(folder(tmp_path), batch=64))
     data.setup("fit")
-    with pytest.raises(UsageError, match="a batch of 64 windows is more than the 12"):
+    with pytest.raises(UsageError, match="a batch of 64 windows exceeds the 12"):
         data.train_dataloader()
 
 

@@ -121,14 +121,14 @@ def test_one_file_is_fetched_whole(server, tmp_path, monkeypatch, capsys) -> Non
     offer(monkeypatch, server, "tiny.pth")
     assert main(["download", "tiny", "--to", str(tmp_path / "new" / "folder")]) == 0
     shown = capsys.readouterr().out
-    assert f"fetching {server}tiny.pth" in shown
+    assert f"downloading {server}tiny.pth" in shown
     assert "100 % of " in shown
     assert f"{tmp_path / 'new' / 'folder' / 'tiny.pth'}: ViTPose" in shown
     assert (tmp_path / "new" / "folder" / "tiny.pth").read_bytes() == (tmp_path / "served" / "tiny.pth").read_bytes()
     assert [path.name for path in (tmp_path / "new" / "folder").iterdir()] == ["tiny.pth"]
     (tmp_path / "served" / "tiny.pth").unlink()
     assert main(["download", "tiny", "--to", str(tmp_path / "new" / "folder")]) == 0  # kept, and not asked for again
-    assert "is there already" in capsys.readouterr().out
+    assert "already exists" in capsys.readouterr().out
 
 
 def test_several_files_make_a_folder(server, tmp_path, monkeypatch, capsys) -> None:
@@ -151,7 +151,7 @@ def test_what_breaks_off_leaves_nothing(server, tmp_path, monkeypatch, capsys) -
 def test_a_server_that_has_moved_and_no_network(server, tmp_path, monkeypatch, capsys) -> None:
     offer(monkeypatch, server, "absent.pth")
     assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
-    assert f"the server answers 404 (File not found) for {server}absent.pth" in capsys.readouterr().err
+    assert f"the server responds 404 (File not found) for {server}absent.pth" in capsys.readouterr().err
     offer(monkeypatch, "http://127.0.0.1:1/", "absent.pth")
     assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 4
     error = capsys.readouterr().err
@@ -221,7 +221,7 @@ def test_an_npm_package_is_fetched_by_npm(npm: Path, tmp_path: Path, monkeypatch
     assert all((tmp_path / "to/models" / name).read_bytes() == (npm / name).read_bytes() for name in files)
     monkeypatch.setenv("PATH", "")  # kept, and not asked for again
     assert main(["download", "tiny", "--to", str(tmp_path / "to")]) == 0
-    assert "is there already" in capsys.readouterr().out
+    assert "already exists" in capsys.readouterr().out
 
 
 def test_npm_that_fails_or_is_not_there(npm: Path, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -135,13 +135,13 @@ def test_a_file_cut_short(tmp_path: Path) -> None:
 def test_missing_paths_and_folders(tmp_path: Path) -> None:
     assert refusal(tmp_path / "absent.pth") == "no weights at FILE"
     assert refusal(tmp_path) == "FILE is a folder without model.safetensors: give a weight file, or its folder"
-    assert refusal(save([1, 2], tmp_path / "list.pth")) == "FILE holds no named tensors: it is no file of weights"
+    assert refusal(save([1, 2], tmp_path / "list.pth")) == "FILE contains no named tensors: it is not a weight file"
 
 
 def test_weights_of_another_network(tmp_path: Path) -> None:
     path = save({"conv1.weight": torch.zeros(3)}, tmp_path / "a.pth")
     assert refusal(path).startswith("FILE holds weights, but not of ViTPose (no patch_embed.proj.weight, ")
-    assert refusal(path, read_hrnet).startswith("FILE holds weights, but not of HRNet (no stage2.0.")
+    assert refusal(path, read_hrnet).startswith("FILE contains weights, but not of HRNet (no stage2.0.")
 
 
 def lacking(state):

@@ -104,7 +104,7 @@ def download(name: str, to: Path) -> Path:
 
 def _fetch(url: str, target: Path) -> None:
     """One file, moved into place when it is complete."""
-    print(f"fetching {url}", flush=True)
+    print(f"downloading {url}", flush=True)
     part = None
     try:
         with _open(url) as response:
