@@ -356,7 +356,8 @@ def test_an_out_that_is_a_file_is_refused(checkpoint, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("{", "not valid JSON"), ("[1]", "JSON object"), ("3", "JSON object"), ('{"ap": NaN}', "NaN is not a JSON number"),
+        ("{", "not valid JSON"), ("[1]", "JSON object"), ("3", "JSON object"),
+        ('{"ap": NaN}', "NaN is not a JSON number"),
         ('{"validation": 1}', "'validation'"), ("\xff", "not valid JSON"), ("[" * 100_000, "not valid JSON"),
     ],
 )  # fmt: skip
