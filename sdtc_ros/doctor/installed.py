@@ -125,7 +125,7 @@ def _video() -> Iterator[Finding]:
     import cv2
     import numpy as np
 
-    from sdtc_ros.replay.streams import VideoStream
+    from sdtc_ros.io.video_writer import VideoStream
 
     with tempfile.TemporaryDirectory() as folder:
         with VideoStream(Path(folder) / "video", 10.0) as stream:

@@ -4,12 +4,16 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Writing PoseTrack18/21 JSON: annotations, and prediction files that poseval and PoseTrack21's toolkit accept."""
+"""Writing PoseTrack18/21 JSON: annotations, and prediction files that poseval and PoseTrack21's toolkit accept.
+
+A whole sequence at once; posetrack_stream.py writes a file of the same make frame by frame.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,11 +21,88 @@ import numpy as np
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS
-from sdtc_ros.ground_truth.sequence import Array, Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
+from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from sdtc_ros.types import FramePoses
 
-_MAX_TRACK_ID = 10000  # poseval refuses track ids from here on
+MAX_TRACK_ID = 10000  # poseval refuses track ids from here on
+
+
+class Layout:
+    """A file's keypoint slots: PoseTrack's 17 for its joints, else one a joint.
+
+    names: of the slots; slots: that of each joint of the skeleton.
+    """
+
+    def __init__(self, skeleton: Skeleton) -> None:
+        self.names = POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints
+        self.slots = [self.names.index(joint) for joint in skeleton.joints]
+        self._limbs = skeleton.limbs
+
+    def category(self) -> dict[str, Any]:
+        """The entry of `categories`."""
+        limbs = [[self.slots[a] + 1, self.slots[b] + 1] for a, b in self._limbs]
+        return {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self.names), "skeleton": limbs}
+
+    def person(self, person: Person) -> dict[str, Any]:
+        """An entry of `annotations`, without ids."""
+        annotation: dict[str, Any] = {"category_id": 1, "keypoints": self._spread(person.keypoints).ravel().tolist()}
+        scores = person.joint_scores
+        annotation["scores"] = [] if scores is None else self._spread(np.nan_to_num(scores, nan=-9999.0)).tolist()
+        for key, box in (("bbox", person.box), ("bbox_head", person.head_box)):
+            if box is not None:
+                annotation[key] = box.tolist()
+        if person.score is not None:
+            annotation["score"] = float(person.score)
+        if person.flags:
+            annotation["flags"] = {name: self._spread(mask).astype(int).tolist() for name, mask in person.flags.items()}
+        rows, columns = np.triu_indices(3)
+        upper = None if person.covariances_3d is None else person.covariances_3d[:, rows, columns]
+        for key, values in (("joints_3d", person.joints_3d), ("covariances_3d", upper)):
+            if values is not None:
+                annotation[key] = self._in_space(values)
+        return annotation
+
+    def _spread(self, values: Array | Mask) -> Array:
+        """K numbers, or K rows of them, in their slots; 0 in the others."""
+        out = np.zeros((len(self.names), *values.shape[1:]))
+        out[self.slots] = values
+        return out
+
+    def _in_space(self, values: Array) -> list[list[float] | None]:
+        """A list a slot, null where it is not known: metres (x, y, z), or metres squared (xx, xy, xz, yy, yz, zz)."""
+        listed: list[list[float] | None] = [None] * len(self.names)
+        for slot, row in zip(self.slots, values.tolist(), strict=True):
+            listed[slot] = [round(number, 6) for number in row] if np.isfinite(row).all() else None
+        return listed
+
+
+@dataclass
+class TrackNumbers:
+    """Track ids as a file may have them: poseval refuses negative ones and those from MAX_TRACK_ID on.
+
+    An id that is fine stays as it is; another is given the lowest number that is free when it first comes. A file of
+    more tracks than MAX_TRACK_ID cannot be accepted whole; its last tracks have numbers from there on.
+    """
+
+    _numbers: dict[int, int] = field(default_factory=dict)
+    _taken: set[int] = field(default_factory=set)
+    _lowest: int = 0
+
+    def number(self, track_id: int | None) -> int:
+        """The number of a track; None is a person of whom no track is known, each of them a new one."""
+        if track_id in self._numbers:
+            return self._numbers[track_id]
+        number = track_id
+        if number is None or not 0 <= number < MAX_TRACK_ID or number in self._taken:
+            while self._lowest in self._taken:
+                self._lowest += 1
+            number = self._lowest
+        self._taken.add(number)
+        if track_id is not None:
+            self._numbers[track_id] = number
+        return number
 
 
 def sequence_from_poses(
@@ -45,10 +126,10 @@ def sequence_from_poses(
             if at in taken:
                 raise InputError(f"sequence {name}: two of the poses' frames are {frames[at].name}")
             taken.add(at)
-            frames[at].people = _people(output, skeleton)
+            frames[at].people = people_of(output, skeleton)
     else:
         for frame, output in zip(frames, poses, strict=True):
-            frame.people = _people(output, skeleton)
+            frame.people = people_of(output, skeleton)
     return Sequence(truth.name if truth is not None else name, frames, skeleton)
 
 
@@ -67,7 +148,11 @@ def _position(frame_name: str, number: int, lookup: dict[str, int], truth: Seque
     raise InputError(f"the frame {frame_name} is not among those of sequence {truth.name}")
 
 
-def _people(output: FramePoses, skeleton: Skeleton) -> list[Person]:
+def people_of(output: FramePoses, skeleton: Skeleton, lifted: FramePoses3D | None = None) -> list[Person]:
+    """The people of a keyframe as predictions; lifted: the same people in space, where that is known.
+
+    Raises InputError where the poses are of another skeleton.
+    """
     people = []
     for pose in output.poses:
         if len(pose.keypoints) != len(skeleton):
@@ -78,29 +163,29 @@ def _people(output: FramePoses, skeleton: Skeleton) -> list[Person]:
         scores = pose.joint_scores.astype(np.float64)
         keypoints[:, 2] = 1.0
         people.append(Person(keypoints, pose.track_id, pose.box.astype(np.float64), None, float(pose.score), scores))
+    for person, place in zip(people, lifted.people if lifted else (), strict=bool(lifted)):
+        person.joints_3d = place.joints.astype(np.float64)
+        person.covariances_3d = place.covariances.astype(np.float64)
     return people
 
 
 def sequence_to_json(sequence: Sequence) -> dict[str, Any]:
     """The COCO-like dict: 17 slots for PoseTrack's joints (51 keypoint numbers, 17 scores), else one slot a joint.
 
-    Track ids that poseval would refuse (none, or 10000 and above) are replaced: renumbered by first appearance, a
-    new one for every person without.
+    Track ids that poseval would refuse (none, negative, 10000 and above) are replaced, see TrackNumbers.
     """
-    names = POSETRACK_SLOTS if sequence.skeleton is POSETRACK else sequence.skeleton.joints
-    slots = [names.index(joint) for joint in sequence.skeleton.joints]
+    layout, tracks = Layout(sequence.skeleton), TrackNumbers()
+    for track_id in {person.track_id for frame in sequence.frames for person in frame.people}:
+        if track_id is not None and 0 <= track_id < MAX_TRACK_ID:
+            tracks.number(track_id)  # before others, who must not take it
     video = sequence.name.split("_")[0]
-    track_ids = _track_ids(sequence)
     images, annotations = [], []
     for frame in sequence.frames:
         images.append(_image(frame, video, len(sequence.frames)))
         for n, person in enumerate(frame.people):
-            annotation = _annotation(person, slots, len(names))
-            annotation |= {"track_id": track_ids.pop(0), "image_id": frame.id, "id": frame.id * 100 + n}
-            annotations.append(annotation)
-    category = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(names)}
-    limbs = [[slots[a] + 1, slots[b] + 1] for a, b in sequence.skeleton.limbs]
-    return {"images": images, "annotations": annotations, "categories": [category | {"skeleton": limbs}]}
+            ids = {"track_id": tracks.number(person.track_id), "image_id": frame.id, "id": frame.id * 100 + n}
+            annotations.append(layout.person(person) | ids)
+    return {"images": images, "annotations": annotations, "categories": [layout.category()]}
 
 
 def write_sequence(sequence: Sequence, path: Path | str) -> None:
@@ -121,14 +206,6 @@ def write_folder(sequences: list[Sequence], folder: Path | str) -> None:
         write_sequence(sequence, Path(folder) / f"{sequence.name}.json")
 
 
-def _track_ids(sequence: Sequence) -> list[int]:
-    given = [person.track_id for frame in sequence.frames for person in frame.people]
-    if all(identity is not None and 0 <= identity < _MAX_TRACK_ID for identity in given):
-        return [identity for identity in given if identity is not None]
-    renumbered: dict[object, int] = {}
-    return [renumbered.setdefault(object() if i is None else i, len(renumbered)) for i in given]
-
-
 def _image(frame: SequenceFrame, video: str, count: int) -> dict[str, Any]:
     return {
         "file_name": frame.name,
@@ -142,48 +219,3 @@ def _image(frame: SequenceFrame, video: str, count: int) -> dict[str, Any]:
         "ignore_regions_x": [polygon[:, 0].tolist() for polygon in frame.ignore],
         "ignore_regions_y": [polygon[:, 1].tolist() for polygon in frame.ignore],
     }
-
-
-def _annotation(person: Person, slots: list[int], count: int) -> dict[str, Any]:
-    keypoints = np.zeros((count, 3))
-    keypoints[slots] = person.keypoints
-    annotation: dict[str, Any] = {"category_id": 1, "keypoints": keypoints.ravel().tolist(), "scores": []}
-    if person.joint_scores is not None:
-        annotation["scores"] = _spread(np.nan_to_num(person.joint_scores, nan=-9999.0), slots, count).tolist()
-    for key, box in (("bbox", person.box), ("bbox_head", person.head_box)):
-        if box is not None:
-            annotation[key] = box.tolist()
-    if person.score is not None:
-        annotation["score"] = float(person.score)
-    if person.flags:
-        annotation["flags"] = {
-            name: _spread(mask.astype(np.float64), slots, count).astype(int).tolist()
-            for name, mask in person.flags.items()
-        }
-    return annotation | space_to_json(person.joints_3d, person.covariances_3d, slots, count)
-
-
-def space_to_json(
-    joints: Array | None, covariances: Array | None, slots: list[int], count: int
-) -> dict[str, list[list[float] | None]]:
-    """Members `joints_3d` (metres) and `covariances_3d` (xx, xy, xz, yy, yz, zz), a list a slot; null where unknown.
-
-    joints: K x 3, covariances: K x 3 x 3; slots: the K slots they go to, of `count`.
-    """
-    rows, columns = np.triu_indices(3)
-    upper = None if covariances is None else covariances[:, rows, columns]
-    found: dict[str, list[list[float] | None]] = {}
-    for key, values in (("joints_3d", joints), ("covariances_3d", upper)):
-        if values is None:
-            continue
-        listed: list[list[float] | None] = [None] * count
-        for slot, row in zip(slots, values.tolist(), strict=True):
-            listed[slot] = [round(number, 6) for number in row] if np.isfinite(row).all() else None
-        found[key] = listed
-    return found
-
-
-def _spread(values: Array, slots: list[int], count: int) -> Array:
-    out = np.zeros(count)
-    out[slots] = values
-    return out

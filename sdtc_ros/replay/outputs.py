@@ -18,14 +18,15 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import UsageError
+from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
 from sdtc_ros.ground_truth.truth import Truth
 from sdtc_ros.io.bag import ANNOTATED_TOPIC, BagWriter
 from sdtc_ros.io.draw import draw_poses
 from sdtc_ros.io.sources import Source
+from sdtc_ros.io.video_writer import VideoStream
 from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.replay.statistics import RunStatistics
-from sdtc_ros.replay.streams import PoseTrackStream, VideoStream
 from sdtc_ros.types import FramePoses
 
 POSES_BAG, POSETRACK, VIDEO, REPORT, EVALUATION = (

@@ -79,10 +79,13 @@ def test_prediction_files_have_what_the_official_tools_read():
 
 def test_track_ids_that_poseval_refuses_are_renumbered():
     frames = [SequenceFrame(f"a/{t:06d}.jpg", t, True, [person_at(50, 50, 99, i) for i in (12345, 3)]) for t in (0, 1)]
-    assert [a["track_id"] for a in sequence_to_json(Sequence("a", frames))["annotations"]] == [0, 1, 0, 1]
+    assert [a["track_id"] for a in sequence_to_json(Sequence("a", frames))["annotations"]] == [0, 3, 0, 3]
     for frame in frames:
         frame.people[0].track_id = None  # two people without a track are two
-    assert [a["track_id"] for a in sequence_to_json(Sequence("a", frames))["annotations"]] == [0, 1, 2, 1]
+    assert [a["track_id"] for a in sequence_to_json(Sequence("a", frames))["annotations"]] == [0, 3, 1, 3]
+    frames[0].people[1].track_id = 0  # nor does one without a track take another's number
+    frames[1].people[1].track_id = 0
+    assert [a["track_id"] for a in sequence_to_json(Sequence("a", frames))["annotations"]] == [1, 0, 2, 0]
 
 
 def test_category_names_decide_which_slot_is_which_joint(tmp_path):

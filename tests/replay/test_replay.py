@@ -25,12 +25,12 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
 from sdtc_ros.ground_truth.posetrack import read_sequence
+from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
 from sdtc_ros.ground_truth.posetrack_write import write_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.io.bag import ANNOTATED_TOPIC, COMPRESSED_TYPE, BagReader, BagWriter, bag_message_types, read_images
 from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message, to_header
-from sdtc_ros.replay.streams import PoseTrackStream
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame
 
@@ -339,7 +339,7 @@ def test_a_full_disk_keeps_the_poses_until_then(tmp_path, model, boxes, video, m
             raise OSError(errno.ENOSPC, "No space left on device")
         stream.write(data)
 
-    monkeypatch.setattr("sdtc_ros.replay.streams._append", append)
+    monkeypatch.setattr("sdtc_ros.ground_truth.posetrack_stream._append", append)
     close = PoseTrackStream.close
 
     def freed(stream: PoseTrackStream) -> None:

@@ -19,16 +19,16 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from sdtc_ros.ground_truth import posetrack_stream
 from sdtc_ros.ground_truth.posetrack import read_sequence
-from sdtc_ros.replay import streams
-from sdtc_ros.replay.streams import PoseTrackStream
+from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses, Pose
 
 
-def answer(number: int, people: int) -> FramePoses:
+def answer(number: int, people: int, track_id: int = 3) -> FramePoses:
     keypoints = np.full((len(POSETRACK), 3), number + 0.5, np.float32)
-    pose = Pose(3, np.array([1, 2, 30, 40], np.float32), 0.5, keypoints, np.zeros_like(keypoints), 0.5)
+    pose = Pose(track_id, np.array([1, 2, 30, 40], np.float32), 0.5, keypoints, np.zeros_like(keypoints), 0.5)
     return FramePoses(Frame(np.zeros((4, 4, 3), np.uint8), 10**9 * number), [pose] * people)
 
 
@@ -38,7 +38,7 @@ def write(stream: PoseTrackStream, number: int, people: int = 2) -> None:
 
 @pytest.mark.parametrize("frames", [None, 1, 7, 10**9])
 def test_the_file_is_whole_after_every_frame_and_has_no_spaces_at_the_end(tmp_path, frames, monkeypatch):
-    monkeypatch.setattr(streams, "_MOST", 1000)
+    monkeypatch.setattr(posetrack_stream, "_MOST", 1000)
     path = tmp_path / "x.json"
     stream = PoseTrackStream(path, POSETRACK, frames)
     assert json.loads(path.read_text())["images"] == []
@@ -58,9 +58,9 @@ def test_a_killed_process_leaves_the_frames_that_it_had_written(tmp_path):
     program = """
 import os, sys, signal
 from pathlib import Path
-from sdtc_ros.replay.streams import PoseTrackStream
+from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
 from sdtc_ros.skeleton import POSETRACK
-from tests.replay.test_posetrack_stream import write
+from tests.ground_truth.test_posetrack_stream import write
 stream = PoseTrackStream(Path(sys.argv[1]), POSETRACK)
 for number in range(9):
     write(stream, number)
@@ -84,7 +84,7 @@ def test_a_full_disk_costs_the_frame_that_does_not_fit(tmp_path, monkeypatch, ro
             raise OSError(errno.ENOSPC, "No space left on device")
         file.write(data)
 
-    monkeypatch.setattr(streams, "_append", append)
+    monkeypatch.setattr(posetrack_stream, "_append", append)
     written = 0
     with suppress(OSError):
         while True:
@@ -95,3 +95,13 @@ def test_a_full_disk_costs_the_frame_that_does_not_fit(tmp_path, monkeypatch, ro
     stream.close()
     assert len(json.loads(path.read_text())["annotations"]) == 2 * written
     assert [one.name for one in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_track_ids_that_poseval_refuses_are_renumbered(tmp_path):
+    """As a whole sequence's are; those that it takes stay, whatever came before."""
+    path = tmp_path / "x.json"
+    with PoseTrackStream(path, POSETRACK) as stream:
+        for number, track_id in enumerate((0, 10_000, 2, 12_345, 10_000, 9_999, 2)):
+            stream.write(answer(number, 1, track_id), number, number, f"{number:06d}.jpg")
+    written = [one["track_id"] for one in json.loads(path.read_text())["annotations"]]
+    assert written == [0, 1, 2, 3, 1, 9_999, 2]

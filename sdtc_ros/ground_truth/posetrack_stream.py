@@ -4,28 +4,23 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What a replay writes frame by frame, in constant memory: PoseTrack18 JSON and an annotated video."""
+"""Poses as PoseTrack18 JSON, frame by frame in constant memory: what posetrack_write.py writes of a whole sequence."""
 
 from __future__ import annotations
 
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-import cv2
-import numpy as np
-import numpy.typing as npt
-
-from sdtc_ros.errors import InputError
-from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS
-from sdtc_ros.ground_truth.posetrack_write import space_to_json
-from sdtc_ros.lifting.poses3d import FramePoses3D, Pose3D
-from sdtc_ros.skeleton import POSETRACK, Skeleton
-from sdtc_ros.types import FramePoses, Pose
+from sdtc_ros.ground_truth.posetrack_write import Layout, TrackNumbers, people_of
+from sdtc_ros.ground_truth.sequence import Person
+from sdtc_ros.lifting.poses3d import FramePoses3D
+from sdtc_ros.skeleton import Skeleton
+from sdtc_ros.types import FramePoses
 
 _END = b"\n]}\n"  # what closes the file after the last annotation
 _ROOM = 64  # images that room is made for at first, where nobody says how many will come
@@ -45,11 +40,10 @@ class PoseTrackStream:
         """Start the file; frames: how many will come, where that is known. Raises OSError."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self._skeleton = path, skeleton
-        self._slots = POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints
-        self._order = [self._slots.index(joint) for joint in skeleton.joints]
+        self._layout, self._tracks = Layout(skeleton), TrackNumbers()
         self._expected = min(frames or _ROOM, _MOST)
         self._frames = self._people = 0
-        person = {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self._slots)}
+        person = self._layout.category()
         self._file: RawIOBase = path.open("w+b", buffering=0)
         _append(self._file, f'{{"categories": {json.dumps([person])},\n"images": ['.encode())
         self._images_end = self._room_end = self._file.tell()
@@ -70,10 +64,9 @@ class PoseTrackStream:
         }  # fmt: skip
         listed = ((",\n" if self._frames else "\n") + json.dumps(image)).encode()
         people = b""
-        spaces = [self._space(person) for person in lifted.people] if lifted else [{}] * len(result.poses)
-        for n, (pose, space) in enumerate(zip(result.poses, spaces, strict=True), self._people):
-            annotation = {"id": n, "image_id": image_id, "category_id": 1} | self._person(pose) | space
-            people += ((",\n" if n else "\n") + json.dumps(annotation)).encode()
+        for n, person in enumerate(people_of(result, self._skeleton, lifted), self._people):
+            ids = {"id": n, "image_id": image_id, "track_id": self._tracks.number(person.track_id)}
+            people += ((",\n" if n else "\n") + json.dumps(self._layout.person(_rounded(person)) | ids)).encode()
         if self._images_end + len(listed) > self._room_end:
             self._make_room(len(listed))
         self._add(listed, people)
@@ -119,24 +112,6 @@ class PoseTrackStream:
         self._people_end += room - (self._room_end - self._images_end)
         self._room_end = self._images_end + room
 
-    def _space(self, person: Pose3D) -> dict[str, Any]:
-        joints, covariances = person.joints.astype(np.float64), person.covariances.astype(np.float64)
-        return space_to_json(joints, covariances, self._order, len(self._slots))
-
-    def _person(self, pose: Pose) -> dict[str, Any]:
-        points = np.zeros((len(self._slots), 3), np.float64)
-        points[self._order, :2] = pose.keypoints[:, :2]
-        points[self._order, 2] = 1
-        scores = np.zeros(len(self._slots), np.float64)
-        scores[self._order] = pose.joint_scores
-        return {
-            "track_id": int(pose.track_id),
-            "bbox": _rounded(pose.box, 3),
-            "score": round(float(pose.score), 6),
-            "keypoints": _rounded(points.reshape(-1), 3),
-            "scores": _rounded(scores, 6),
-        }
-
     def close(self) -> None:
         """Close the file, without the room that was not needed; a second call does nothing."""
         if self._file.closed:
@@ -169,52 +144,13 @@ def _copy(source: RawIOBase, target: RawIOBase, start: int, end: int) -> None:
         start += len(piece)
 
 
-def _rounded(values: npt.NDArray[Any], digits: int) -> list[float]:
-    return [round(float(v), digits) for v in values]
-
-
-class VideoStream:
-    """An annotated video: MPEG-4 in .mp4, or Motion JPEG in .avi where this OpenCV has no such encoder."""
-
-    def __init__(self, stem: Path, fps: float) -> None:
-        """The file is `stem` with its ending; it is opened with the first image, which gives its size."""
-        self._path, self._fps = stem, fps
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-
-    def write(self, image: npt.NDArray[np.uint8]) -> Path:
-        """Append an H x W x 3 uint8 BGR image, scaled to the first one's size; returns the file's path."""
-        if self._writer is None:
-            self._writer = self._open((image.shape[1], image.shape[0]))
-        if (image.shape[1], image.shape[0]) != self._size:
-            image = np.asarray(cv2.resize(image, self._size), np.uint8)
-        self._writer.write(image)
-        return self._path
-
-    def _open(self, size: tuple[int, int]) -> cv2.VideoWriter:
-        self._size = size
-        for suffix, code in ((".mp4", "mp4v"), (".avi", "MJPG")):
-            self._path = self._path.with_suffix(suffix)
-            writer = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*code), self._fps, size)
-            if writer.isOpened():
-                return writer
-        raise InputError(f"no video can be written to {self._path}: OpenCV has no encoder; use --no-video")
-
-    def close(self) -> None:
-        """End the file; a second call does nothing."""
-        if self._writer is not None:
-            self._writer.release()
-
-    def discard(self) -> None:
-        """End the file and remove it."""
-        self.close()
-        if self._writer is not None:
-            self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> VideoStream:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+def _rounded(person: Person) -> Person:
+    """A prediction with no more digits than it is worth: thousandths of pixels, millionths of scores."""
+    assert person.box is not None and person.joint_scores is not None and person.score is not None
+    return replace(
+        person,
+        keypoints=person.keypoints.round(3),
+        box=person.box.round(3),
+        score=round(person.score, 6),
+        joint_scores=person.joint_scores.round(6),
+    )
