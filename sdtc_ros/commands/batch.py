@@ -29,7 +29,6 @@ from sdtc_ros.replay.many import (
     LOG,
     NOT_RUN,
     NOTHING,
-    STOPPED,
     Outcome,
     Task,
     difference,
@@ -207,8 +206,8 @@ def _summary(outcomes: Sequence[Outcome]) -> str:
     lines = [outcome_line(one) for one in sorted(outcomes, key=lambda one: one.status != NOTHING)]
     written = sum(one.written for one in outcomes)
     frames, seconds = (sum(getattr(one, key) for one in outcomes) for key in ("frames", "seconds"))
-    stopped = sum(one.status in STOPPED for one in outcomes)
-    whole = f"{written} of {len(outcomes)} inputs" + (f", {stopped} more in part" if stopped else "")
+    part = sum(one.frames > 0 and not one.written for one in outcomes)
+    whole = f"{written} of {len(outcomes)} inputs" + (f", {part} more in part" if part else "")
     return "\n".join(["", *lines, f"{whole}; {frames} frames, {seconds:.0f} s of replays"])
 
 

@@ -26,10 +26,10 @@ examples:
   python -m sdtc_ros replay video.mp4 --out out/video
   python -m sdtc_ros replay bag/ --out out/bag --topic /camera/image_raw --detector detector.onnx
 
-DIR then holds poses_bag/ (ros2 bag play), posetrack/NAME.json (PoseTrack18), annotated.mp4, report.html and, with
---truth, evaluation.json. Exit status: 0 done, 2 wrong arguments, 3 the input cannot be used, 4 the model cannot be
-used, 5 the input was damaged or cut short and what could be read is written, 130 (Ctrl-C) or 143 (SIGTERM) stopped
-and the same.
+DIR then holds poses_bag/ (ros2 bag play), posetrack/NAME.json (PoseTrack18), annotated.mp4, report.html, result.json
+(what came of it) and, with --truth, evaluation.json. Exit status: 0 done, 2 wrong arguments, 3 the input cannot be
+used, 4 the model cannot be used, 5 the input was damaged or cut short and what could be read is written, 130 (Ctrl-C)
+or 143 (SIGTERM) stopped and the same.
 """
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -25,11 +24,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
+from typing import Any
 
 import sdtc_ros
 from sdtc_ros.errors import InputError
 from sdtc_ros.replay.guard import StopRequest
-from sdtc_ros.replay.outputs import EVALUATION, POSETRACK
+from sdtc_ros.replay.outputs import POSETRACK
+from sdtc_ros.replay.result import RESULT, read_record
 
 LOG, RECORD = "replay.log", "batch.json"
 NOTHING, NOT_RUN = 0, -1  # statuses: all went well; not begun
@@ -37,8 +38,6 @@ STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _POLL = 0.05  # seconds between looks at the processes
 _TOLD_EVERY = 10.0  # seconds between lines on what is running
 _GRACE = 30.0  # seconds that a stopped replay has to write what it did
-_FRAMES = re.compile(r"^(\d+) frames, (\d+) poses ", re.MULTILINE)
-_ERROR = re.compile(r"^sdtc_ros: error: (.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: the exit status of its replay (negative: NOT_RUN), seconds, and what it says of itself."""
+    """How a task ended: the exit status of its replay (negative: NOT_RUN), seconds, and what it says of itself.
+
+    frames, poses: how many are written, however it ended.
+    """
 
     name: str
     source: str
@@ -168,7 +170,8 @@ def command(task: Task) -> list[str]:
 def _start(task: Task, prepare: Callable[[], None] | None) -> subprocess.Popen[bytes]:
     try:
         task.out.mkdir(parents=True, exist_ok=True)
-        (task.out / RECORD).unlink(missing_ok=True)
+        for name in (RECORD, RESULT):
+            (task.out / name).unlink(missing_ok=True)
         log = (task.out / LOG).open("wb")
     except OSError as error:
         raise InputError(f"results cannot be written to {task.out}: {error.strerror}") from error
@@ -182,22 +185,34 @@ def _start(task: Task, prepare: Callable[[], None] | None) -> subprocess.Popen[b
 
 
 def _ended(task: Task, status: int, seconds: float) -> Outcome:
-    """What a replay's log and its evaluation say, noted beside them."""
-    text = (task.out / LOG).read_text(encoding="utf-8", errors="replace")
-    counts, errors = _FRAMES.findall(text), _ERROR.findall(text)
-    accuracy = task.out / EVALUATION
-    figures = json.loads(accuracy.read_text(encoding="utf-8")) if status in (0, 5) and accuracy.exists() else {}
-    why = errors[-1] if errors else f"ended by signal {-status}" if status < 0 else f"see {task.out / LOG}"
-    why = "stopped, and what was done until then is written" if status in STOPPED else why
-    frames, poses = map(int, counts[-1]) if counts else (0, 0)
+    """What a replay left and says of itself, noted beside it."""
+    said = read_record(task.out)
+    frames, poses = (said["frames"], said["poses"]) if said else _written(task.out / POSETRACK)
     outcome = Outcome(
         task.name, str(task.source), 128 - status if status < 0 else status, seconds, frames, poses,
-        figures.get("ap", {}).get("total"), (figures.get("mota") or {}).get("total"), why if status else "",
-        task.made,
+        said.get("ap"), said.get("mota"), _problem(task, status, said) if status else "", task.made,
     )  # fmt: skip
     with suppress(OSError):  # on a full disk the outcome is told all the same
         (task.out / RECORD).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
     return outcome
+
+
+def _problem(task: Task, status: int, said: dict[str, Any]) -> str:
+    """Why a replay's exit status is not 0, in words."""
+    if status in STOPPED:
+        return "stopped, and what was done until then is written"
+    if status < 0:
+        return f"ended by signal {-status}"
+    return said.get("error") or "; ".join(said.get("problems", ())) or f"see {task.out / LOG}"
+
+
+def _written(folder: Path) -> tuple[int, int]:
+    """How many frames and poses a replay that was killed has left in its JSON file, which is whole at any time."""
+    for path in folder.glob("*.json"):
+        with suppress(OSError, ValueError, KeyError):
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return len(content["images"]), len(content["annotations"])
+    return 0, 0
 
 
 def _last_line(log: Path) -> str:

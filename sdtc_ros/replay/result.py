@@ -4,17 +4,24 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What a replay found and wrote, for its report and for the command line."""
+"""What a replay found and wrote: for its report, for the command line, and in result.json for a batch."""
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from sdtc_ros.errors import SdtcError
 from sdtc_ros.ground_truth.truth import Accuracy
 from sdtc_ros.io.sources import Source
 from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.replay.outputs import results_in
 from sdtc_ros.replay.statistics import RunStatistics
+
+RESULT = "result.json"
 
 
 @dataclass
@@ -39,3 +46,66 @@ class ReplayResult:
     def frames(self) -> int:
         """How many keyframes were answered and written."""
         return len(self.statistics.seconds)
+
+
+class Record:
+    """result.json in a replay's folder, written however the replay ends; a full disk may leave none.
+
+    frames, poses, tracks: how many were answered and written; seconds of wall time; stopped: the exit status of a
+    request to end, or 0; error: what ended it, '' where nothing did; problems, notes, files (by role, relative): as
+    ReplayResult's; ap, mota: totals, null where nothing was measured.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._result: ReplayResult | None = None
+
+    def begin(self, result: ReplayResult) -> None:
+        """From now on the folder's results are this replay's. Raises OSError."""
+        (self._out / RESULT).unlink(missing_ok=True)
+        self._result = result
+
+    def done(self) -> None:
+        """The replay came to its end, or to the one that was asked for."""
+        self._write("")
+
+    def failed(self, error: BaseException) -> None:
+        """The replay ends by this error; before its `begin` no word goes beside the results of another."""
+        if self._result is not None or (self._out.is_dir() and not results_in(self._out)):
+            self._write(str(error) if isinstance(error, SdtcError) else f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def _write(self, error: str) -> None:
+        content = {"error": error} | (_figures(self._result, self._out) if self._result else {"frames": 0, "poses": 0})
+        part = self._out / f"{RESULT}.part"
+        with suppress(OSError):
+            part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+            part.replace(self._out / RESULT)
+
+
+def read_record(out: Path) -> dict[str, Any]:
+    """What result.json says in a replay's folder; {} where there is none, as of a process that was killed."""
+    try:
+        content = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _figures(result: ReplayResult, out: Path) -> dict[str, Any]:
+    statistics = result.statistics
+    measured = result.accuracy.result.to_json() if result.accuracy else {}
+    return {
+        "frames": result.frames,
+        "poses": sum(statistics.people),
+        "tracks": len(statistics.tracks),
+        "seconds": round(statistics.wall, 3),
+        "input": result.source.what,
+        "model": result.pipeline.bundle.name,
+        "boxes": result.boxes,
+        "stopped": result.stopped,
+        "problems": result.problems,
+        "notes": result.notes,
+        "files": {role: path.relative_to(out).as_posix() for role, path in result.files.items()},
+        "ap": measured.get("ap", {}).get("total"),
+        "mota": (measured.get("mota") or {}).get("total"),
+    }

@@ -30,7 +30,7 @@ from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
 from sdtc_ros.replay.lifting import DepthOptions, ReplayLifting
 from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, OutputsFullError, Wanted, prepare_folder
 from sdtc_ros.replay.progress import Progress
-from sdtc_ros.replay.result import ReplayResult
+from sdtc_ros.replay.result import Record, ReplayResult
 from sdtc_ros.replay.statistics import RunStatistics
 
 TRUTH = "truth"  # the annotations' boxes
@@ -68,8 +68,20 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
     """Run a replay to its end and write bag, JSON, video and report into `options.out`.
 
     pipeline: one made already, in place of the options' model, detector and settings. Raises UsageError, InputError
-    and BundleError before anything is written; damage met later is told in the result's `problems`.
+    and BundleError before anything is written; damage met later is told in the result's `problems`. What came of it,
+    a failure too, is in the folder's result.json (see `Record`).
     """
+    record = Record(options.out)
+    try:
+        result = _replay(options, pipeline, progress, record)
+    except BaseException as error:
+        record.failed(error)
+        raise
+    record.done()
+    return result
+
+
+def _replay(options: ReplayOptions, pipeline: Pipeline | None, progress: bool, record: Record) -> ReplayResult:
     from sdtc_ros.replay.report import write_report
 
     rotation = Rotation(options.rotate)
@@ -82,6 +94,7 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
         prepare_folder(options.out, options.overwrite)
         result = ReplayResult(source, pipeline, _boxes_text(options, boxes), RunStatistics(pipeline.bundle.skeleton))
         outputs = _outputs(options, source, pipeline, truth)
+        record.begin(result)
         start = perf_counter()
         with (
             suppress(OutputsFullError),

@@ -26,7 +26,8 @@ from sdtc_ros.__main__ import main
 from sdtc_ros.commands import batch as command
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.ground_truth.posetrack import read_folder, read_sequence
-from sdtc_ros.replay.many import Outcome
+from sdtc_ros.replay.many import RECORD, Outcome
+from sdtc_ros.replay.result import RESULT
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -42,11 +43,11 @@ def world(tmp_path_factory) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Everything a replay writes but its report and log, which tell times."""
+    """Everything a replay writes but its report, record and log, which tell times."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in (".json", ".mcap", ".yaml") and path.name != "batch.json"
+        if path.is_file() and path.suffix in (".json", ".mcap", ".yaml") and path.name not in (RECORD, RESULT)
     }
 
 

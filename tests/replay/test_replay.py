@@ -187,6 +187,8 @@ def test_results_are_not_overwritten_unasked(tmp_path, model, boxes, capsys):
     assert run_replay(clip, out, model, "--boxes", boxes) == 2
     assert "already holds results" in capsys.readouterr().err
     assert (out / "report.html").read_bytes() == before
+    record = json.loads((out / "result.json").read_text())
+    assert (record["frames"], record["poses"], record["error"]) == (12, 18, ""), "still the first replay's"
     assert run_replay(clip, out, model, "--boxes", boxes, "--overwrite") == 0
     assert len(poses_of(out)) == 12
 
@@ -245,6 +247,8 @@ def test_a_defect_midway_leaves_readable_outputs(tmp_path, model, boxes, monkeyp
         run_replay(bag, out, model, "--boxes", boxes)
     assert [time for time, _ in poses_of(out)] == STAMPS[:5]
     assert len(read_sequence(out / "posetrack" / "tour.json").frames) == 5
+    record = json.loads((out / "result.json").read_text())
+    assert (record["frames"], record["poses"], record["error"]) == (5, 8, "ZeroDivisionError")
 
 
 def test_a_doubtful_box_costs_less_than_a_sure_one(tmp_path, model, capsys):

@@ -49,20 +49,25 @@ class Asked(StopRequest):
 
 
 def test_what_a_replay_says_of_itself(tasks):
-    said = "print('7 frames, 9 poses of 2 tracks')"
-    done, failed, killed, stopped = run(
+    says = "import json; say = lambda **what: json.dump(what, open('result.json', 'w'));"
+    poses = "{'images': [0] * 3, 'annotations': [0] * 5}"
+    wrote = f"os.mkdir('posetrack'); json.dump({poses}, open('posetrack/x.json', 'w'))"
+    done, failed, killed, stopped, silent = run(
         tasks(
-            said,
-            "sys.exit('sdtc_ros: error: no')",
-            f"{said}; os.kill(os.getpid(), 9)",
-            f"{said}; raise SystemExit(143)",
+            f"{says} say(frames=7, poses=9, error='', ap=50.0, mota=None)",
+            f"{says} say(frames=4, poses=6, error='no'); raise SystemExit(3)",
+            f"{says} {wrote}; os.kill(os.getpid(), 9)",
+            f"{says} say(frames=7, poses=9, error=''); raise SystemExit(143)",
+            "print('9 frames, 9 poses of 1 tracks'); sys.exit('sdtc_ros: error: printed')",
         )
     )
-    assert (done.status, done.frames, done.poses, done.problem) == (0, 7, 9, "")
-    assert (failed.status, failed.problem) == (1, "no")
-    assert (killed.status, killed.problem, killed.frames) == (137, "ended by signal 9", 7)
+    assert (done.status, done.frames, done.poses, done.problem, done.ap, done.mota) == (0, 7, 9, "", 50.0, None)
+    assert (failed.status, failed.problem, failed.frames, failed.poses) == (3, "no", 4, 6)
+    assert (killed.status, killed.problem, killed.frames, killed.poses) == (137, "ended by signal 9", 3, 5)
     assert (stopped.status, stopped.problem) == (143, "stopped, and what was done until then is written")
-    assert not failed.written and not killed.written and not stopped.written
+    assert (silent.status, silent.frames) == (1, 0)
+    assert silent.problem.startswith("see ")
+    assert [one.written for one in (done, failed, killed, stopped, silent)] == [True, False, False, False, False]
 
 
 def test_no_more_than_jobs_at_a_time(tasks, tmp_path):
