@@ -44,6 +44,22 @@ class Skeleton:
         return tuple(order)
 
 
+def shared_joints(truth: Skeleton, other: Skeleton) -> Skeleton:
+    """The joints of `truth` that `other` has too, in truth's order: `truth` itself where it has all of them."""
+    kept = [i for i, joint in enumerate(truth.joints) if joint in other.joints]
+    if len(kept) == len(truth):
+        return truth
+    at = {i: n for n, i in enumerate(kept)}
+    groups = [(title, tuple(at[i] for i in members if i in at)) for title, members in truth.groups]
+    return Skeleton(
+        name=f"{truth.name} and {other.name}",
+        joints=tuple(truth.joints[i] for i in kept),
+        limbs=tuple((at[a], at[b]) for a, b in truth.limbs if a in at and b in at),
+        flip_pairs=tuple((at[a], at[b]) for a, b in truth.flip_pairs if a in at and b in at),
+        groups=tuple(group for group in groups if group[1]),
+    )
+
+
 def _skeleton(name: str, joints: str, limbs: str, groups: str) -> Skeleton:
     """Build a skeleton from words: 'a b c', 'a-b b-c', 'Head=a,b Wrist=c'; left_x pairs with right_x."""
     names = tuple(joints.split())

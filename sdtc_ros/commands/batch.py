@@ -186,7 +186,7 @@ def _part(text: str) -> tuple[int, int]:
 
 def _evaluate(args: argparse.Namespace, outcomes: Sequence[Outcome], skeleton: Skeleton) -> Result:
     """All sequences together: the frames that were replayed, of the inputs that have results."""
-    from sdtc_ros.ground_truth.truth import measure_together
+    from sdtc_ros.evaluate.replays import measure_together
 
     names = [one.name for one in outcomes if one.written]
     return measure_together(

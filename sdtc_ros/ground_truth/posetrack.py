@@ -30,7 +30,7 @@ from sdtc_ros.ground_truth.categories import is_people, listed_categories
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.posetrack17 import parse_annolist
 from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
-from sdtc_ros.skeleton import POSETRACK, Skeleton
+from sdtc_ros.skeleton import POSETRACK, SKELETONS, Skeleton
 
 _log = logging.getLogger("sdtc_ros")
 _FORMER_FLAGS = {"hidden": "occluded"}  # as files of earlier versions name them
@@ -38,26 +38,33 @@ _FORMER_FLAGS = {"hidden": "occluded"}  # as files of earlier versions name them
 POSETRACK_SLOTS = (*POSETRACK.joints[:3], "left_ear", "right_ear", *POSETRACK.joints[3:])
 
 
-def read_folder(folder: Path | str, skeleton: Skeleton = POSETRACK, ordered: bool = True) -> list[Sequence]:
+def read_folder(
+    folder: Path | str, skeleton: Skeleton = POSETRACK, ordered: bool = True, own: bool = False
+) -> list[Sequence]:
     """Every *.json of a folder (or one file); raises InputError where there is none to read.
 
-    They come sorted by name, or with ordered = False as the folder lists them, which is the order poseval takes.
+    They come sorted by name, or with ordered = False as the folder lists them, which is the order poseval takes. own:
+    in the skeleton that each file has itself, where that is another one.
     """
     folder = Path(folder)
     if folder.is_file():
-        return [read_sequence(folder, skeleton)]
+        return [read_sequence(folder, skeleton, own)]
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; expected a folder with one PoseTrack JSON file a sequence")
     files = without_companions(folder.glob("*.json"))
     if not files:
         raise InputError(f"{folder} holds no *.json file; expected one PoseTrack annotation file a sequence in it")
-    return [read_sequence(file, skeleton) for file in (sorted(files) if ordered else files)]
+    return [read_sequence(file, skeleton, own) for file in (sorted(files) if ordered else files)]
 
 
-def read_sequence(path: Path | str, skeleton: Skeleton = POSETRACK) -> Sequence:
-    """One PoseTrack17, 18 or 21 file, truth or predictions; raises InputError that says what was expected where."""
+def read_sequence(path: Path | str, skeleton: Skeleton = POSETRACK, own: bool = False) -> Sequence:
+    """One PoseTrack17, 18 or 21 file, truth or predictions; raises InputError that says what was expected where.
+
+    own: in the skeleton that the file has itself, where that is another one.
+    """
     path = Path(path)
-    return parse_sequence(load_json(path), path, skeleton)
+    data = load_json(path)
+    return parse_sequence(data, path, skeleton_of(data, skeleton) if own else skeleton)
 
 
 def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Sequence:
@@ -94,6 +101,28 @@ def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Seq
     for image, frame in zip(data["images"], frames, strict=True):
         frame.labelled = bool(image.get("is_labeled", frame.people))
     return Sequence(path.stem, frames, skeleton, path, dataset_of(data))
+
+
+def skeleton_of(data: Any, model: Skeleton) -> Skeleton:
+    """The skeleton that a file's people have: `model` where its joints are among theirs, else the first that is known.
+
+    `model` too where none fits or the file does not name its joints.
+    """
+    if isinstance(data, dict) and "annolist" in data:
+        named = [set(POSETRACK.joints)]
+    else:
+        listed = data.get("categories") if isinstance(data, dict) else None
+        categories = listed if isinstance(listed, list) else []
+        keypoints = [category.get("keypoints") for category in categories if isinstance(category, dict)]
+        named = [set(filter(_is_word, joints)) for joints in keypoints if isinstance(joints, list)]
+    for skeleton in (model, *SKELETONS.values()):
+        if any(set(skeleton.joints) <= joints for joints in named):
+            return skeleton
+    return model
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def dataset_of(data: dict[str, Any]) -> str:

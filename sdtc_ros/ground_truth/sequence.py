@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,22 @@ class Person:
         return np.any(self.keypoints != 0, axis=1)
 
 
+def with_joints(person: Person, order: list[int]) -> Person:
+    """The person with these of their joints alone, in this order."""
+
+    def chosen(values: Array | None) -> Array | None:
+        return None if values is None else values[order]
+
+    return replace(
+        person,
+        keypoints=person.keypoints[order],
+        joint_scores=chosen(person.joint_scores),
+        flags={name: mask[order] for name, mask in person.flags.items()},
+        joints_3d=chosen(person.joints_3d),
+        covariances_3d=chosen(person.covariances_3d),
+    )
+
+
 @dataclass
 class SequenceFrame:
     """One image of a sequence: `name` is its path as the file has it, `ignore` polygons M x 2 float64 (pixels).
@@ -76,3 +92,11 @@ class Sequence:
     skeleton: Skeleton = POSETRACK
     path: Path | None = None
     dataset: str | None = None
+
+    def with_joints_of(self, skeleton: Skeleton) -> Sequence:
+        """The sequence with these of its joints alone; itself where they are its own."""
+        if skeleton is self.skeleton:
+            return self
+        order = [self.skeleton.index(joint) for joint in skeleton.joints]
+        frames = [replace(frame, people=[with_joints(one, order) for one in frame.people]) for frame in self.frames]
+        return replace(self, frames=frames, skeleton=skeleton)

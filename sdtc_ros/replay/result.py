@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import SdtcError
-from sdtc_ros.ground_truth.truth import Accuracy
+from sdtc_ros.evaluate.replays import Accuracy
 from sdtc_ros.io.sources import Source
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.replay.outputs import results_in

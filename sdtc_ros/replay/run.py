@@ -20,7 +20,8 @@ from time import perf_counter
 from sdtc_ros.detection.factory import PERSON, DetectorConfig, is_detector, make_detector
 from sdtc_ros.engine.select import EngineConfig
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.ground_truth.truth import Truth, measure, read_truth
+from sdtc_ros.evaluate.replays import measure
+from sdtc_ros.ground_truth.truth import Truth, read_truth
 from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
 from sdtc_ros.io.sources import Excerpt, Source, open_source
 from sdtc_ros.models.bundle import default_bundle
@@ -112,7 +113,7 @@ def _replay(options: ReplayOptions, pipeline: Pipeline | None, progress: bool, r
         if not outputs.problems:
             result.problems += _unused(options, result, boxes)
         if truth and "poses" in result.files:
-            _measure(result, truth, outputs, options)
+            _measure(result, truth, outputs, options, notes)
         back = result.statistics.set_back
         if back:
             times = "once" if back == 1 else f"{back} times"
@@ -248,7 +249,7 @@ def _unused(options: ReplayOptions, result: ReplayResult, boxes: BoxTable | None
     return [f"{unused} of the {len(boxes or [])} {result.boxes} are of frames that were not read"]
 
 
-def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: ReplayOptions) -> None:
+def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: ReplayOptions, notes: list[str]) -> None:
     from sdtc_ros.evaluate.result import write_json
 
     excerpt = options.excerpt
@@ -258,6 +259,7 @@ def _measure(result: ReplayResult, truth: Truth, outputs: Outputs, options: Repl
     except InputError as error:
         result.problems.append(str(error))
     else:
+        notes += result.accuracy.result.warnings
         if absent:
             result.problems.append(f"{absent} annotated frames of {truth.sequence.path} are not among those read")
         try:

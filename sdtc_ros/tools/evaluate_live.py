@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
+from sdtc_ros.evaluate.replays import Accuracy, measure
 from sdtc_ros.evaluate.result import write_json
-from sdtc_ros.ground_truth.truth import Accuracy, Truth, measure, read_truth
+from sdtc_ros.ground_truth.truth import Truth, read_truth
 from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
 from sdtc_ros.io.sources import Source
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle

@@ -17,7 +17,7 @@ from batch_world import FRAMES, NAMES, batch, inputs, make_world
 from fake_bundle import make_bundle
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.ground_truth.truth import measure_together
+from sdtc_ros.evaluate.replays import measure_together
 from sdtc_ros.replay.many import Task, finished
 from sdtc_ros.skeleton import POSETRACK
 

@@ -15,10 +15,11 @@ import pytest
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import evaluate
+from sdtc_ros.evaluate.replays import measure_together
 from sdtc_ros.ground_truth.frame_names import numbers_in, place_frames
 from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, parse_sequence, read_folder, read_sequence
 from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
-from sdtc_ros.ground_truth.truth import measure_together, place
+from sdtc_ros.ground_truth.truth import place
 from sdtc_ros.skeleton import POSETRACK
 
 SLOTS = list(POSETRACK_SLOTS)

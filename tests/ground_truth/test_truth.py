@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 from sdtc_ros.errors import InputError
+from sdtc_ros.evaluate.replays import measure, measure_together
 from sdtc_ros.ground_truth.posetrack_write import write_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.ground_truth.truth import measure, measure_together, read_truth
-from sdtc_ros.skeleton import HIEVE, POSETRACK, Skeleton
+from sdtc_ros.ground_truth.truth import read_truth
+from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK, Skeleton
 
 
 def hieve_video(folder: Path) -> Path:
@@ -83,3 +84,21 @@ def test_data_sets_of_other_rules_are_not_mixed_unasked(tmp_path):
         measure_together(pairs, POSETRACK)
     assert measure_together(pairs, POSETRACK, "posetrack18").counts["frames"] == 2
     assert measure_together(pairs[1:], POSETRACK).protocol.name == "posetrack21"
+
+
+def test_a_model_of_other_joints_is_measured_on_those_that_the_annotations_have(tmp_path):
+    """The joints are told apart by their names: a model's 17 of COCO against PoseTrack's 15, which share 13."""
+    truth_path, poses = truth_file(tmp_path / "a.json"), poses_file(tmp_path / "poses.json", "a", COCO)
+    truth = read_truth(truth_path, "a", COCO)
+    assert truth.sequence.skeleton is POSETRACK
+    result = measure(truth, poses, {0}).result
+    assert list(result.ap) == [joint for joint in POSETRACK.joints if joint in COCO.joints] + ["total"]
+    assert "measured on the 13 joints that the model has of the 15 annotated ones, without head_bottom, head_top" in (
+        result.warnings
+    )
+    together = measure_together([(truth_path, poses)], COCO)
+    assert together.ap == result.ap
+    points = {joint: [10 + 5 * i, 20 + 3 * i] for i, joint in enumerate(POSETRACK.joints)}
+    found = {joint: [10 + 5 * i, 20 + 3 * i] for i, joint in enumerate(COCO.joints)}
+    near = [joint for joint in points if joint in found and np.hypot(*np.subtract(points[joint], found[joint])) < 3.6]
+    assert [joint for joint, ap in result.ap.items() if ap == 100] == near, "hits of the same joint, not of its number"
