@@ -32,11 +32,13 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/latency.py` finds th
 from benchmarks.measure import carry_out  # noqa: E402
 from benchmarks.report import machine, surroundings, table, write_json  # noqa: E402
 from sdtc_ros.errors import InputError  # noqa: E402
+from sdtc_ros.messages.images import frame_of_message  # noqa: E402
 from sdtc_ros.node.loading import Loaded, load  # noqa: E402
 from sdtc_ros.node.lookahead import AUTOMATIC  # noqa: E402
 from sdtc_ros.node.parameters import PARAMETERS  # noqa: E402
-from sdtc_ros.node.stream import Stream  # noqa: E402
+from sdtc_ros.node.stream import Arrival, Stream  # noqa: E402
 from sdtc_ros.node.worker import LiveWorker  # noqa: E402
+from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
 WAYS = {"in frames": 3600.0, "in time": AUTOMATIC}
 WARM = 2.0  # seconds before which nothing counts
@@ -57,19 +59,39 @@ class Result:
     lookahead: int
 
 
+class _Camera:
+    """The stream's host: what it publishes is counted, and nothing else becomes of it."""
+
+    max_age = max_wait = 0.0
+
+    def __init__(self, lookahead_wait: float) -> None:
+        self.lookahead_wait = lookahead_wait
+        self.latencies: list[float] = []  # milliseconds
+        self.people: list[int] = []
+
+    def now(self) -> int:
+        return time.time_ns()
+
+    def warn(self, about: str, sentence: str) -> None:
+        pass
+
+    def read(self, arrival: Arrival) -> tuple[Frame, Boxes | None]:
+        return frame_of_message(arrival.message, arrival.stamp), None
+
+    def publish(self, result: FramePoses) -> FramePoses:
+        self.latencies.append((time.time_ns() - result.frame.stamp) / 1e6)
+        self.people.append(len(result.poses))
+        return result
+
+    def published(self, result: FramePoses) -> None:
+        pass
+
+
 def measure(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: float) -> Result:
     """Offer the frames at that rate, over and over, for so many seconds."""
-    latencies: list[float] = []
-    people: list[int] = []
-
-    def publish(result: Any) -> None:
-        latencies.append((time.time_ns() - result.frame.stamp) / 1e6)
-        people.append(len(result.poses))
-
-    stream = Stream(
-        loaded.pipeline(), publish, warn=lambda about, sentence: None, now=time.time_ns,
-        lookahead_wait=lambda: WAYS[way],
-    )  # fmt: skip
+    camera = _Camera(WAYS[way])
+    latencies, people = camera.latencies, camera.people
+    stream = Stream(loaded.pipeline(), camera)
     errors: list[Exception] = []
     worker = LiveWorker([stream], failed=errors.append)
     worker.start()

@@ -45,7 +45,7 @@ from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 SCENES = ((8, (640, 480)), (30, (1920, 1080)))
-STAGES = ("track", "crop", "encode", "estimate", "decode")
+STAGES = ("track", "crop", "encode", "estimate")
 
 
 @dataclass(frozen=True)

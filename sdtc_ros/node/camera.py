@@ -16,39 +16,36 @@ from __future__ import annotations
 from sdtc_ros.messages.detections import people_classes
 from sdtc_ros.node.health.watchdog import Watchdog, why_silent
 from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
-from sdtc_ros.node.input.reading import camera_rotation, reader
-from sdtc_ros.node.output.outputs import Bodies, Output, Poses
+from sdtc_ros.node.input.reading import camera_rotation, read_arrival
+from sdtc_ros.node.output.outputs import Output, Poses
 from sdtc_ros.node.output.pictures import Pictures
 from sdtc_ros.node.output.poses_3d import Poses3D
 from sdtc_ros.node.parameters import TOPIC
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.shared import Shared
-from sdtc_ros.node.stream import Stream
+from sdtc_ros.node.stream import Arrival, Stream
 from sdtc_ros.pipeline.pipeline import Pipeline
-from sdtc_ros.types import FramePoses
+from sdtc_ros.types import Boxes, Frame, FramePoses
 
 
 class Camera:
-    """A camera's topics around its stream."""
+    """A camera's topics around its stream, whose host (see StreamHost) it is."""
 
     def __init__(self, ports: Ports, pipeline: Pipeline, shared: Shared, number: int) -> None:
         """Make the publishers; images are heard from `activate` on. number: no other camera of the node has it."""
         parameters = ports.parameters
-        rotation = camera_rotation(parameters.values(), ports.name)
-        self.ports = ports
-        self.stream = Stream(
-            pipeline, self._publish, then=self._publish_more, warn=ports.warn, now=ports.now,
-            max_age=lambda: parameters["max_age"], max_wait=lambda: parameters["max_wait"],
-            lookahead_wait=lambda: parameters["lookahead_wait"],
-            read=reader(rotation, people_classes(parameters["detections_class"])), finish=rotation.camera_poses,
-        )  # fmt: skip
+        self._rotation = camera_rotation(parameters.values(), ports.name)
+        self._classes = people_classes(parameters["detections_class"])
+        self.ports, self._shared = ports, shared
+        self.now, self.warn = ports.now, ports.warn
+        self.stream = Stream(pipeline, self)
         self.source: ImageSource | None = None
         self._silence = Watchdog()
         try:
             self._poses = Poses(ports)  # the first to go out, and timed by themselves
             depth = Poses3D(ports) if parameters["depth"] else None
-            pictures = Pictures(ports, shared.renderer, number, rotation.angle, depth)
-            self._others: list[Output] = [Bodies(ports.name, shared), *filter(None, [depth]), pictures]
+            pictures = Pictures(ports, shared.renderer, number, self._rotation.angle, depth)
+            self._others: list[Output] = [*filter(None, [depth]), pictures]
         except Exception:
             ports.close()
             raise
@@ -92,9 +89,34 @@ class Camera:
         """What its outputs have to say in the diagnostics."""
         return {key: value for output in self._others for key, value in output.values().items()}
 
-    def _publish(self, result: FramePoses) -> None:
-        self._poses.publish(result, self.stream.pipeline.bundle.skeleton)
+    @property
+    def max_age(self) -> float:
+        """As all below, see StreamHost; parameters may be set at any time."""
+        return float(self.ports.parameters["max_age"])
 
-    def _publish_more(self, result: FramePoses) -> None:
+    @property
+    def max_wait(self) -> float:
+        """See StreamHost."""
+        return float(self.ports.parameters["max_wait"])
+
+    @property
+    def lookahead_wait(self) -> float:
+        """See StreamHost."""
+        return float(self.ports.parameters["lookahead_wait"])
+
+    def read(self, arrival: Arrival) -> tuple[Frame, Boxes | None]:
+        """Turned upright, as the camera is mounted."""
+        return read_arrival(arrival, self._rotation, self._classes)
+
+    def publish(self, result: FramePoses) -> FramePoses:
+        """The poses alone, in the image as it came."""
+        result = self._rotation.camera_poses(result)
+        self._poses.publish(result, self.stream.pipeline.bundle.skeleton)
+        return result
+
+    def published(self, result: FramePoses) -> None:
+        """Bodies, where parameter `hri` asks for them, and the other outputs."""
+        skeleton = self.stream.pipeline.bundle.skeleton
+        self._shared.send_bodies(self.ports.name, result, skeleton)
         for output in self._others:
-            output.publish(result, self.stream.pipeline.bundle.skeleton)
+            output.publish(result, skeleton)

@@ -101,12 +101,14 @@ class Ports:
         """A warning, likewise."""
         self.node.get_logger().warning(self._named(sentence))
 
-    def warn(self, about: str, sentence: str) -> None:
-        """A warning, at most one about the same in WARN_SECONDS (in any thread)."""
+    def warn(self, about: str, sentence: str) -> bool:
+        """A warning, at most one about the same in WARN_SECONDS (in any thread); whether it was given."""
         moment = monotonic()
-        if moment - self._warned.get(about, -WARN_SECONDS) >= WARN_SECONDS:
-            self._warned[about] = moment
-            self.warning(sentence)
+        if moment - self._warned.get(about, -WARN_SECONDS) < WARN_SECONDS:
+            return False
+        self._warned[about] = moment
+        self.warning(sentence)
+        return True
 
     def _named(self, sentence: str) -> str:
         return f"{self.name}: {sentence}" if self.name else sentence

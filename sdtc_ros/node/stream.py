@@ -11,14 +11,12 @@ Knows no ROS, only messages' attributes. `offer` is called in the subscriber's t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.messages.images import frame_of_message
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.node.health.statistics import Counts, Meter
 from sdtc_ros.node.loading import Model
@@ -39,39 +37,44 @@ class Arrival:
     companion: Any = None
 
 
-def read_frame(arrival: Arrival) -> tuple[Frame, Boxes | None]:
-    """The frame of an image message; its people are left to the detector. Raises InputError for a damaged one."""
-    return frame_of_message(arrival.message, arrival.stamp), None
+class StreamHost(Protocol):
+    """What a stream has of the camera that it belongs to; `now` and `warn` may be called in any thread.
+
+    max_age: seconds from which a frame is too old and dropped (0: none is); max_wait: seconds of silence after which
+    what waits for later frames is answered (0: the pipeline's max_gap); lookahead_wait: seconds that a frame may wait
+    for later ones while frames come (see `lookahead`).
+    """
+
+    @property
+    def max_age(self) -> float: ...  # noqa: D102
+
+    @property
+    def max_wait(self) -> float: ...  # noqa: D102
+
+    @property
+    def lookahead_wait(self) -> float: ...  # noqa: D102
+
+    def now(self) -> int:
+        """The clock of the stamps, nanoseconds."""
+
+    def warn(self, about: str, sentence: str) -> object:
+        """Say what went wrong; about: LEFT_OUT, RESTARTED or BOXES."""
+
+    def read(self, arrival: Arrival) -> tuple[Frame, Boxes | None]:
+        """The frame of a message, and its people where they came with it; raises InputError for a damaged one."""
+
+    def publish(self, result: FramePoses) -> FramePoses:
+        """Publish a keyframe's poses; returns them as they went out."""
+
+    def published(self, result: FramePoses) -> None:
+        """Make whatever else becomes of poses that went out, when their latency is noted."""
 
 
 class Stream:
-    """Frames of one camera in, poses out.
+    """Frames of one camera in, poses out."""
 
-    hand_on is called with each answer, and afterwards, when its latency is noted, `then`; warn with what it is about
-    (LEFT_OUT, RESTARTED, BOXES) and a sentence. now is the clock of the stamps (nanoseconds), max_age the age in
-    seconds from which a frame is dropped (0: none), max_wait the seconds of silence after which what waits for later
-    frames is answered (0: the pipeline's max_gap), lookahead_wait the seconds that a frame may wait for later ones
-    while frames come (see `lookahead`). read makes a frame, and where they are known its people, of an arrival;
-    finish an answer as it goes out, of the pipeline's.
-    """
-
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        hand_on: Callable[[FramePoses], None],
-        *,
-        warn: Callable[[str, str], None],
-        now: Callable[[], int],
-        then: Callable[[FramePoses], None] = lambda result: None,
-        max_age: Callable[[], float] = lambda: 0.0,
-        max_wait: Callable[[], float] = lambda: 0.0,
-        lookahead_wait: Callable[[], float] = lambda: math.inf,
-        read: Callable[[Arrival], tuple[Frame, Boxes | None]] = read_frame,
-        finish: Callable[[FramePoses], FramePoses] = lambda result: result,
-    ) -> None:
-        self.pipeline, self.read, self._finish = pipeline, read, finish
-        self._publish, self._then, self._warn, self._now = hand_on, then, warn, now
-        self._max_age, self._max_wait, self._lookahead_wait = max_age, max_wait, lookahead_wait
+    def __init__(self, pipeline: Pipeline, host: StreamHost) -> None:
+        self.pipeline, self._host = pipeline, host
         self._put: Callable[[Arrival], bool] | None = None
         self._forget()
 
@@ -117,7 +120,7 @@ class Stream:
     def pass_on(self, message: Any, companion: Any = None) -> None:
         """Put a message that was received where the worker finds it."""
         put = self._put  # `close` may come at any time
-        if put is not None and put(Arrival(message, self._now(), companion)):
+        if put is not None and put(Arrival(message, self._host.now(), companion)):
             self.counts.replaced += 1
 
     def lost(self, count: int) -> None:
@@ -134,7 +137,7 @@ class Stream:
         if self._is_too_old(stamp):
             return None
         try:
-            frame, people = self.read(arrival)
+            frame, people = self._host.read(arrival)
             check_image(frame)
         except InputError as error:
             self._leave_damaged(error)
@@ -156,11 +159,11 @@ class Stream:
 
     def _leave_damaged(self, error: InputError) -> None:
         self.counts.damaged += 1
-        self._warn(LEFT_OUT, str(error))
+        self._host.warn(LEFT_OUT, str(error))
 
     def _bound_wait(self) -> None:
         """Have frames wait for as many later ones as time allows; give out what has waited for longer than that."""
-        frames = min(self._limit.taken(self._lookahead_wait()), self.pipeline.max_lookahead)
+        frames = min(self._limit.taken(self._host.lookahead_wait), self.pipeline.max_lookahead)
         if frames == self.pipeline.lookahead:
             return
         self.pipeline.lookahead = frames
@@ -174,7 +177,7 @@ class Stream:
         dropped = self.pipeline.dropped_boxes - before
         if dropped:
             self.counts.invalid_boxes += dropped
-            self._warn(
+            self._host.warn(
                 BOXES,
                 f"{dropped} person boxes of the frame of stamp {frame.stamp} are invalid and were dropped (not finite, "
                 "outside the image, or of a side under 1 pixel or over ten images); are they pixels of this image?",
@@ -185,7 +188,7 @@ class Stream:
         """Seconds until the camera counts as silent; None where no frame waits for later ones."""
         if self._worked_at is None:
             return None
-        limit = self._max_wait() or self.pipeline.config.max_gap
+        limit = self._host.max_wait or self.pipeline.config.max_gap
         return max(0.0, self._worked_at + limit - monotonic())
 
     def answer_waiting(self) -> None:
@@ -201,10 +204,9 @@ class Stream:
         """Give an answer out, and count it; nothing after `close`."""
         if self._put is None:
             return
-        result = self._finish(result)
-        self._publish(result)
-        self.meter.answered(result, (self._now() - result.frame.stamp) * 1e-9)
-        self._then(result)
+        result = self._host.publish(result)
+        self.meter.answered(result, (self._host.now() - result.frame.stamp) * 1e-9)
+        self._host.published(result)
 
     def worked(self, seconds: float) -> None:
         """Note how long a frame was worked on, other cameras' frames of its batch included."""
@@ -213,11 +215,11 @@ class Stream:
         self.meter.worked(seconds)
 
     def _is_too_old(self, stamp: int) -> bool:
-        age, limit = (self._now() - stamp) * 1e-9, self._max_age()
+        age, limit = (self._host.now() - stamp) * 1e-9, self._host.max_age
         if not 0 < limit < age:
             return False
         self.counts.too_old += 1
-        self._warn(
+        self._host.warn(
             LEFT_OUT,
             f"a frame of stamp {stamp} is left out: it is {age:.3g} s old, more than max_age allows ({limit:g} s); "
             "do camera and node have the same clock (use_sim_time)?",
@@ -228,7 +230,7 @@ class Stream:
         """Say where the stamps go back, at which the pipeline begins anew."""
         if self._newest is not None and stamp < self._newest:
             self.counts.restarts += 1
-            self._warn(
+            self._host.warn(
                 RESTARTED,
                 f"the stamps went back by {(self._newest - stamp) * 1e-9:.3g} s, to {stamp} (a bag that loops, a clock "
                 "that was set, two cameras on one topic?): tracks and windows begin anew",

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
 from sdtc_ros.pipeline.crops import covariance_to_image, crop_images, to_image
-from sdtc_ros.pipeline.window import Keyframe, WindowRing
+from sdtc_ros.pipeline.window import Keyframe
 from sdtc_ros.types import FramePoses, Pose
 
 Timings = dict[str, float]
@@ -34,11 +34,10 @@ Timings = dict[str, float]
 class Pending:
     """A keyframe whose turn has come; to be answered before its pipeline takes another frame.
 
-    ring, engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the
-    frame that came in; tell: who is to hear the answer.
+    engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the frame
+    that came in; tell: who is to hear the answer.
     """
 
-    ring: WindowRing
     engine: Engine
     input_size: tuple[int, int]
     keyframe: Keyframe
@@ -67,12 +66,10 @@ def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     """
     if any(one.engine is not pending[0].engine for one in pending):
         raise UsageError("pipelines that run in one batch must share one engine")
-    _encode([one for one in pending if len(one.keyframe.missing)], buffer)
-    inhabited = [one for one in pending if len(one.keyframe.rows)]
-    estimates = iter(_estimate(inhabited))
+    _encode([one for one in pending if one.keyframe.missing], buffer)
+    estimates = iter(_estimate([one for one in pending if len(one.keyframe)]))
     answers = [
-        FramePoses(one.keyframe.frame, _poses(one, *next(estimates)) if len(one.keyframe.rows) else [], one.timings)
-        for one in pending
+        FramePoses(one.keyframe.frame, next(estimates) if len(one.keyframe) else [], one.timings) for one in pending
     ]
     for one, result in zip(pending, answers, strict=True):
         one.tell(result)
@@ -85,17 +82,15 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
         return
     engine = pending[0].engine
     if isinstance(engine, CuttingEngine):
-        cuts = [
-            (frame.image, boxes) for one in pending for frame, boxes in one.ring.crops_by_frame(one.keyframe.missing)
-        ]
+        cuts = [(frame.image, boxes) for one in pending for frame, boxes in one.keyframe.cuts()]
         with timed([one.timings for one in pending], "encode"):
             _store(pending, engine.encode_from(cuts))
         return
-    crops = buffer.take(sum(len(one.keyframe.missing) for one in pending), pending[0].input_size)
+    crops = buffer.take(sum(one.keyframe.missing for one in pending), pending[0].input_size)
     done = 0
     for one in pending:
         with timed([one.timings], "crop"):
-            for frame, boxes in one.ring.crops_by_frame(one.keyframe.missing):
+            for frame, boxes in one.keyframe.cuts():
                 part = crops[done : done + len(boxes)]
                 crop_images(frame.image, boxes, one.input_size, out=part)
                 done += len(boxes)
@@ -104,37 +99,34 @@ def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:
 
 
 def _store(pending: Sequence[Pending], handles: list[Handle]) -> None:
-    """Give every ring the handles of its missing crops, which stand in the pending ones' order."""
+    """Give every keyframe the handles of its missing crops, which stand in the pending ones' order."""
     done = 0
     for one in pending:
-        count = len(one.keyframe.missing)
-        one.ring.store(one.keyframe.missing, handles[done : done + count])
-        done += count
+        one.keyframe.store(handles[done : done + one.keyframe.missing])
+        done += one.keyframe.missing
 
 
-def _estimate(pending: Sequence[Pending]) -> list[tuple[FloatArray, FloatArray]]:
-    """Keypoints and covariance (N x K x 3, crop pixels) of every keyframe's N people."""
+def _estimate(pending: Sequence[Pending]) -> list[list[Pose]]:
+    """The poses of every keyframe, which must have people."""
     if not pending:
         return []
     with timed([one.timings for one in pending], "estimate"):
-        windows = [window for one in pending for window in one.ring.tokens(one.keyframe)]
-        keypoints, covariance = pending[0].engine.estimate(windows)
-    ends = np.cumsum([len(one.keyframe.rows) for one in pending])[:-1]
-    return list(zip(np.split(keypoints, ends), np.split(covariance, ends), strict=True))
+        keypoints, covariance = pending[0].engine.estimate([row for one in pending for row in one.keyframe.windows()])
+        ends = np.cumsum([len(one.keyframe) for one in pending])[:-1]
+        parts = zip(pending, np.split(keypoints, ends), np.split(covariance, ends), strict=True)
+        return [_poses(one.keyframe, one.input_size, places, spreads) for one, places, spreads in parts]
 
 
-def _poses(pending: Pending, keypoints: FloatArray, covariance: FloatArray) -> list[Pose]:
-    """Crop pixels -> image pixels, and one Pose a person, in the order of the keyframe's boxes."""
-    keyframe, size = pending.keyframe, pending.input_size
-    with timed([pending.timings], "decode"):
-        placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
-        covariance = covariance_to_image(covariance, keyframe.crops, size)
-        scores = keypoints[..., 2].mean(axis=1) * keyframe.scores
-        people = zip(keyframe.ids.tolist(), keyframe.scores.tolist(), scores.tolist(), strict=True)
-        return [
-            Pose(track, keyframe.boxes[i], box_score, placed[i], covariance[i], score)
-            for i, (track, box_score, score) in enumerate(people)
-        ]
+def _poses(keyframe: Keyframe, size: tuple[int, int], keypoints: FloatArray, covariance: FloatArray) -> list[Pose]:
+    """Keypoints and covariance (N x K x 3) from crop pixels to image pixels, a Pose a person in the boxes' order."""
+    placed = np.concatenate([to_image(keypoints[..., :2], keyframe.crops, size), keypoints[..., 2:]], axis=2)
+    covariance = covariance_to_image(covariance, keyframe.crops, size)
+    scores = keypoints[..., 2].mean(axis=1) * keyframe.scores
+    people = zip(keyframe.ids.tolist(), keyframe.scores.tolist(), scores.tolist(), strict=True)
+    return [
+        Pose(track, keyframe.boxes[i], box_score, placed[i], covariance[i], score)
+        for i, (track, box_score, score) in enumerate(people)
+    ]
 
 
 @contextmanager

@@ -251,7 +251,7 @@ class Pipeline:
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
         size, tell = self.bundle.input_size, self._tracker.answered
-        return Pending(self.ring, self.engine, size, keyframe, timings, tell)
+        return Pending(self.engine, size, keyframe, timings, tell)
 
 
 def detect_together(inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]]) -> list[Found | None]:

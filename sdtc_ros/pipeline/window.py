@@ -46,11 +46,10 @@ _NEVER = -(1 << 40)
 
 @dataclass(frozen=True)
 class Keyframe:
-    """The N people of one keyframe, in the order of its boxes.
+    """The N people of one keyframe, in the order of its boxes; to be used before the ring takes another frame.
 
-    boxes, scores, ids: as they were given; crops: N x 4 (xywh, image pixels) now in force; moved: N bool, where that
-    is a new crop; rows: N, the people's rows in the ring; columns: T = 2 * delta + 1, the window's frames there, the
-    same for all; missing: M x 2 (row, column) of the crops to encode before `tokens` can be asked for, sorted by frame.
+    boxes, scores, ids: as they were given; crops: N x 4 (xywh, image pixels) now in force; missing: how many crops of
+    its windows have no tokens yet. First `store` the tokens of `cuts`, then ask for the `windows`.
     """
 
     frame: Frame
@@ -58,10 +57,30 @@ class Keyframe:
     scores: FloatArray
     ids: IntArray
     crops: FloatArray
-    moved: npt.NDArray[np.bool_]
-    rows: IntArray
-    columns: IntArray
-    missing: IntArray
+    _ring: WindowRing
+    _rows: IntArray  # N: the people's in the ring
+    _columns: IntArray  # 2 * delta + 1: the window's frames there, the same for all
+    _missing: IntArray  # M x 2 (row, column), sorted by frame
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def missing(self) -> int:
+        """How many crops are to be encoded before `windows` can be asked for."""
+        return len(self._missing)
+
+    def cuts(self) -> list[tuple[Frame, FloatArray]]:
+        """The crops to encode: a frame, and its M x 4 crop boxes (xywh, image pixels)."""
+        return self._ring.cuts(self._missing)
+
+    def store(self, handles: list[Handle]) -> None:
+        """Keep the tokens of the crops to encode, in the order of `cuts`."""
+        self._ring.store(self._missing, handles)
+
+    def windows(self) -> list[list[Handle]]:
+        """The people's windows, N x (2 * delta + 1) handles of tokens in time order."""
+        return self._ring.tokens(self._rows, self._columns)
 
 
 class WindowRing:
@@ -125,22 +144,22 @@ class WindowRing:
         return self.newest
 
     def keyframe(self, number: int) -> Keyframe:
-        """Settle the crops of keyframe `number` and say which tokens its windows lack."""
+        """Settle the crops of keyframe `number` and find which tokens its windows lack."""
         column = number % self.length
         frame = self._frames[column]
         assert frame is not None and self.newest - self._delta <= number <= self.newest
         rows = np.flatnonzero(self._seen[:, column] == number)
         rows = rows[np.argsort(self._order[rows, column])]
         boxes = self._boxes[rows, column]
-        moved = self._move_crops(rows, crop_boxes(boxes, self._aspect))
+        self._move_crops(rows, crop_boxes(boxes, self._aspect))
         columns = self._columns(number)
         return Keyframe(
-            frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows], moved, rows, columns,
-            self._missing(rows, columns),
+            frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows],
+            self, rows, columns, self._missing(rows, columns),
         )  # fmt: skip
 
-    def crops_by_frame(self, missing: IntArray) -> list[tuple[Frame, FloatArray]]:
-        """`Keyframe.missing` as (frame, M x 4 crop boxes) a frame, in the same order."""
+    def cuts(self, missing: IntArray) -> list[tuple[Frame, FloatArray]]:
+        """(row, column) pairs sorted by frame as (frame, M x 4 crop boxes) a frame, in the same order."""
         starts = np.flatnonzero(np.diff(missing[:, 1], prepend=-1))
         groups = []
         for part in np.split(missing, starts[1:]) if len(missing) else []:
@@ -150,17 +169,17 @@ class WindowRing:
         return groups
 
     def store(self, missing: IntArray, handles: list[Handle]) -> None:
-        """Keep the tokens of the crops that `missing` named."""
+        """Keep the tokens of the crops of (row, column) pairs."""
         for (row, column), handle in zip(missing.tolist(), handles, strict=True):
             self._tokens[row, column] = handle
             self._encoded[row, column] = True
 
-    def tokens(self, keyframe: Keyframe) -> list[list[Handle]]:
-        """The windows of a keyframe, N x T handles in time order."""
-        windows: list[list[Handle]] = self._tokens[np.ix_(keyframe.rows, keyframe.columns)].tolist()
+    def tokens(self, rows: IntArray, columns: IntArray) -> list[list[Handle]]:
+        """The tokens of every row at the columns."""
+        windows: list[list[Handle]] = self._tokens[np.ix_(rows, columns)].tolist()
         return windows
 
-    def _move_crops(self, rows: IntArray, fresh: FloatArray) -> npt.NDArray[np.bool_]:
+    def _move_crops(self, rows: IntArray, fresh: FloatArray) -> None:
         """Give the fresh crop to every row whose held one has drifted (or is none); its tokens go."""
         held = self._crops[rows]
         size = np.maximum(held[:, 2:], 1e-6)
@@ -170,7 +189,6 @@ class WindowRing:
         self._crops[rows[moved]] = fresh[moved]
         self._tokens[rows[moved]] = None
         self._encoded[rows[moved]] = False
-        return moved
 
     def _columns(self, number: int) -> IntArray:
         """Ring columns (T) of the window around frame `number`, clamped to the frames that there are of its scene."""

@@ -34,7 +34,6 @@ _STAGE_TEXT = {
     "crop": "cutting out the people",
     "encode": "the network's encoder, new crops only",
     "estimate": "the network's temporal part and heatmap decoding",
-    "decode": "crop pixels to image pixels",
     "write": "drawing and writing (replay only)",
 }
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
 
-STAGES = ("read", "detect", "track", "crop", "encode", "estimate", "decode", "write")
+STAGES = ("read", "detect", "track", "crop", "encode", "estimate", "write")
 PIPELINE_STAGES = STAGES[1:-1]
 _MAX_SAMPLES, _SAMPLE_WIDTH = 16, 960
 

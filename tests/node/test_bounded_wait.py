@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
+from stream_host import RecordingHost
 from test_node_parts import image_message, stamp
 
 from sdtc_ros.node import stream as stream_module
@@ -22,26 +23,25 @@ from sdtc_ros.node.lookahead import AUTOMATIC, LookaheadLimit
 from sdtc_ros.node.stream import BOXES, Arrival, Stream
 from sdtc_ros.pipeline.inference import CropBuffer, answer
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.types import Boxes, FramePoses
+from sdtc_ros.types import Boxes
 
 
-class Bench:
+class Bench(RecordingHost):
     """A stream by hand, on a clock by hand: a camera at 30 Hz, and a node that needs `work` camera periods a frame."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, wait: float, boxes: Boxes | None = None) -> None:
-        self.clock, self.wait, self.number = 100.0, wait, 0
+        super().__init__()
+        self.clock, self.lookahead_wait, self.number = 100.0, wait, 0
         self.taken: list[int] = []
-        self.results: list[FramePoses] = []
-        self.told: list[tuple[str, str]] = []
         boxes = boxes or Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
         monkeypatch.setattr(stream_module, "LookaheadLimit", partial(LookaheadLimit, clock=lambda: self.clock))
         make_bundle(folder / "bundle")
         pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=60.0), detector=lambda image: boxes)
-        self.stream = Stream(
-            pipeline, self.results.append, warn=lambda about, sentence: self.told.append((about, sentence)),
-            now=lambda: stamp(self.number), lookahead_wait=lambda: self.wait,
-        )  # fmt: skip
+        self.stream = Stream(pipeline, self)
         self.stream.open(lambda arrival: False)
+
+    def now(self) -> int:
+        return stamp(self.number)
 
     def run(self, frames: int, work: int) -> list[int]:
         """Work on so many frames; how many periods each result of them had waited for."""
@@ -103,6 +103,6 @@ def test_boxes_that_are_none_are_counted_and_told(bench: Any) -> None:
     camera.run(3, work=1)
     assert camera.stream.counts.invalid_boxes == 9
     assert [len(result.poses) for result in camera.results] == [1]
-    (about, sentence) = camera.told[0]
+    (about, sentence) = camera.warnings[0]
     assert about == BOXES
     assert "3 person boxes of the frame of stamp" in sentence

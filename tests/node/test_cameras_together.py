@@ -19,13 +19,14 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
+from stream_host import RecordingHost
 from test_node_parts import Bench, image_message, stamp, until, values
 
 from sdtc_ros.node.loading import load, load_model
 from sdtc_ros.node.stream import Arrival, Stream, change_over, restart
 from sdtc_ros.node.worker import LiveWorker
 from sdtc_ros.pipeline.inference import CropBuffer, answer
-from sdtc_ros.types import Boxes, FramePoses
+from sdtc_ros.types import Boxes
 
 
 class Cameras:
@@ -34,18 +35,14 @@ class Cameras:
     def __init__(self, folder: Path) -> None:
         self.gate, self.entered = threading.Event(), threading.Semaphore(0)
         self.batches: list[int] = []
-        self.results: dict[str, list[FramePoses]] = {"a": [], "b": []}
+        self.hosts = {"a": RecordingHost(stamp(0)), "b": RecordingHost(stamp(0))}
+        self.results = {name: host.results for name, host in self.hosts.items()}
         make_bundle(folder / "bundle")
         loaded = load(values(bundle=str(folder / "bundle"), lookahead=0, max_gap=60.0))
         estimate = loaded.model.engine.estimate
         loaded.model.engine.estimate = lambda windows: (self.batches.append(len(windows)), estimate(windows))[1]
         loaded = replace(loaded, detector=self.detect)
-        self.streams = {
-            name: Stream(
-                loaded.pipeline(), results.append, warn=lambda about, sentence: None, now=lambda: stamp(0)
-            )
-            for name, results in self.results.items()
-        }  # fmt: skip
+        self.streams = {name: Stream(loaded.pipeline(), host) for name, host in self.hosts.items()}
         self.errors: list[Exception] = []
         self.worker = LiveWorker(list(self.streams.values()), failed=self.errors.append)
         self.worker.start()
@@ -150,10 +147,7 @@ def test_people_of_several_cameras_are_looked_for_in_one_batch(tmp_path: Path) -
     make_bundle(tmp_path / "bundle")
     loaded = load(values(bundle=str(tmp_path / "bundle"), lookahead=0, max_gap=60.0))
     loaded = replace(loaded, detector=(detector := Together()))
-    streams = [
-        Stream(loaded.pipeline(), lambda result: None, warn=lambda about, sentence: None, now=lambda: stamp(0))
-        for _ in range(3)
-    ]
+    streams = [Stream(loaded.pipeline(), RecordingHost(stamp(0))) for _ in range(3)]
     worker = LiveWorker(streams, failed=lambda error: None)
     for stream in streams:
         stream.open(lambda arrival: False)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
+from stream_host import RecordingHost
 
 from sdtc_ros.detection.boxes import no_boxes
 from sdtc_ros.errors import UsageError
@@ -45,24 +46,19 @@ def stamp(number: int) -> int:
     return 100_000_000_000 + number * 100_000_000
 
 
-class Bench:
+class Bench(RecordingHost):
     """A worker with its outputs recorded; `gate` holds the detector, and so the worker, while it is not set."""
 
     def __init__(self, folder: Path, **config: Any) -> None:
         self.gate, self.entered = threading.Event(), threading.Semaphore(0)
         self.gate.set()
-        self.results: list[FramePoses] = []
-        self.warnings: list[str] = []
+        super().__init__(stamp(0))
         self.errors: list[Exception] = []
-        self.now, self.max_age, self.max_wait = stamp(0), 0.0, 0.0
         make_bundle(folder / "bundle")
         pipeline = Pipeline.from_bundle(
             folder / "bundle", PipelineConfig(**{"max_gap": 60.0, **config}), detector=self.detect
         )
-        self.stream = Stream(
-            pipeline, self.results.append, warn=lambda about, sentence: self.warnings.append(sentence),
-            now=lambda: self.now, max_age=lambda: self.max_age, max_wait=lambda: self.max_wait,
-        )  # fmt: skip
+        self.stream = Stream(pipeline, self)
         self.worker = LiveWorker([self.stream], failed=self.errors.append)
         self.worker.start()
 
@@ -136,12 +132,12 @@ def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lookahead=0)
     bench.stream.offer(image_message(0, "secret7"))
     until(lambda: bench.stream.counts.damaged == 1)
-    assert "image encoding 'secret7' is not known" in bench.warnings[0]
-    assert "frame_id 'cam'" in bench.warnings[0]
-    bench.max_age, bench.now = 0.5, stamp(8)
+    assert "image encoding 'secret7' is not known" in bench.warnings[0][1]
+    assert "frame_id 'cam'" in bench.warnings[0][1]
+    bench.max_age, bench.time = 0.5, stamp(8)
     bench.stream.offer(image_message(1))  # 0.7 s old
     until(lambda: bench.stream.counts.too_old == 1)
-    assert "0.7 s old" in bench.warnings[1]
+    assert "0.7 s old" in bench.warnings[1][1]
     bench.offer_and_wait(image_message(6))
     until(lambda: bench.stream.counts.answered == 1)
     assert bench.worker.stop(5)
@@ -153,23 +149,23 @@ def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
 
 
 def test_what_follows_the_poses_is_no_part_of_their_latency(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, lookahead=0)
     seen: list[tuple[int, int]] = []
 
-    def publish(result: FramePoses) -> None:
-        bench.now = stamp(3)
+    class Slow(Bench):
+        def publish(self, result: FramePoses) -> FramePoses:
+            self.time = stamp(3)
+            return replace(result, frame=replace(result.frame, image=result.frame.image + 100))
 
-    def follow(result: FramePoses) -> None:
-        seen.append((result.frame.image[0, 0, 0], bench.stream.counts.answered))
-        bench.now = stamp(30)
+        def published(self, result: FramePoses) -> None:
+            seen.append((result.frame.image[0, 0, 0], self.stream.counts.answered))
+            self.time = stamp(30)
 
-    bench.stream._publish, bench.stream._then = publish, follow
-    bench.stream._finish = lambda result: replace(result, frame=replace(result.frame, image=result.frame.image + 100))
+    bench = Slow(tmp_path, lookahead=0)
     bench.offer_and_wait(image_message(1))
     until(lambda: len(seen) == 1)
     assert bench.worker.stop(5)
     assert bench.stream.meter.figures().latency == pytest.approx((0.2,))
-    assert seen == [(101, 1)], "finished, and counted"
+    assert seen == [(101, 1)], "as it went out, and counted"
 
 
 def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> None:
@@ -178,7 +174,7 @@ def test_a_missing_stamp_is_replaced_by_the_time_of_arrival(tmp_path: Path) -> N
     message.header.stamp.sec = 0
     bench.offer_and_wait(message)
     until(lambda: len(bench.results) == 1)
-    assert bench.stamps() == [bench.now]
+    assert bench.stamps() == [bench.time]
     assert bench.worker.stop(5)
 
 
@@ -191,7 +187,7 @@ def test_stamps_that_go_back_are_told_once_and_begin_anew(tmp_path: Path) -> Non
     assert bench.stamps() == [stamp(number) for number in (5, 6, 7, 5, 6, 7)]
     assert bench.stream.counts.restarts == 1
     assert len(bench.warnings) == 1
-    assert "the stamps went back by 0.2 s" in bench.warnings[0]
+    assert "the stamps went back by 0.2 s" in bench.warnings[0][1]
 
 
 def test_a_defect_ends_the_thread_and_is_handed_over(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from stream_host import RecordingHost
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag import bag_message_types
 from sdtc_ros.messages.poses import PoseArrays, message_from_poses
 from sdtc_ros.node.health.statistics import Counts, Report
-from sdtc_ros.node.input.reading import camera_rotation, reader
+from sdtc_ros.node.input.reading import camera_rotation, read_arrival
 from sdtc_ros.node.parameters import PARAMETERS, Parameter
 from sdtc_ros.node.stream import Arrival, Stream
 from sdtc_ros.pipeline.rotation import Rotation, turn_boxes
@@ -44,7 +45,7 @@ def detections() -> Any:
 
 @pytest.mark.parametrize("angle", [0, 90, 180, 270])
 def test_frame_and_people_are_turned_together(angle: int) -> None:
-    frame, people = reader(Rotation(angle), frozenset())(Arrival(image_message(), 99, detections()))
+    frame, people = read_arrival(Arrival(image_message(), 99, detections()), Rotation(angle), frozenset())
     assert (frame.stamp, frame.frame_id) == (5_000_000_007, "cam")
     assert np.array_equal(frame.image, np.rot90(PIXELS, -angle // 90))
     assert people is not None
@@ -53,13 +54,13 @@ def test_frame_and_people_are_turned_together(angle: int) -> None:
 
 
 def test_without_detections_the_people_are_left_to_the_detector() -> None:
-    frame, people = reader(Rotation(), frozenset())(Arrival(image_message(), 99))
+    frame, people = read_arrival(Arrival(image_message(), 99), Rotation(), frozenset())
     assert people is None
     assert np.array_equal(frame.image, PIXELS)
 
 
 def test_nobody_detected_is_nobody_there() -> None:
-    _, people = reader(Rotation(90), frozenset({"dog"}))(Arrival(image_message(), 99, detections()))
+    _, people = read_arrival(Arrival(image_message(), 99, detections()), Rotation(90), frozenset({"dog"}))
     assert people is not None
     assert people.xywh.shape == (0, 4)
 
@@ -105,7 +106,7 @@ def test_wrong_values_are_refused_with_the_reason(name: str, value: Any, sentenc
 
 
 def test_images_without_detections_are_counted_in_the_sum() -> None:
-    stream = Stream(SimpleNamespace(reset=lambda: None, max_lookahead=0), print, warn=print, now=lambda: 0)  # type: ignore[arg-type]
+    stream = Stream(SimpleNamespace(reset=lambda: None, max_lookahead=0), RecordingHost())  # type: ignore[arg-type]
     assert not stream.receive(), "nobody works yet"
     passed: list[Any] = []
     stream.open(lambda arrival: bool(passed.append(arrival)))
@@ -129,6 +130,6 @@ def test_an_image_whose_stamp_is_no_time_is_left_out(sec: int, nanosec: int) -> 
     message = image_message()
     message.header.stamp = SimpleNamespace(sec=sec, nanosec=nanosec)
     with pytest.raises(InputError, match=f"its stamp, {sec} s and {nanosec} ns, is no time"):
-        reader(Rotation(), frozenset())(Arrival(message, 99))
+        read_arrival(Arrival(message, 99), Rotation(), frozenset())
     message.header.stamp = SimpleNamespace(sec=2**31 - 1, nanosec=999_999_999)
-    assert reader(Rotation(), frozenset())(Arrival(message, 99))[0].stamp == (2**31 - 1) * 10**9 + 999_999_999
+    assert read_arrival(Arrival(message, 99), Rotation(), frozenset())[0].stamp == (2**31 - 1) * 10**9 + 999_999_999

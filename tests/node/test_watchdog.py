@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
+from stream_host import RecordingHost
 
 from sdtc_ros.node.stream import Stream
 from sdtc_ros.node.worker import LiveWorker
@@ -35,19 +36,17 @@ def image_message(number: int) -> Any:
     )  # fmt: skip
 
 
-class Bench:
+class Bench(RecordingHost):
     """A worker whose detector takes as long as `pace` says."""
 
     def __init__(self, folder: Path) -> None:
-        self.pace, self.max_wait = 0.0, 0.0
-        self.results: list[FramePoses] = []
+        super().__init__()
+        self.pace = 0.0
         self.errors: list[Exception] = []
         self.answered = threading.Event()
         make_bundle(folder / "bundle")
         pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=MAX_GAP), detector=self._detect)
-        self.stream = Stream(
-            pipeline, self._hand_on, warn=lambda about, sentence: None, now=lambda: 0, max_wait=lambda: self.max_wait
-        )
+        self.stream = Stream(pipeline, self)
         self.worker = LiveWorker([self.stream], failed=self.errors.append)
         self.worker.start()
 
@@ -56,8 +55,7 @@ class Bench:
         self.worked_at = time.monotonic()
         return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
-    def _hand_on(self, result: FramePoses) -> None:
-        self.results.append(result)
+    def published(self, result: FramePoses) -> None:
         self.answered.set()
 
 

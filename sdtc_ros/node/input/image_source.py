@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import Any
 
 from sensor_msgs.msg import CompressedImage, Image
@@ -22,7 +21,6 @@ from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.stream import Stream
 
 IMAGE, DETECTIONS = "image", "detections"
-QUIET_SECONDS = 5.0  # between two warnings about the same
 
 
 class ImageSource:
@@ -65,7 +63,6 @@ class MatchedSource(ImageSource):
         """Subscribe to both; parameters detections_tolerance and detections_wait say how they are matched."""
         parameters = ports.parameters
         self._told = ""  # what was last told of images left out, while none is matched
-        self._told_at: dict[str, float] = {}
         self._matcher = Matcher(
             round(parameters["detections_tolerance"] * 1e9), parameters["detections_wait"], matched=self._pass_on,
             unmatched=self._leave_out,
@@ -91,11 +88,11 @@ class MatchedSource(ImageSource):
     def _leave_out(self, reason: str) -> None:
         self._stream.leave_unmatched()
         about = "detections that do not match" if self._matcher.heard else "no detections"
-        if not reason or self._told == about or monotonic() < self._told_at.get(about, -QUIET_SECONDS) + QUIET_SECONDS:
+        if not reason or self._told == about:
             return
-        self._told, self._told_at[about] = about, monotonic()
         why = "" if self._matcher.heard else f": {why_silent(self._ports.node, self._detections)}"
-        self._ports.warning(f"image skipped: {reason}{why}")
+        if self._ports.warn(about, f"image skipped: {reason}{why}"):
+            self._told = about
 
     def every_second(self) -> None:
         """Let the images go that have waited for too long."""

@@ -11,7 +11,7 @@ Knows no ROS, only messages' attributes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from sdtc_ros.errors import UsageError
@@ -20,8 +20,6 @@ from sdtc_ros.messages.images import frame_of_message
 from sdtc_ros.node.stream import Arrival
 from sdtc_ros.pipeline.rotation import Rotation
 from sdtc_ros.types import Boxes, Frame
-
-Reader = Callable[[Arrival], tuple[Frame, Boxes | None]]
 
 
 def camera_rotation(values: Mapping[str, Any], name: str) -> Rotation:
@@ -37,18 +35,14 @@ def camera_rotation(values: Mapping[str, Any], name: str) -> Rotation:
     return Rotation(int(each.get(name, values["rotate"])))
 
 
-def reader(rotation: Rotation, classes: frozenset[str]) -> Reader:
-    """Makes a frame of an arrival, upright, and where detections came with it, its people (see `boxes_of_detections`).
+def read_arrival(arrival: Arrival, rotation: Rotation, classes: frozenset[str]) -> tuple[Frame, Boxes | None]:
+    """The frame of an arrival, upright, and where detections came with it, its people (see `boxes_of_detections`).
 
-    It raises InputError for a damaged image.
+    Raises InputError for a damaged image.
     """
-
-    def read(arrival: Arrival) -> tuple[Frame, Boxes | None]:
-        frame = frame_of_message(arrival.message, arrival.stamp)
-        people = None
-        if arrival.companion is not None:
-            size = frame.image.shape[1], frame.image.shape[0]
-            people = rotation.upright_boxes(boxes_of_detections(arrival.companion, classes), size)
-        return rotation.upright_frame(frame), people
-
-    return read
+    frame = frame_of_message(arrival.message, arrival.stamp)
+    people = None
+    if arrival.companion is not None:
+        size = frame.image.shape[1], frame.image.shape[0]
+        people = rotation.upright_boxes(boxes_of_detections(arrival.companion, classes), size)
+    return rotation.upright_frame(frame), people

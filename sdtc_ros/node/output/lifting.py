@@ -32,7 +32,7 @@ class LiveLifting:
     those that could not be lifted at all.
     """
 
-    def __init__(self, warn: Callable[[str, str], None], max_carry: float) -> None:
+    def __init__(self, warn: Callable[[str, str], object], max_carry: float) -> None:
         """warn: told what it is about, and a sentence; max_carry: as LiftingConfig's."""
         self._images = DepthBuffer[Any]()  # not decoded: most are of frames that no keyframe needs
         self.lifted = self.without_depth = self.unfit = 0

@@ -12,7 +12,6 @@ from vision_msgs.msg import Detection2DArray
 
 from sdtc_ros.messages.poses import message_types, ros_message, to_detections
 from sdtc_ros.node.ports import Ports
-from sdtc_ros.node.shared import Shared
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
 
@@ -53,15 +52,3 @@ class Poses(Output):
     def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
         self._publisher.publish(to_detections(result, skeleton, self._types))
-
-
-class Bodies(Output):
-    """Every person as a body of ROS4HRI, where parameter `hri` asks for it."""
-
-    def __init__(self, camera: str, shared: Shared) -> None:
-        """On topics that all cameras share; camera: the name of this one."""
-        self._camera, self._shared = camera, shared
-
-    def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
-        """See Output."""
-        self._shared.send_bodies(self._camera, result, skeleton)
