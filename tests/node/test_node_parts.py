@@ -192,7 +192,7 @@ def test_stamps_that_go_back_are_told_once_and_begin_anew(tmp_path: Path) -> Non
 
 def test_a_defect_ends_the_thread_and_is_handed_over(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lookahead=0)
-    bench.stream._publish = lambda result: 1 / 0
+    bench.publish = lambda result: 1 / 0
     bench.stream.offer(image_message(0))
     until(lambda: len(bench.errors) == 1)
     assert isinstance(bench.errors[0], ZeroDivisionError)
