@@ -172,7 +172,6 @@ def test_streams_change_over_together_or_not_at_all(tmp_path: Path) -> None:
         bench.stream.take(*frame, None)
     streams, before = [bench.stream for bench in benches], [bench.stream.pipeline for bench in benches]
     other = load_model(values(bundle=str(make_bundle(tmp_path / "other", delta=1).folder)))
-    rear = streams[1]
     benches[1].publish = lambda result: 1 / 0
     with pytest.raises(ZeroDivisionError):
         change_over(streams, other)
