@@ -10,7 +10,8 @@
     python benchmarks/lifting.py clips [--model BUNDLE] [--shift 0.03] [--noise 0.003]
 
 Two kinds of joints in the image are lifted: the annotated ones (the lifting's own error) and a model's, with annotated
-boxes. The pixel's way is what nodes do that read the depth image at the keypoint's pixel and add nothing.
+boxes. The pixel's way is what nodes do that read the depth image at the keypoint's pixel and add nothing. Joints in the
+image with the annotated depth show what is left if lifting made no error at all.
 """
 
 from __future__ import annotations
@@ -127,12 +128,26 @@ def at_the_pixel(result: FramePoses, depth: np.ndarray, camera: CameraModel) -> 
     return found
 
 
+def at_true_depth(result: FramePoses, people: list[Person], camera: CameraModel) -> list[np.ndarray]:
+    """Each person's joints in the image at the annotated depth, NaN where there is none."""
+    known = {person.track_id: person.joints_3d for person in people if person.joints_3d is not None}
+    blank = np.full((len(POSETRACK), 3), np.nan)
+    return [
+        known.get(pose.track_id, blank)[:, 2:].astype(np.float64) * camera.rays(pose.keypoints[:, :2])
+        for pose in result.poses
+    ]
+
+
 @dataclass(frozen=True)
 class Lifted:
-    """A clip's people by our lifting and by the pixel; seconds of processor time, and how many people that was for."""
+    """A clip's people in three ways: by our lifting, by the pixel, at the true depth.
+
+    seconds: of processor time that our lifting took, for `people` people.
+    """
 
     ours: Sequence
     pixel: Sequence
+    image: Sequence
     seconds: float
     people: int
 
@@ -142,6 +157,7 @@ def predictions(clip: Clip, poses: Iterator[FramePoses], device: DepthCamera) ->
     rng, lifter = np.random.default_rng(0), Lifter(POSETRACK)
     ours: list[SequenceFrame] = []
     pixel: list[SequenceFrame] = []
+    image: list[SequenceFrame] = []
     seconds, people = 0.0, 0
     for number, result in enumerate(poses):
         depth = measured(clip.depth(number), device, float(clip.camera.matrix[0, 0]), rng)
@@ -150,10 +166,14 @@ def predictions(clip: Clip, poses: Iterator[FramePoses], device: DepthCamera) ->
         seconds, people = seconds + process_time() - start, people + len(result.poses)
         frame = clip.sequence.frames[number]
         ours.append(replace(frame, people=_people(lifted)))
-        places = at_the_pixel(result, depth, clip.camera)
-        pixel.append(replace(frame, people=[_person(p, j) for p, j in zip(result.poses, places, strict=True)]))
+        pixel.append(_placed(frame, result, at_the_pixel(result, depth, clip.camera)))
+        image.append(_placed(frame, result, at_true_depth(result, frame.people, clip.camera)))
     name = clip.sequence.name
-    return Lifted(Sequence(name, ours), Sequence(name, pixel), seconds, people)
+    return Lifted(Sequence(name, ours), Sequence(name, pixel), Sequence(name, image), seconds, people)
+
+
+def _placed(frame: SequenceFrame, result: FramePoses, places: list[np.ndarray]) -> SequenceFrame:
+    return replace(frame, people=[_person(pose, joints) for pose, joints in zip(result.poses, places, strict=True)])
 
 
 def _people(lifted: FramePoses3D) -> list[Person]:
@@ -171,7 +191,7 @@ def _person(pose: Pose, joints: np.ndarray, covariances: np.ndarray | None = Non
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both ways' figures by group of joints, and our milliseconds of processor time a person."""
+    """All ways' figures by group of joints, and our milliseconds of processor time a person."""
 
     ways: dict[str, dict[str, Accuracy3D]]
     milliseconds: float
@@ -188,12 +208,13 @@ class Comparison:
 
 
 def compare(clips: list[Clip], model: Path | None, device: DepthCamera) -> Comparison:
-    """Both ways on all clips; model None: of annotated joints."""
+    """All ways on all clips; model None: of annotated joints."""
     truth = [clip.sequence for clip in clips]
     rows = [predictions(clip, estimated(clip, model) if model else annotated(clip), device) for clip in clips]
     ways = {
         "our lifting": evaluate_3d(frames_in_space(truth, [row.ours for row in rows])),
         "the pixel's depth": evaluate_3d(frames_in_space(truth, [row.pixel for row in rows])),
+        "the image's error alone (true depth)": evaluate_3d(frames_in_space(truth, [row.image for row in rows])),
     }
     seconds, people = sum(row.seconds for row in rows), sum(row.people for row in rows)
     return Comparison(ways, 1000 * seconds / max(people, 1))

@@ -49,13 +49,17 @@ class Joints3D:
 
 @dataclass(frozen=True)
 class Accuracy3D:
-    """Figures of one group of joints: how many, share given, MPJPE (metres), PCK at 100 mm, share within 1 sigma."""
+    """Figures of one group of joints: how many, percent given, MPJPE (metres), PCK at 100 mm, percent within 1 sigma.
+
+    along_sigma: percent whose error along the optical axis, which depth makes, is within 1 sigma of the covariance's.
+    """
 
     count: int
     given: float
     mpjpe: float
     pck: float
     within_sigma: float
+    along_sigma: float
 
     def to_json(self) -> dict[str, Any]:
         """Plain numbers, None where there is nothing to tell."""
@@ -67,26 +71,27 @@ def evaluate_3d(frames: Iterable[tuple[Joints3D, Joints3D]]) -> dict[str, Accura
     rows = [_compare(truth, predicted) for truth, predicted in frames]
     if not rows:
         return {}
-    error, sigma, seen, distance = (np.concatenate([row[index] for row in rows]) for index in range(4))
+    error, sigma, seen, distance, along = (np.concatenate([row[index] for row in rows]) for index in range(5))
     visible: npt.NDArray[np.bool_] = seen > 0
     groups = {"all": np.ones(len(error), np.bool_), "visible": visible, "occluded": np.logical_not(visible)}
     for near, far in zip(RANGES, RANGES[1:], strict=False):
         name = f"visible {near:g}-{far:g} m" if np.isfinite(far) else f"visible beyond {near:g} m"
         groups[name] = visible & (distance >= near) & (distance < far)
-    return {name: _figures(error[mask], sigma[mask]) for name, mask in groups.items() if mask.any()}
+    return {name: _figures(error[mask], sigma[mask], along[mask]) for name, mask in groups.items() if mask.any()}
 
 
 def table(figures: dict[str, Accuracy3D]) -> str:
     """The figures as lines of text."""
-    head = f"{'joints':<18}{'count':>8}{'given %':>9}{'MPJPE mm':>10}{'PCK 100 mm':>12}{'in 1 sigma %':>14}"
+    head = f"{'joints':<18}{'count':>8}{'given %':>9}{'MPJPE mm':>10}{'PCK 100 mm':>12}{'in 1 sigma %':>14}{'along':>7}"
     lines = [
         f"{name:<18}{one.count:>8}{one.given:>9.1f}{1000 * one.mpjpe:>10.1f}{one.pck:>12.1f}{one.within_sigma:>14.1f}"
+        f"{one.along_sigma:>7.1f}"
         for name, one in figures.items()
     ]
-    return "\n".join([head, *lines, f"(a Gaussian has {100 * ONE_SIGMA:.1f} % of its weight within 1 sigma)"])
+    return "\n".join([head, *lines, f"(a Gaussian: {100 * ONE_SIGMA:.1f} % within 1 sigma, 68.3 % along one axis)"])
 
 
-def _figures(error: Float64Array, sigma: Float64Array) -> Accuracy3D:
+def _figures(error: Float64Array, sigma: Float64Array, along: Float64Array) -> Accuracy3D:
     known, judged = np.isfinite(error), np.isfinite(sigma)
     return Accuracy3D(
         count=len(error),
@@ -94,11 +99,12 @@ def _figures(error: Float64Array, sigma: Float64Array) -> Accuracy3D:
         mpjpe=float(error[known].mean()) if known.any() else float("nan"),
         pck=100 * float((error <= WITHIN).mean()),
         within_sigma=100 * float((sigma[judged] <= 1).mean()) if judged.any() else float("nan"),
+        along_sigma=100 * float((along[judged] <= 1).mean()) if judged.any() else float("nan"),
     )
 
 
-def _compare(truth: Joints3D, predicted: Joints3D) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array]:
-    """For every joint of the truth: error in metres (NaN: not given), error in sigmas, visible, distance."""
+def _compare(truth: Joints3D, predicted: Joints3D) -> tuple[Float64Array, ...]:
+    """For every joint of the truth: error in metres (NaN: not given), in sigmas, visible, distance, sigmas in depth."""
     joints = np.full(truth.joints.shape, np.nan)
     covariances = np.full((*truth.joints.shape, 3), np.nan)
     for person, other in _pairs(truth.boxes, predicted.boxes):
@@ -109,9 +115,10 @@ def _compare(truth: Joints3D, predicted: Joints3D) -> tuple[Float64Array, Float6
     off = joints - truth.joints.astype(np.float64)
     error = np.sqrt((off**2).sum(axis=2))
     visible = np.ones(exists.shape, bool) if truth.visible is None else truth.visible
+    axis = np.abs(off[exists][:, 2]) / np.sqrt(covariances[exists][:, 2, 2])
     return (
         error[exists], _sigmas(off[exists], covariances[exists]), visible[exists].astype(np.float64),
-        truth.joints[exists][:, 2].astype(np.float64),
+        truth.joints[exists][:, 2].astype(np.float64), axis,
     )  # fmt: skip
 
 

@@ -25,24 +25,38 @@ Float64Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class JointBody:
-    """A joint's surroundings: `radius` of the limb there, `offset` from its surface to the joint along the ray."""
+    """A joint's surroundings: `radius` of the limb there, `offset` from its surface to the joint along the ray.
+
+    turn: metres by which the offset grows where the joint is on the body's far side, seen from its side.
+    """
 
     radius: float
     offset: float
+    turn: float = 0.0
 
 
-_HEAD_SURFACE = JointBody(0.04, 0.01)  # eyes, ears and nose lie on the surface
+_HEAD_SURFACE = JointBody(0.04, 0.01)  # eyes and ears lie on the surface
 _BY_WORD = {
-    "head_top": JointBody(0.05, 0.06),
-    "head_bottom": JointBody(0.05, 0.06),
+    "nose": JointBody(0.04, 0.02),
+    "head_top": JointBody(0.05, 0.064),
+    "head_bottom": JointBody(0.05, 0.068),
     "chest": JointBody(0.10, 0.10),
-    "shoulder": JointBody(0.06, 0.065),
-    "elbow": JointBody(0.04, 0.045),
-    "wrist": JointBody(0.03, 0.04),
-    "hip": JointBody(0.08, 0.135),
-    "knee": JointBody(0.05, 0.08),
-    "ankle": JointBody(0.04, 0.05),
+    "shoulder": JointBody(0.06, 0.0675, 0.075),
+    "elbow": JointBody(0.04, 0.045, 0.025),
+    "wrist": JointBody(0.03, 0.026),
+    "hip": JointBody(0.08, 0.123, 0.025),
+    "knee": JointBody(0.05, 0.068),
+    "ankle": JointBody(0.04, 0.046),
 }
+# lengths of adults in the middle: with what a bone measures in the image they say how far its owner is
+_SIZES = (
+    ("shoulder", "hip", 0.50),
+    ("hip", "knee", 0.40),
+    ("knee", "ankle", 0.385),
+    ("shoulder", "elbow", 0.295),
+    ("elbow", "wrist", 0.245),
+)
+_SIDES = {"left": -1, "right": 1}
 TORSO = ("left_shoulder", "right_shoulder", "left_hip", "right_hip")
 
 # in the order in which the tree of a skeleton takes them; a bone that would close a circle is left out of it
@@ -75,30 +89,50 @@ _BONES = (
 class Body:
     """The tables for a skeleton of K joints.
 
-    radii, offsets: K metres; torso: indices of shoulders and hips; edges: E x 2 (parent, child) of a spanning forest,
-    parents before their children; lengths: E, the longest that each can be; roots: one joint of every tree.
+    radii, offsets: K metres; turns: K metres, the JointBody's for joints of the right side, negative for the left;
+    torso: indices of shoulders and hips; across: 2 x A, of those the left ones and the right ones opposite;
+    edges: E x 2 (parent, child) of a spanning forest, parents before their children; lengths: E, the longest that each
+    can be; roots: one joint of every tree; measures: M x 2 (joint, joint), the bones that tell a person's size;
+    middles: M metres, their lengths in an adult of the middle.
     """
 
     radii: Float64Array
     offsets: Float64Array
+    turns: Float64Array
     torso: npt.NDArray[np.int64]
     edges: tuple[tuple[int, int], ...]
     lengths: Float64Array
     roots: tuple[int, ...]
+    across: npt.NDArray[np.int64]
+    measures: npt.NDArray[np.int64]
+    middles: Float64Array
 
 
 def body_of(skeleton: Skeleton) -> Body:
     """The tables for that skeleton."""
     parts = [_BY_WORD.get(joint, _BY_WORD.get(joint.split("_")[-1], _HEAD_SURFACE)) for joint in skeleton.joints]
     edges, lengths, roots = _forest(skeleton)
+    sizes = [(f"{side}_{a}", f"{side}_{b}", length) for a, b, length in _SIZES for side in _SIDES]
+    measured = [one for one in sizes if one[0] in skeleton.joints and one[1] in skeleton.joints]
+    opposite = [(f"left_{word}", f"right_{word}") for word in ("shoulder", "hip")]
+    signs = [_SIDES.get(joint.split("_")[0], 0) for joint in skeleton.joints]
     return Body(
         radii=np.array([part.radius for part in parts]),
         offsets=np.array([part.offset for part in parts]),
+        turns=np.array([part.turn for part in parts]) * signs,
         torso=np.array([skeleton.index(joint) for joint in TORSO if joint in skeleton.joints], np.int64),
         edges=edges,
         lengths=np.array(lengths),
         roots=roots,
+        across=_indices(skeleton, [pair for pair in opposite if set(pair) <= set(skeleton.joints)]).T,
+        measures=_indices(skeleton, [one[:2] for one in measured]),
+        middles=np.array([one[2] for one in measured]),
     )
+
+
+def _indices(skeleton: Skeleton, pairs: list[tuple[str, str]]) -> npt.NDArray[np.int64]:
+    """N x 2 of N pairs of joints."""
+    return np.array([[skeleton.index(joint) for joint in pair] for pair in pairs], np.int64).reshape(-1, 2)
 
 
 def _forest(skeleton: Skeleton) -> tuple[tuple[tuple[int, int], ...], list[float], tuple[int, ...]]:

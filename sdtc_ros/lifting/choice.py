@@ -25,10 +25,11 @@ from sdtc_ros.lifting.body import Body
 Float64Array = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-UNSEEN = 3.5  # cost of none of the surfaces: that of one that 3 % of the ellipse saw
+UNSEEN = 4.0  # cost of none of the surfaces: that of one that 2 % of the ellipse saw
 SLACK = 0.2  # metres by which a bone may be longer for every end that is unseen
 TOO_LONG = 0.05  # metres by which a bone may exceed its greatest length at a cost of 0.5; the cost grows squared
-UNEXPECTED = 4.0  # no candidate costs more for lying elsewhere than expected
+UNEXPECTED = 3.0  # no candidate costs more for lying elsewhere than expected
+REACH, REACH_DEVIATION = 0.6, 0.2  # metres from the torso within which joints lie, and how sure that is
 HIGHEST = 12.0  # no bone costs more, so that a wrong one cannot turn the whole body over
 
 
@@ -36,12 +37,13 @@ HIGHEST = 12.0  # no bone costs more, so that a wrong one cannot turn the whole 
 class Expected:
     """Where joints are expected: P x K depths in metres from earlier frames (NaN: nothing known) and their deviations.
 
-    unseen: P x K x 3 metres, the joint's place if it is unseen.
+    unseen: P x K x 3 metres, the joint's place if it is unseen; torso: P metres, how far the person is as a whole.
     """
 
     depths: Float64Array
     deviations: Float64Array
     unseen: Float64Array
+    torso: Float64Array
 
 
 def choose_surfaces(
@@ -76,6 +78,8 @@ def _own_costs(points: Float64Array, weights: Float64Array, expected: Expected) 
     cost = -np.log(np.maximum(weights, 1e-6))
     off = (depths - expected.depths[..., None]) / expected.deviations[..., None]
     cost += np.fmin(np.where(np.isnan(off), 0.0, 0.5 * off**2), UNEXPECTED)
+    beyond = np.maximum(np.abs(depths - expected.torso[:, None, None]) - REACH, 0) / REACH_DEVIATION
+    cost += np.minimum(0.5 * beyond**2, UNEXPECTED)
     cost = np.where(np.isfinite(depths), cost, np.inf)
     return np.concatenate([cost, np.full((*cost.shape[:2], 1), UNSEEN)], axis=2)
 

@@ -25,6 +25,7 @@ from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.choice import Expected, choose_surfaces
 from sdtc_ros.lifting.memory import TrackMemory
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN, FramePoses3D, Pose3D
+from sdtc_ros.lifting.size import depth_by_size, size_costs
 from sdtc_ros.lifting.surfaces import CANDIDATES, depths_near, known_median, surfaces_under
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses, Pose
@@ -32,10 +33,15 @@ from sdtc_ros.types import FramePoses, Pose
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
 
-WIDEST = 1.5  # the sampled ellipse's long half axis, in limb radii: farther out lies no limb
-INSIDE = 0.02  # metres: deviation of a joint's place under the skin
+WIDEST, NARROWEST = 0.75, 0.5  # limb radii: bounds of the sampled ellipse's deviation
+# an observed depth's deviation, so that it holds 68 % of visible joints: the place under the skin (metres), a depth
+# camera's noise (metres a metre squared), and a part of the surface's own deviation
+INSIDE, NOISE, ROUGH = 0.013, 0.0018, 0.3
 CLOSE = 0.35  # metres: pixels of one body
-NOISE = 0.004  # metres a metre squared: deviation of a depth camera's value, growing with the distance squared
+STEADY, TORSO_SPEED = 0.2, 1.5  # deviation of a torso's expected depth: metres at once, and more for every second
+# joints that one unit of doubt about a person's distance weighs, and how great doubts get: by size not so great that a
+# small child whom all joints see is overruled, by what earlier frames saw so great that whoever passes before him is
+VOTES, SIZE_DOUBT, DOUBT = 5.0, 3.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -114,7 +120,8 @@ class Lifter:
         shape = seen.keypoints.shape[:2]
         if depth is None:
             return _Found(np.full(shape, np.nan), np.full(shape, np.nan), np.full(len(tracks), np.nan))
-        rough = self._rough_depth(depth, seen.keypoints, tracks)
+        size = depth_by_size(seen.keypoints, self.config.min_score, seen.focal, self._body)
+        rough = self._rough_depth(depth, seen, tracks, size, stamp)
         limbs = seen.focal * self._body.radii / rough[:, None]  # P x K pixels
         pixels, ellipses = seen.keypoints[..., :2].reshape(-1, 2), _clipped(seen.covariance, limbs)
         surfaces = surfaces_under(depth, pixels, ellipses, self.config.max_range)
@@ -128,31 +135,46 @@ class Lifter:
         chosen = choose_surfaces(
             z[..., None] * seen.rays[:, :, None],
             weights,
-            Expected(depths, deviations, unseen),
+            Expected(depths, deviations, unseen, rough),
             np.stack([track.longest(self._body) for track in tracks]),
             self._body,
         )
         taken = _taken(z, chosen)
+        taken += self._turned(taken, seen) * self._body.turns / seen.stretch
         roughness = _taken(surfaces.deviations.reshape(candidates), chosen)
-        noise = NOISE * taken**2
-        return _Found(
-            taken, np.sqrt(roughness**2 + INSIDE**2 + noise**2), _row_median(taken[:, self._body.torso], taken)
-        )
+        place = known_median(taken - (depths - rough[:, None]))  # by all joints that were seen before
+        torso = _first(place, known_median(taken[:, self._body.torso]), known_median(taken))
+        deviations = np.sqrt(INSIDE**2 + (NOISE * taken**2) ** 2 + (ROUGH * roughness) ** 2)
+        return _Found(taken, deviations, torso)
 
-    def _rough_depth(self, depth: FloatArray, keypoints: Float64Array, tracks: list[TrackMemory]) -> Float64Array:
+    def _turned(self, depths: Float64Array, seen: _Seen) -> Float64Array:
+        """How much each joint's ray runs from the body's left to its right, -1 to 1: P x K, 0 where it is not known."""
+        joints = depths[..., None] * seen.rays
+        left, right = self._body.across
+        across = np.nansum(joints[:, right] - joints[:, left], axis=1)[:, None]
+        length = np.linalg.norm(across, axis=2) * seen.stretch
+        return (across * seen.rays).sum(axis=2) / np.where(length > 0, length, 1.0)
+
+    def _rough_depth(
+        self, depth: FloatArray, seen: _Seen, tracks: list[TrackMemory], size: Float64Array, stamp: int
+    ) -> Float64Array:
         """How far each of P people is, in metres: the depth that most joints' pixels agree on; 3 where none has one.
 
-        A torso joint counts twice, and so does being near the torso's last depth. Of equals the farther is taken,
-        since an occluder is nearer.
+        A torso joint counts twice. Against that counts how far it lies from what the person's size in the image says,
+        and from the torso's last depth: somebody who covers all of a person has all votes. Of equals the farther is
+        taken, since an occluder is nearer.
         """
-        near = depths_near(depth, keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(keypoints.shape[:2])
+        shape = seen.keypoints.shape[:2]
+        near = depths_near(depth, seen.keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(shape)
         earlier = np.array([track.torso for track in tracks])
-        near = np.concatenate([near, earlier[:, None]], axis=1)
-        votes = np.ones(keypoints.shape[1] + 1)
-        votes[self._body.torso], votes[-1] = 2, 4
+        age = np.array([stamp - track.seen for track in tracks]) / 1e9
+        near = np.concatenate([near, earlier[:, None], size[:, None]], axis=1)
+        votes = np.ones(near.shape[1])
+        votes[self._body.torso], votes[-2:] = 2, (2, 0)
         agree = np.abs(near[:, :, None] - near[:, None, :]) < CLOSE  # NaN agrees with nothing
-        count = np.where(np.isfinite(near), (agree * votes).sum(axis=2), -1)
-        count = np.where(count > 0, count + 1e-3 * near, count)
+        moved = 0.5 * ((near - earlier[:, None]) / (STEADY + TORSO_SPEED * age[:, None])) ** 2
+        against = np.fmin(size_costs(near, size[:, None]), SIZE_DOUBT) + np.nan_to_num(np.fmin(moved, DOUBT))
+        count = np.where(np.isfinite(near), (agree * votes).sum(axis=2) - VOTES * against + 1e-3 * near, -np.inf)
         rough = near[np.arange(len(near)), count.argmax(axis=1)]
         return np.where(np.isfinite(rough), rough, 3.0)
 
@@ -201,15 +223,15 @@ class _Seen:
 
 
 def _clipped(covariance: Float64Array, limbs: Float64Array) -> Float64Array:
-    """The ellipses to sample (P*K x 3): the joints' covariances, no wider than a limb allows, no smaller than a pixel.
+    """The ellipses to sample (P*K x 3): the joints' covariances, no wider and not much narrower than the limb.
 
     limbs: P x K radii in pixels.
     """
     size = np.sqrt(np.maximum(covariance[..., 0] + covariance[..., 2], 1e-6) / 2)
     factor = np.minimum(1.0, WIDEST * limbs / size) ** 2
     ellipses = covariance * factor[..., None]
-    ellipses[..., 0] += 0.5
-    ellipses[..., 2] += 0.5
+    least = (NARROWEST * limbs) ** 2 + 0.5
+    ellipses[..., 0], ellipses[..., 2] = np.maximum(ellipses[..., 0], least), np.maximum(ellipses[..., 2], least)
     return ellipses.reshape(-1, 3)
 
 
@@ -219,10 +241,12 @@ def _taken(values: Float64Array, chosen: npt.NDArray[np.int64]) -> Float64Array:
     return np.where(chosen >= 0, taken, np.nan)
 
 
-def _row_median(first: Float64Array, otherwise: Float64Array) -> Float64Array:
-    """Median of the known values of each row of `first`, of `otherwise` where it has none, NaN where neither has."""
-    medians = known_median(first)
-    return np.where(np.isnan(medians), known_median(otherwise), medians)
+def _first(*values: Float64Array) -> Float64Array:
+    """Of each row's values the first that is known, NaN where none is."""
+    result = values[0]
+    for other in values[1:]:
+        result = np.where(np.isnan(result), other, result)
+    return result
 
 
 def _covariances(z: Float64Array, deviations: Float64Array, seen: _Seen, index: int) -> Float64Array:

@@ -18,7 +18,7 @@ from sdtc_ros.lifting.body import Body
 Float64Array = npt.NDArray[np.float64]
 
 SPEED = 1.0  # metres a second by which a joint's depth against the torso may change, one standard deviation
-BLUR = 0.03  # metres: deviation of an expected depth at once
+BLUR = 0.1  # metres: deviation of an expected depth at once
 BONE_RATE = 0.1  # weight of a new measurement in a bone's running length
 BONE_SLACK = 1.15  # a bone measured for a while may be this many times its running length
 BONE_COUNT = 5  # measurements of a bone before it is believed

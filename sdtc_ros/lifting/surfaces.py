@@ -23,6 +23,8 @@ FloatArray = npt.NDArray[np.float32]
 
 CANDIDATES = 4  # surfaces kept for a joint
 GAP, GAP_SLOPE = 0.08, 0.02  # metres between two surfaces: at 0 m, and more for every metre, as sensors' noise grows
+BESIDE, BESIDE_SLOPE = 0.05, 0.006  # metres around a surface's median that are averaged: at 0 m, by distance squared
+HOLES = 0.2  # what the samples without a depth count: little, for depth cameras see nothing at edges
 SAMPLES = 48
 REACH = 2.0  # radius of the sampled disc, in standard deviations
 
@@ -31,8 +33,8 @@ REACH = 2.0  # radius of the sampled disc, in standard deviations
 class Surfaces:
     """N joints' candidates, the best seen first; C = CANDIDATES.
 
-    depths: N x C metres along the optical axis, NaN where there is no further surface; weights: N x C, shares of all
-    samples (those without a depth included); deviations: N x C, standard deviation of a surface's samples, metres.
+    depths: N x C metres along the optical axis, NaN where there is no further surface; weights: N x C, shares of the
+    samples (those without a depth count a little); deviations: N x C metres, standard deviation of a surface's samples.
     """
 
     depths: Float64Array
@@ -78,19 +80,28 @@ def surfaces_under(depth: FloatArray, pixels: Float64Array, covariances: Float64
 
 
 def _best(values: Float64Array, weights: Float64Array, labels: npt.NDArray[np.int64]) -> Surfaces:
-    """The CANDIDATES heaviest groups of the sorted samples (N x S each)."""
+    """The CANDIDATES heaviest groups of the sorted samples (N x S each).
+
+    A group's depth is the mean of those samples that lie near its median: less noise than the median has, and no
+    other limb that touches this one.
+    """
     count = len(values)
     shares = np.zeros((count, SAMPLES))
     np.add.at(shares, (np.arange(count)[:, None], labels), weights)
     chosen = np.argsort(-shares, axis=1, kind="stable")[:, :CANDIDATES]
     shares = np.take_along_axis(shares, chosen, axis=1)
-    inside = np.where(labels[:, None] == chosen[:, :, None], weights[:, None], 0.0)  # N x C x S
-    reached = np.cumsum(inside, axis=2) >= 0.5 * shares[:, :, None]
+    inside = (labels[:, None] == chosen[:, :, None]) & np.isfinite(values)[:, None]  # N x C x S
+    reached = 2 * np.cumsum(inside, axis=2) >= inside.sum(axis=2, keepdims=True)
     middle = np.take_along_axis(values, reached.argmax(axis=2), axis=1)
     known = shares > 0
-    apart = np.where(inside > 0, values[:, None] - middle[:, :, None], 0.0)
-    variances = (inside * apart**2).sum(axis=2) / np.where(known, shares, 1.0)
-    return Surfaces(np.where(known, middle, np.nan), shares, np.where(known, np.sqrt(variances), np.nan))
+    middle = np.where(known, middle, np.nan)
+    apart = values[:, None] - middle[:, :, None]
+    near = inside & (np.abs(apart) < (BESIDE + BESIDE_SLOPE * middle**2)[:, :, None])
+    apart, number = np.where(near, apart, 0.0), np.maximum(near.sum(axis=2), 1)
+    mean = apart.sum(axis=2) / number
+    variances = (apart**2).sum(axis=2) / number - mean**2
+    shares = shares / (shares.sum(axis=1, keepdims=True) + HOLES) * (1 + HOLES)
+    return Surfaces(middle + mean, shares, np.where(known, np.sqrt(np.maximum(variances, 0)), np.nan))
 
 
 def _read(depth: FloatArray, places: Float64Array, farthest: float) -> Float64Array:

@@ -269,7 +269,7 @@ def test_a_set_the_size_of_posetrack18s_validation_takes_seconds():
     rng = np.random.default_rng(3)
     truth = truth_set(rng, sequences=17, frames=60, people=7)
     guess = [predict(rng, sequence) for sequence in truth]
-    began = time.perf_counter()
+    began = time.process_time()  # of this process alone, whatever else the machine does
     result = evaluate(truth, guess)
-    assert time.perf_counter() - began < 6
+    assert time.process_time() - began < 6
     assert result.counts["sequences"] == 17

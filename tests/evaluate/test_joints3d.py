@@ -47,7 +47,9 @@ def test_covariance_is_judged_by_the_share_within_one_sigma():
         BOX, (real.joints + rng.normal(size=(1, count, 3)) * sigma).astype(np.float32),
         covariances=np.tile(np.diag(sigma**2), (1, count, 1, 1)).astype(np.float32),
     )  # fmt: skip
-    assert evaluate_3d([(real, predicted)])["all"].within_sigma == pytest.approx(19.9, abs=2)
+    figures = evaluate_3d([(real, predicted)])["all"]
+    assert figures.within_sigma == pytest.approx(19.9, abs=2)
+    assert figures.along_sigma == pytest.approx(68.3, abs=2)
 
 
 def test_nothing_to_compare_gives_no_figures():

@@ -11,6 +11,7 @@ from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.lifting.body import body_of
 from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN
+from sdtc_ros.lifting.size import depth_by_size
 from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK
 from tests.lifting.bodies import CAMERA, depth_image, person, poses
 
@@ -69,6 +70,46 @@ def test_legs_behind_a_board_are_unknown_and_not_on_the_board():
     assert np.isnan(found.joints[pixels > 310]).all()
     assert (found.scores[pixels > 310] == 0).all()
     assert (found.states[pixels < 290] == OBSERVED).all()
+
+
+def test_whoever_walks_behind_somebody_stays_behind():
+    front, behind = person(0.1, 2), person(0.1, 4.5)
+    lifter = Lifter(POSETRACK)
+    lifter.lift(poses([behind], SECOND), depth_image([behind]), CAMERA)
+    covered = depth_image([behind, front])
+    covered[covered > 3] = 2.2  # nothing of him is left to see
+    (found,) = lifter.lift(poses([behind], SECOND + SECOND // 10), covered, CAMERA).people
+    assert not (found.states == OBSERVED).any()
+    assert np.nanmax(errors(behind, found)) < 0.1
+
+
+def test_somebody_new_whose_torso_is_covered_is_where_his_size_says():
+    truth = person(0.1, 4.0)
+    depth = depth_image([truth])
+    top = int(poses([truth]).poses[0].keypoints[POSETRACK.index("head_bottom"), 1])
+    depth[top:280] = 1.8  # all but head and legs
+    (found,) = lift([truth], depth)
+    seen = found.states == OBSERVED
+    assert seen.any()
+    assert np.abs(found.joints[seen, 2] - 4.0).max() < 0.3
+
+
+def test_a_small_child_is_where_all_joints_see_it():
+    middle = person(0, 3).mean(axis=0)
+    truth = (person(0, 3) - middle) * 0.5 + middle
+    (found,) = lift([truth], depth_image([truth]))
+    assert (found.states == OBSERVED).all()
+    assert np.abs(found.joints[:, 2] - 3.0).max() < 0.35
+
+
+@pytest.mark.parametrize(("scale", "distance"), [(1.0, 2.0), (1.0, 5.0), (0.6, 3.0)])
+def test_size_says_how_far_an_adult_is(scale, distance):
+    result = poses([person(0, distance) * scale])  # as seen: of half the size at half the distance
+    keypoints = np.stack([pose.keypoints for pose in result.poses]).astype(float)
+    (found,) = depth_by_size(keypoints, 0.05, 525.0, body_of(POSETRACK))
+    assert found == pytest.approx(distance, rel=0.2)
+    keypoints[..., 2] = 0
+    assert np.isnan(depth_by_size(keypoints, 0.05, 525.0, body_of(POSETRACK))).all()
 
 
 def test_what_is_occluded_for_a_moment_is_propagated_then_unknown():
