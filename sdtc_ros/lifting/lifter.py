@@ -168,9 +168,9 @@ class Lifter:
         near = depths_near(depth, seen.keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(shape)
         earlier = np.array([track.torso for track in tracks])
         age = np.array([stamp - track.seen for track in tracks]) / 1e9
-        near = np.concatenate([near, earlier[:, None], size[:, None]], axis=1)
-        votes = np.ones(near.shape[1])
-        votes[self._body.torso], votes[-2:] = 2, (2, 0)
+        near = np.column_stack([near, earlier, size])
+        votes = np.append(np.ones(self._count), [2.0, 0.0])
+        votes[self._body.torso] = 2
         agree = np.abs(near[:, :, None] - near[:, None, :]) < CLOSE  # NaN agrees with nothing
         moved = 0.5 * ((near - earlier[:, None]) / (STEADY + TORSO_SPEED * age[:, None])) ** 2
         against = np.fmin(size_costs(near, size[:, None]), SIZE_DOUBT) + np.nan_to_num(np.fmin(moved, DOUBT))

@@ -63,7 +63,7 @@ def test_people_stand_where_the_depth_is() -> None:
     [
         ([], INFO, (0, 1, 0), "no depth image came within 0.02 s"),
         ([depth_message(2 * 10**9)], INFO, (0, 1, 0), "no depth image came within 0.02 s"),
-        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 1), "use the depth that is registered"),
+        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 1), "use depth registered"),
         ([depth_message(10**9)], None, (0, 0, 1), ""),
     ],
     ids=["none", "of another time", "of another size", "no camera_info"],
