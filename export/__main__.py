@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import BundleError, SdtcError, UsageError
+from sdtc_ros.models.bundle import Bundle
 
 DESCRIPTION = """\
 Turn a checkpoint of training into a model bundle, the folder that the robot runs: encoder.onnx, temporal.onnx
@@ -156,11 +157,11 @@ def _detector(args: argparse.Namespace) -> int:
     return detector.run(args)
 
 
-def _add_precisions(folder: Path, wanted: Sequence[str]) -> int:
+def _add_precisions(folder: Path, wanted: Sequence[str], loaded: Bundle | None = None) -> int:
     """Add them and say what became of each; 4 where one was refused."""
     from export.precisions import add_precisions
 
-    bundle, results = add_precisions(folder, wanted)
+    bundle, results = add_precisions(folder, wanted, bundle=loaded)
     for made in results:
         if made.refusal:
             print(f"export: {made.precision} is not in {folder}: {made.refusal}", file=sys.stderr)
@@ -194,7 +195,7 @@ def _export(args: argparse.Namespace) -> int:
         f"covariance {parity.covariance:.2g}; {parity.undecided} of {parity.joints} joints could not be compared"
     )
     wanted = DEFAULT if args.precisions is None else args.precisions
-    status = _add_precisions(args.out, wanted) if wanted else 0
+    status = _add_precisions(args.out, wanted, bundle) if wanted else 0
     return status if args.precisions else 0  # what nobody asked for need not hold
 
 

@@ -46,13 +46,15 @@ class Made:
     refusal: str
 
 
-def add_precisions(out: Path, wanted: Sequence[str], windows: int = WINDOWS) -> tuple[Bundle, list[Made]]:
+def add_precisions(
+    out: Path, wanted: Sequence[str], windows: int = WINDOWS, bundle: Bundle | None = None
+) -> tuple[Bundle, list[Made]]:
     """Give the bundle in `out` graphs in the `wanted` precisions (fp16, int8); those it has of others stay.
 
-    Its FP32 files stay as they are, and it is usable at every moment. Raises BundleError where it cannot be used,
-    UsageError where the folder cannot be written.
+    bundle: that one, where it is loaded already. Its FP32 files stay as they are, and it is usable at every moment.
+    Raises BundleError where it cannot be used, UsageError where the folder cannot be written.
     """
-    bundle = load_bundle(out)
+    bundle = bundle or load_bundle(out)
     with new_bundle(out) as work:
         again = {name for precision in wanted if precision in bundle.precisions for name in bundle.files_of(precision)}
         for name in (MANIFEST, *(name for name in bundle.files if name not in again)):

@@ -32,9 +32,12 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI  # noqa:
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger  # noqa: E402
 
 from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
-from training.callbacks.curves import Curves, keep_earlier_log  # noqa: E402
-from training.callbacks.resume import LastCheckpoint  # noqa: E402
-from training.callbacks.waiting import Waiting  # noqa: E402
+from training.callbacks import (  # noqa: E402
+    Curves,
+    LastCheckpoint,
+    Waiting,
+    keep_earlier_log,
+)
 from training.checkpoint import load_weights  # noqa: E402
 from training.module import PoseTraining  # noqa: E402
 

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from torch import Tensor, distributed
 
 from sdtc_ros.evaluate import evaluate
-from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import Skeleton
+from training.data.truth import ValidationTruth
 from training.data.windows import Window
 from training.decode import decode_heatmaps
 
@@ -25,34 +25,6 @@ PCKH = 0.5  # a joint is right within half of poseval's head size
 SHOWN = 24
 
 Array = npt.NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Truth:
-    """The annotated sequences of a validation set and where its N samples lie in them.
-
-    protocol: evaluate's. sequence, frame N int64: positions in `sequences` and in their frames; score N float: the
-    person's box's, which a joint's score is multiplied by. Nobody has a track id: AP does not ask for it.
-    """
-
-    protocol: str
-    sequences: list[Sequence]
-    sequence: npt.NDArray[np.int64]
-    frame: npt.NDArray[np.int64]
-    score: npt.NDArray[np.floating[Any]]
-
-    def predictions(self, samples: Array, keypoints: Array) -> list[Sequence]:
-        """Samples M and their keypoints M x K x 3 (x, y in image pixels, score) as sequences of predictions."""
-        answer = []
-        for sequence in self.sequences:
-            frames = [SequenceFrame(f.name, f.id, f.labelled) for f in sequence.frames]
-            answer.append(Sequence(sequence.name, frames, sequence.skeleton))
-        for sample, points in zip(samples.tolist(), keypoints.astype(float), strict=True):
-            score = float(self.score[sample])
-            xyv = np.concatenate([points[:, :2], np.ones((len(points), 1))], axis=1)
-            person = Person(xyv, score=score, joint_scores=score * points[:, 2])
-            answer[self.sequence[sample]].frames[self.frame[sample]].people.append(person)
-        return answer
 
 
 @dataclass
@@ -88,7 +60,7 @@ class Validation:
             }
         )  # fmt: skip
 
-    def figures(self, skeleton: Skeleton, truth: Truth | None) -> dict[str, float]:
+    def figures(self, skeleton: Skeleton, truth: ValidationTruth | None) -> dict[str, float]:
         """Percent by name: pckh_all, by joint group, _occluded and _blurred; with a truth ap_total and by group too.
 
         Groups without a labelled joint are left out. Empties the collection.

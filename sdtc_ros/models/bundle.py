@@ -129,6 +129,11 @@ def load_bundle(path: str | Path) -> Bundle:
         raise BundleError(f"model bundle '{folder}' is not a folder; give the folder that contains {MANIFEST}")
     manifest = read_manifest(folder)
     check_files(folder, manifest["files"])
+    return _bundle(folder, manifest)
+
+
+def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
+    """The bundle of a manifest that was checked."""
     return Bundle(
         folder=folder,
         name=manifest["name"],
@@ -160,7 +165,7 @@ def write_manifest(
     precisions: Mapping[str, Mapping[str, Any]] | None = None,
     decode: str = DECODES[0],
 ) -> Bundle:
-    """Write `model.json` for the graphs already in `folder` (with their `.onnx.data`, if any) and load the bundle.
+    """Write `model.json` for the graphs already in `folder` (with their `.onnx.data`, if any); returns the bundle.
 
     mean, std and decode are informative (all three are in the graphs); precisions: {"fp16": {"encoder": file name,
     "temporal": file name, "drift": {...}}, ...}. Raises BundleError where a graph is missing.
@@ -175,7 +180,10 @@ def write_manifest(
 
 
 def save_manifest(folder: Path, manifest: Mapping[str, Any], precisions: Mapping[str, Mapping[str, Any]]) -> Bundle:
-    """Write a bundle's `model.json` with the hashes of the files now in it, and these precisions; loads the bundle."""
+    """Write a bundle's `model.json` with the hashes of the files now in it, and these precisions; returns the bundle.
+
+    Raises BundleError for a manifest of a wrong form or a graph that is missing.
+    """
     files = {path.name: file_hash(path) for path in sorted(folder.glob("*.onnx*")) if path.is_file()}
     manifest = {**manifest, "files": files, "precisions": {name: dict(entry) for name, entry in precisions.items()}}
     if not precisions:
@@ -184,7 +192,7 @@ def save_manifest(folder: Path, manifest: Mapping[str, Any], precisions: Mapping
     partial = folder / (MANIFEST + ".part")
     partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     partial.replace(folder / MANIFEST)  # at no moment is half a manifest on disk
-    return load_bundle(folder)
+    return _bundle(folder, manifest)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -285,6 +285,15 @@ def test_command_exports_a_single_frame_network(tmp_path, capfd):
     assert keypoints.shape == (2, 15, 3)
 
 
+@pytest.mark.usefixtures("traced")
+def test_a_default_export_loads_the_bundle_twice(checkpoint, tmp_path, monkeypatch):
+    """Loading hashes every file: once when the bundle is in its place, and once more with FP16 in it."""
+    loaded = []
+    monkeypatch.setattr("sdtc_ros.models.bundle.check_files", lambda folder, files: loaded.append(folder))
+    assert main([str(checkpoint), "--out", str(tmp_path / "out")]) == 0
+    assert loaded == [tmp_path / "out"] * 2
+
+
 def refused(capsys, status, *arguments):
     """The one sentence that the command ends with."""
     assert main([str(word) for word in arguments]) == status

@@ -29,7 +29,7 @@ from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.images import picture_to_bgr
 from sdtc_ros.skeleton import POSETRACK
-from training.callbacks.resume import LastCheckpoint
+from training.callbacks import LastCheckpoint
 from training.checkpoint import KEY, read_checkpoint
 from training.data import clips
 from training.data.__main__ import main

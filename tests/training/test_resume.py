@@ -15,7 +15,7 @@ from pathlib import Path
 import lightning
 import pytest
 
-from training.callbacks.resume import LastCheckpoint
+from training.callbacks import LastCheckpoint
 from training.data.figures import SceneConfig
 from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.models.mlsme import MLSMEConfig

@@ -27,8 +27,8 @@ from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.detections import Samples, annotated_samples
 from training.data.frames import IntArray
 from training.data.index import Index, windows_at
+from training.data.truth import ValidationTruth
 from training.data.windows import Subject, Window, cut_window
-from training.validation import Truth
 
 Image = npt.NDArray[np.uint8]
 
@@ -109,10 +109,10 @@ class ClipDataset(Dataset[Window]):
         stretch = video[order] * (int(frame.max()) + 1) + frame[order] // length  # rises by at least 1 at a new run
         return np.split(order, np.flatnonzero(np.diff(stretch)) + 1)
 
-    def truth(self) -> Truth:
+    def truth(self) -> ValidationTruth:
         """The split's annotations, and where the samples lie in them."""
         sequence, frame = self.samples.place.T
-        return Truth(self.index.summary.dataset, self.index.truth, sequence, frame, self.samples.scores)
+        return ValidationTruth(self.index.summary.dataset, self.index.truth, sequence, frame, self.samples.scores)
 
     def unreadable(self) -> list[Path]:
         """The images that did not decode so far, in any worker of this process's loaders."""

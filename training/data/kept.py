@@ -34,10 +34,10 @@ from training.data.augment import Augmentation
 from training.data.figures import SceneConfig
 from training.data.loader import ResumableLoader, SeededOrder
 from training.data.synthetic import SyntheticValidation, SyntheticWindows
+from training.data.truth import ValidationTruth
 from training.data.windows import Window
 from training.models.baselines import SingleFrame
 from training.models.sdtc import SDTC, normalise
-from training.validation import Truth
 
 STREAM_SEED = 7  # of the windows themselves; a run's seed only orders them
 VERSION = 1  # of what lies in the folder: part of its name
@@ -142,7 +142,7 @@ class KeptData(lightning.LightningDataModule):
         assert self.val_set is not None
         return DataLoader(self.val_set, batch_size=64, generator=torch.Generator())
 
-    def validation_truth(self) -> Truth:
+    def validation_truth(self) -> ValidationTruth:
         """What validation's AP is measured against."""
         return self.validation.truth
 

@@ -29,8 +29,8 @@ from training.data.detections import Samples, annotated_samples, match_detection
 from training.data.index import Index, build_index
 from training.data.layout import Layout, find_layout
 from training.data.loader import NearbyOrder, ResumableLoader, SeededOrder, one_thread
+from training.data.truth import ValidationTruth
 from training.data.windows import Window
-from training.validation import Truth
 
 
 @dataclass
@@ -117,7 +117,7 @@ class PoseTrackData(lightning.LightningDataModule):
             pin_memory=torch.cuda.is_available(), worker_init_fn=one_thread,
         )  # fmt: skip
 
-    def validation_truth(self) -> Truth:
+    def validation_truth(self) -> ValidationTruth:
         """What validation's AP is measured against."""
         assert self.val_set is not None
         return self.val_set.truth()

@@ -28,8 +28,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 from sdtc_ros.ground_truth.posetrack import parse_sequence
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.figures import Clip, SceneConfig, posetrack18_truth, render_clip
+from training.data.truth import ValidationTruth
 from training.data.windows import Window, person_window
-from training.validation import Truth
 
 VALIDATION_SEED = 1_000_000_000
 VALIDATION_FRAMES = 24
@@ -109,7 +109,7 @@ class SyntheticValidation(Dataset[Window]):
                     window = person_window(clip, frame, person, delta, size, NO_AUGMENTATION, random, sample=sample)
                     self.windows.append(window)
         where = np.array(places, np.int64).reshape(-1, 2)
-        self.truth = Truth("posetrack18", sequences, where[:, 0], where[:, 1], np.ones(len(where)))
+        self.truth = ValidationTruth("posetrack18", sequences, where[:, 0], where[:, 1], np.ones(len(where)))
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -167,7 +167,7 @@ class SyntheticData(lightning.LightningDataModule):
         """The fixed validation windows."""
         return DataLoader(self._validation_set(), batch_size=64, generator=torch.Generator())
 
-    def validation_truth(self) -> Truth:
+    def validation_truth(self) -> ValidationTruth:
         """What validation's AP is measured against."""
         return self._validation_set().truth
 

@@ -4,17 +4,23 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Plots of a run's CSV log: losses and validation accuracy against steps, as one PNG beside the log."""
+"""What Lightning calls while a network trains: curves, the newest state on disk, the share of time spent waiting.
+
+Curves: a run's CSV log, losses and validation accuracy against steps, as one PNG beside the log. LastCheckpoint: what a
+run needs to go on as if it had never stopped. Waiting: 0 where the loader keeps up.
+"""
 
 from __future__ import annotations
 
 import csv
+import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import cv2
 import lightning
+import torch
 from lightning.pytorch.callbacks import Callback
 
 from training.data.sheet import prediction_sheet
@@ -117,3 +123,76 @@ class Curves(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, lightning.pytorch.loggers.TensorBoardLogger):
                 logger.experiment.add_image("samples", sheet[..., ::-1].copy(), trainer.global_step, dataformats="HWC")
+
+
+class LastCheckpoint(Callback):
+    """Keeps `last.ckpt`: the newest state at every validation and at the end (Lightning's own may lag behind both).
+
+    With it goes the state of torch's random numbers (masks, drop path), which is restored when training goes on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "last.ckpt"
+        self._random: dict[str, Any] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """torch's random state, of the CPU and of every GPU; all processes draw alike, so one's is everybody's."""
+        return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep it until training starts, for building and moving the network draws random numbers too."""
+        self._random = state_dict
+
+    def on_train_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Go on with the random numbers of the checkpoint."""
+        if self._random is not None:
+            torch.set_rng_state(self._random["cpu"].cpu())
+            for device, state in enumerate(self._random["cuda"][: torch.cuda.device_count()]):
+                torch.cuda.set_rng_state(state.cpu(), device)
+            self._random = None
+
+    def on_validation_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Save after a validation of a fit."""
+        if trainer.state.fn == "fit":
+            self._save(trainer)
+
+    def on_train_end(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """Save the last step's state."""
+        self._save(trainer)
+
+    def _save(self, trainer: lightning.Trainer) -> None:
+        if not trainer.sanity_checking:
+            trainer.save_checkpoint(self.path, weights_only=False)  # with the optimiser
+
+
+class Waiting(Callback):
+    """Logs `train/wait`: since the last log, the share of time between a step's end and the next one's start.
+
+    On a GPU a step's end is when its work has been given to the GPU; the loss that is logged makes it wait for that now
+    and then, so the share is right over many steps only. Validation is left out.
+    """
+
+    def __init__(self) -> None:
+        self._ended: float | None = None
+        self._waited = self._total = 0.0
+
+    def on_train_batch_start(self, trainer: lightning.Trainer, module: Any, batch: Any, index: int) -> None:
+        """The batch is here."""
+        self._started = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: lightning.Trainer, module: lightning.LightningModule, outputs: Any, batch: Any, index: int
+    ) -> None:
+        """Add the step up."""
+        now = time.perf_counter()
+        if self._ended is not None:
+            self._waited += self._started - self._ended
+            self._total += now - self._ended
+        self._ended = now
+        if (index + 1) % trainer.log_every_n_steps == 0 and self._total > 0:  # type: ignore[attr-defined]
+            module.log("train/wait", self._waited / self._total)
+            self._waited = self._total = 0.0
+
+    def on_validation_start(self, trainer: lightning.Trainer, module: lightning.LightningModule) -> None:
+        """What comes now is no waiting for training data."""
+        self._ended = None
