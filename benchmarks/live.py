@@ -38,9 +38,8 @@ from benchmarks.node.lab import Lab  # noqa: E402
 from benchmarks.node.rig import Setting  # noqa: E402
 from benchmarks.report import surroundings, write_json  # noqa: E402
 from benchmarks.scenes import parse_size  # noqa: E402
-from sdtc_ros.detection.factory import PERSON  # noqa: E402
 from sdtc_ros.errors import SdtcError, UsageError  # noqa: E402
-from sdtc_ros.node.parameters import TOPIC  # noqa: E402
+from sdtc_ros.options import PERSON, TOPIC  # noqa: E402
 
 
 def run_soak(lab: Lab, args: argparse.Namespace) -> tuple[str, dict[str, Any], list[str]]:

@@ -42,7 +42,7 @@ from sdtc_ros.engine.accuracy_check import Deviation, measure_deviation  # noqa:
 from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
-from sdtc_ros.models.bundle_files import PRECISIONS  # noqa: E402
+from sdtc_ros.options import PRECISIONS  # noqa: E402
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 
 FULL = PRECISIONS[0]

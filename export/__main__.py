@@ -21,6 +21,7 @@ from typing import Any
 
 from sdtc_ros.errors import BundleError, SdtcError, UsageError
 from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.options import PRECISIONS
 
 DESCRIPTION = """\
 Turn a checkpoint of training into a model bundle, the folder that the robot runs: encoder.onnx, temporal.onnx
@@ -58,7 +59,7 @@ damaged one or with another
 """
 ADD_NEEDS = ("onnx", "onnxruntime")
 NEEDS = ("torch", "onnxscript", *ADD_NEEDS)
-EXTRA = ("fp16", "int8")
+EXTRA = PRECISIONS[1:]
 SKELETONS = ("coco", "posetrack")
 DEFAULT = ("fp16",)
 

@@ -17,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sdtc_ros.errors import UsageError
-from sdtc_ros.models.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
+from sdtc_ros.models.bundle_files import DATA, MANIFEST, graph_names
+from sdtc_ros.options import PRECISIONS
 
 GRAPHS = [name for precision in PRECISIONS for name in graph_names(precision)]
 BUNDLE_FILES = (*(name + end for name in GRAPHS for end in ("", DATA)), MANIFEST)  # in the order of their moving

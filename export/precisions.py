@@ -32,9 +32,8 @@ from sdtc_ros.engine.accuracy_check import WINDOWS, Deviation, measure_deviation
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle import Bundle, load_bundle, read_manifest, save_manifest
-from sdtc_ros.models.bundle_files import DATA, MANIFEST, PRECISIONS, graph_names
-
-EXTRA = PRECISIONS[1:]
+from sdtc_ros.models.bundle_files import DATA, MANIFEST, graph_names
+from sdtc_ros.options import PRECISIONS
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdtc_ros.detection.factory import PERSON, START_SCORE, DetectorConfig
+from sdtc_ros.detection.factory import START_SCORE, DetectorConfig
 from sdtc_ros.errors import PartialInputError, UsageError
+from sdtc_ros.options import BOXES, ONNX, PERSON, PRECISION, PROVIDER, TRUTH, detectors_about
 
 if TYPE_CHECKING:
     from sdtc_ros.engine.select import EngineConfig
@@ -106,8 +107,7 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
         "--boxes",
         default=PERSON,
         metavar="WHICH",
-        help="where person boxes come from: person (the detector that ships), PATH.onnx (a detector of yours), "
-        "FILE.json (boxes found before) or truth (--truth's) (default %(default)s); both names are one option",
+        help=f"{detectors_about((PERSON, ONNX, BOXES, TRUTH))}; default %(default)s; both names are one option",
     )
     add(
         "--detector-size", type=int, default=DetectorConfig.size, metavar="PX",
@@ -140,14 +140,9 @@ def add_pipeline_arguments(parser: argparse.ArgumentParser) -> list[argparse.Act
         help="how many people a frame has at most: the best scored boxes (default 64); what is left out is said",
     )  # fmt: skip
     add("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)")
-    add(
-        "--provider", choices=["cpu", "cuda", "tensorrt", "tensorrt-direct"], default="cpu",
-        help="what the model runs on: ONNX Runtime's cpu (default), cuda or tensorrt; tensorrt-direct is without it",
-    )  # fmt: skip
-    add(
-        "--precision", choices=["auto", "fp32", "fp16", "int8"], default="auto",
-        help="of the model's numbers, where it has them (auto: fp16 on a GPU if the model has it, else fp32)",
-    )  # fmt: skip
+    for choice in (PROVIDER, PRECISION):
+        about = f"{choice.about}; default %(default)s"
+        add(f"--{choice.name}", choices=choice.words, default=choice.default, help=about)
     add("--allow-cpu", action="store_true", help="run on the CPU where the provider cannot be had")
     add("--threads", type=int, default=0, metavar="N", help="threads of ONNX Runtime (default: its own choice)")
     return actions

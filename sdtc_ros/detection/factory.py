@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdtc_ros.errors import UsageError
+from sdtc_ros.options import ONNX, PERSON
 
 if TYPE_CHECKING:
     from sdtc_ros.detection.boxes import Detector
     from sdtc_ros.engine.select import EngineConfig
 
-PERSON = "person"  # the detector that the package ships with
 START_SCORE = 0.45  # boxes scored from here on start a track
 
 
@@ -47,7 +47,7 @@ class DetectorConfig:
 
 def is_detector(which: str) -> bool:
     """Whether the word names a detector: `person`, or a path that ends in .onnx."""
-    return which == PERSON or which.lower().endswith(".onnx")
+    return which == PERSON or which.lower().endswith(ONNX)
 
 
 def make_detector(config: DetectorConfig | None = None, engine: EngineConfig | None = None) -> Detector:

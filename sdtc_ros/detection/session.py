@@ -15,6 +15,7 @@ from typing import Any
 
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.ort.session import open_session, provider_of
+from sdtc_ros.options import DIRECT
 
 Range = tuple[int, int, int]  # of a dimension: the smallest, the usual and the largest
 _log = logging.getLogger("sdtc_ros")
@@ -30,7 +31,7 @@ def open_detector(
     None: made anew for every shape. Raises BundleError for the graph and UsageError for the provider, as
     `open_session`.
     """
-    direct = provider == "tensorrt-direct"
+    direct = provider == DIRECT
     on = "cuda" if direct else provider
     if on == "tensorrt" and ranges:
         session = _open_tensorrt(graph, allow_cpu, ranges)

@@ -51,12 +51,13 @@ def works(found: list[Finding]) -> bool:
 
 def _wanted(bundle: Bundle) -> list[EngineConfig]:
     """Every provider with every precision that it could run."""
-    from sdtc_ros.engine.select import PROVIDERS, EngineConfig
+    from sdtc_ros.engine.select import EngineConfig
+    from sdtc_ros.options import PROVIDER
 
     held = ["fp32", *bundle.precisions]
     return [
         EngineConfig(provider, precision)
-        for provider in PROVIDERS
+        for provider in PROVIDER.words
         for precision in held
         if precision != ("fp16" if provider == "cpu" else "int8")
     ]

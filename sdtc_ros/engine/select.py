@@ -25,10 +25,9 @@ from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError, SdtcError, UsageError
 from sdtc_ros.host import cpu_hash, cpu_model, loaded_libraries, packages
 from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.options import DIRECT, PRECISION, PROVIDER
 from sdtc_ros.version import __version__
 
-PROVIDERS = ("cpu", "cuda", "tensorrt", "tensorrt-direct")
-PRECISIONS = ("auto", "fp32", "fp16", "int8")
 # what an engine's answers may depend on: packages by how their names begin, libraries (a robot's come with its system)
 PACKAGES = {"cpu": ("onnxruntime",), "gpu": ("onnxruntime", "tensorrt", "nvidia-")}
 LIBRARIES = ("libcudart", "libcublas", "libcublasLt", "libcudnn")
@@ -45,19 +44,15 @@ class EngineConfig:
     on the CPU, 0 for its own choice; allow_cpu: run there where the provider cannot be had.
     """
 
-    provider: str = "cpu"
-    precision: str = "auto"
+    provider: str = PROVIDER.default
+    precision: str = PRECISION.default
     threads: int = 0
     allow_cpu: bool = False
 
     def __post_init__(self) -> None:
         """Raise UsageError for names that are not known, or do not go together."""
-        for what, value, known in (
-            ("provider", self.provider, PROVIDERS),
-            ("precision", self.precision, PRECISIONS),
-        ):
-            if value not in known:
-                raise UsageError(f"unknown {what} '{value}'; choose from {', '.join(known)}")
+        PROVIDER.check(self.provider)
+        PRECISION.check(self.precision)
         if self.precision == "int8" and self.provider != "cpu":
             raise UsageError(f"precision int8 needs provider cpu; with '{self.provider}' use fp16, fp32 or auto")
 
@@ -120,7 +115,7 @@ def open_ungated(
     precision = config.precision
     if config.provider == "cpu":
         return OnnxEngine(bundle, precision=precision, threads=config.threads, max_batch=max_batch)
-    if config.provider == "tensorrt-direct":
+    if config.provider == DIRECT:
         from sdtc_ros.engine.trt.device import open_tensorrt
 
         return open_tensorrt(bundle, precision, report, cache, max_batch)

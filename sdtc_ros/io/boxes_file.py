@@ -26,12 +26,14 @@ from typing import Any
 
 import numpy as np
 
-from sdtc_ros.errors import InputError
+from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.ground_truth.categories import is_people, listed_categories, people_among
 from sdtc_ros.ground_truth.frame_names import place_frames, plain_path
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.sequence import Person
 from sdtc_ros.ground_truth.truth import Truth
+from sdtc_ros.io.sources import Source
+from sdtc_ros.options import TRUTH
 from sdtc_ros.types import Boxes, Frame
 
 Row = tuple[list[float], float, "int | None"]
@@ -208,6 +210,21 @@ def _row(box: Any, where: str) -> Row:
     if not isinstance(score, (int, float)) or not 0 <= score <= 1:
         raise InputError(f"{where}: 'score' must be between 0 and 1, got {score!r}")
     return xywh, float(score), member(box, "track_id", int, where) if box.get("track_id") is not None else None
+
+
+def external_boxes(which: str, source: Source | None, truth: Truth | None) -> BoxTable:
+    """The boxes of the annotations (`truth`) or of the .json file of that path, for the frames of `source`.
+
+    source: None to check the choice alone. Raises UsageError where there are no annotations, InputError as read_boxes.
+    """
+    if which != TRUTH:
+        table = read_boxes(Path(which), source.size if source else None)
+        if source:
+            table.place(source.names, source.length, truth)
+        return table
+    if truth is None:
+        raise UsageError("detector 'truth' needs annotations; give them with --truth")
+    return truth_boxes(truth)
 
 
 def truth_boxes(truth: Truth) -> BoxTable:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import BundleError
-from sdtc_ros.models.bundle_files import DATA, ENCODER, MANIFEST, PRECISIONS, TEMPORAL, check_files, file_hash
+from sdtc_ros.models.bundle_files import DATA, ENCODER, MANIFEST, TEMPORAL, check_files, file_hash
+from sdtc_ros.options import PRECISIONS
 from sdtc_ros.skeleton import Skeleton, skeleton_by_name
 
 FORMAT = 1

@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sdtc_ros.errors import BundleError
+from sdtc_ros.options import PRECISIONS
 
 MANIFEST = "model.json"
 ENCODER, TEMPORAL = "encoder.onnx", "temporal.onnx"
-PRECISIONS = ("fp32", "fp16", "int8")
 DATA = ".data"  # what ONNX appends to a graph's name for the file of its weights
 # How ONNX names the file of a weight that lies beside the graph: the pair "location", NAME as protobuf writes it.
 _LOCATION = re.compile(rb"\n\x08location\x12([\x80-\xff]*[\x00-\x7f])")

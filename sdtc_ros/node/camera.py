@@ -20,10 +20,10 @@ from sdtc_ros.node.input.reading import camera_rotation, read_arrival
 from sdtc_ros.node.output.outputs import Output, Poses
 from sdtc_ros.node.output.pictures import Pictures
 from sdtc_ros.node.output.poses_3d import Poses3D
-from sdtc_ros.node.parameters import TOPIC
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.shared import Shared
 from sdtc_ros.node.stream import Arrival, Stream
+from sdtc_ros.options import TOPIC
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.types import Boxes, Frame, FramePoses
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from sdtc_ros.detection.factory import DetectorConfig, make_detector
 from sdtc_ros.errors import UsageError
-from sdtc_ros.node.parameters import TOPIC, check_all
+from sdtc_ros.node.parameters import check_all
+from sdtc_ros.options import TOPIC
 
 if TYPE_CHECKING:
     from sdtc_ros.detection.boxes import Detector

@@ -16,11 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sdtc_ros.detection.factory import PERSON, START_SCORE, DetectorConfig
+from sdtc_ros.detection.factory import START_SCORE, DetectorConfig
 from sdtc_ros.errors import UsageError
+from sdtc_ros.options import ONNX, PERSON, PRECISION, PROVIDER, TOPIC, detectors_about
 
 Value = bool | int | float | str | list[str]
-TOPIC = "topic"
 RAW, COMPRESSED = "raw", "compressed"
 AUTO, RELIABLE, BEST_EFFORT = "auto", "reliable", "best_effort"
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", list: "a list of texts"}
@@ -98,14 +98,8 @@ PARAMETERS = (
         "bundle", "", "folder of the model bundle; empty: the small model shipped with the package", dynamic=True,
         effect="when configured, or by the service ~/reload",
     ),
-    Parameter(
-        "provider", "cpu", "what the model runs on: cpu, cuda or tensorrt (ONNX Runtime's), or tensorrt-direct "
-        "(TensorRT itself, through pycuda)", choices=("cpu", "cuda", "tensorrt", "tensorrt-direct"),
-    ),
-    Parameter(
-        "precision", "auto", "of the model's numbers: fp32, fp16 or int8, where the bundle has them; auto: fp16 on a "
-        "GPU where the bundle has it, else fp32", choices=("auto", "fp32", "fp16", "int8"),
-    ),
+    Parameter(PROVIDER.name, PROVIDER.default, PROVIDER.about, choices=PROVIDER.words),
+    Parameter(PRECISION.name, PRECISION.default, PRECISION.about, choices=PRECISION.words),
     Parameter("allow_cpu", False, "run on the CPU where the provider cannot be had; otherwise that ends the node"),
     Parameter("threads", 0, "threads of ONNX Runtime; 0: its own choice", 0, 1024),
     Parameter(
@@ -122,8 +116,7 @@ PARAMETERS = (
         pattern=(r"[A-Za-z][A-Za-z0-9_/]*:(0|90|180|270)", "NAME:DEGREES, with 0, 90, 180 or 270 degrees"),
     ),
     Parameter(
-        "detector", PERSON, "where person boxes come from: person (the detector that ships), the path of an .onnx "
-        "file, or topic: another process sends them, as vision_msgs/Detection2DArray on `detections`",
+        "detector", PERSON, detectors_about((PERSON, ONNX, TOPIC)),
         pattern=(r"person|topic|.+\.[oO][nN][nN][xX]", "person, topic or the path of an .onnx file"),
     ),
     Parameter(

@@ -17,14 +17,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 
-from sdtc_ros.detection.factory import PERSON, DetectorConfig, is_detector, make_detector
+from sdtc_ros.detection.factory import DetectorConfig, is_detector, make_detector
 from sdtc_ros.engine.select import EngineConfig
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate.replays import measure
 from sdtc_ros.ground_truth.truth import Truth, read_truth
-from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
+from sdtc_ros.io.boxes_file import BoxTable, external_boxes
 from sdtc_ros.io.sources import Excerpt, Source, open_source
 from sdtc_ros.models.bundle import default_bundle
+from sdtc_ros.options import BOXES, PERSON, TRUTH
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.pipeline.rotation import Rotation
 from sdtc_ros.replay.guard import StopRequest, collected_warnings, stop_requests
@@ -33,8 +34,6 @@ from sdtc_ros.replay.outputs import EVALUATION, REPORT, Outputs, OutputsFullErro
 from sdtc_ros.replay.progress import Progress
 from sdtc_ros.replay.result import Record, ReplayResult
 from sdtc_ros.replay.statistics import RunStatistics
-
-TRUTH = "truth"  # the annotations' boxes
 
 
 @dataclass(frozen=True)
@@ -188,7 +187,7 @@ def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:
 def _pipeline(options: ReplayOptions) -> Pipeline:
     detector = make_detector(_detection(options), options.engine) if is_detector(options.detector) else None
     config = options.pipeline
-    if options.detector.lower().endswith(".json"):  # as in the papers, every box of a file has its pose
+    if options.detector.lower().endswith(BOXES):  # as in the papers, every box of a file has its pose
         config = replace(config, tracking=replace(config.tracking, keep_untracked=True))
     return Pipeline.from_bundle(options.model or default_bundle(), config, detector=detector, engine=options.engine)
 
@@ -206,18 +205,11 @@ def _truth(options: ReplayOptions, source: Source, pipeline: Pipeline) -> Truth 
 def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -> BoxTable | None:
     """The boxes given from outside, or None where a detector is to find them."""
     kind = options.detector
-    if kind == TRUTH:
-        if truth is None:
-            raise UsageError("detector 'truth' needs annotations; give them with --truth")
-        return truth_boxes(truth)
     if is_detector(kind):
         return None
-    if not Path(kind).is_file():
-        raise UsageError(f"detector '{kind}' is not '{PERSON}', 'truth', an .onnx file or a .json file of boxes")
-    table = read_boxes(Path(kind), source.size if source else None)
-    if source:
-        table.place(source.names, source.length, truth)
-    return table
+    if kind != TRUTH and not Path(kind).is_file():
+        raise UsageError(f"detector '{kind}' is not '{PERSON}', '{TRUTH}', an .onnx file or a .json file of boxes")
+    return external_boxes(kind, source, truth)
 
 
 def _lifting(options: ReplayOptions, pipeline: Pipeline) -> ReplayLifting | None:

@@ -24,12 +24,11 @@ from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate.replays import Accuracy, measure
 from sdtc_ros.evaluate.result import write_json
 from sdtc_ros.ground_truth.truth import Truth, read_truth
-from sdtc_ros.io.boxes_file import BoxTable, read_boxes, truth_boxes
+from sdtc_ros.io.boxes_file import external_boxes
 from sdtc_ros.io.sources import Source
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle
 from sdtc_ros.replay.guard import StopRequest
 from sdtc_ros.replay.outputs import EVALUATION, Outputs, Wanted, prepare_folder
-from sdtc_ros.replay.run import TRUTH
 from sdtc_ros.replay.statistics import RunStatistics
 from sdtc_ros.tools.drive import DriveConfig, Driver
 from sdtc_ros.tools.play_images import add_input_arguments, open_input, run_process
@@ -86,7 +85,7 @@ def _evaluate(words: list[str]) -> int:
     bundle = load_bundle(Path(args.bundle).expanduser() if args.bundle else default_bundle())
     names, length, skeleton = source.names, source.length, bundle.skeleton
     truth = read_truth(args.truth, source.name, skeleton, names, length) if args.truth else None
-    boxes = _boxes(args, truth, source)
+    boxes = external_boxes(args.boxes, source, truth) if args.boxes else None  # else the node finds them itself
     prepare_folder(args.out, args.overwrite, "--overwrite (to a ros2 launch: overwrite:=true)")
     outputs = Outputs(args.out, Wanted(video=args.video), source, bundle, truth)
     config = DriveConfig(
@@ -111,19 +110,6 @@ def _stop_request() -> StopRequest:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
     return request
-
-
-def _boxes(args: argparse.Namespace, truth: Truth | None, source: Source) -> BoxTable | None:
-    """The person boxes to send, or None where the node finds them itself."""
-    if not args.boxes:
-        return None
-    if args.boxes != TRUTH:
-        table = read_boxes(Path(args.boxes), source.size)
-        table.place(source.names, source.length, truth)
-        return table
-    if truth is None:
-        raise UsageError("detector 'truth' needs annotations; give them with --truth")
-    return truth_boxes(truth)
 
 
 def _finish(run: LiveRun) -> int:

@@ -190,7 +190,7 @@ def test_annotations_of_another_input(tmp_path, model):
         (["--topic", "/nothing"], "has no image topic /nothing"),
         (["--lookahead", "9"], "lookahead must be between 0 and 2"),
         (["--detector", "yolo"], "detector 'yolo' is not 'person', 'truth', an .onnx file or a .json file of boxes"),
-        (["--detector", "truth"], "name them with --truth"),
+        (["--detector", "truth"], "give them with --truth"),
         (["--start", "-1"], "--start must be 0 or more"),
         (["--boxes", "b.json"], "detector 'b.json' is not 'person', 'truth', an .onnx file or a .json file of boxes"),
     ],

@@ -97,7 +97,7 @@ def test_a_failure_is_told_and_costs_the_others_nothing(world, tmp_path, model, 
         (["--start", -1], 2, "--start must be 0 or more"),
         (["--lookahead", 9], 2, "lookahead must be between 0 and 2"),
         (["--detector", "nix.onnx"], 4, "detector 'nix.onnx' does not exist"),
-        (["--detector", "truth"], 2, "name them with --truth"),
+        (["--detector", "truth"], 2, "give them with --truth"),
     ],
 )
 def test_bad_arguments_are_one_sentence_before_anything_runs(world, tmp_path, model, capsys, change, status, sentence):

@@ -24,7 +24,9 @@ from sdtc_ros.engine.gpu import gpus
 from sdtc_ros.errors import BundleError, SdtcError, UsageError
 from sdtc_ros.models.bundle import Bundle
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+EXECUTION_PROVIDERS = {  # ONNX Runtime's names
+    "cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"
+}  # fmt: skip
 _quieting = threading.RLock()  # stdout is the whole process's: of two blocks at once one would keep the other's
 
 
@@ -48,9 +50,9 @@ def open_session(
     """
     import onnxruntime as ort
 
-    if provider not in PROVIDERS:
-        raise UsageError(f"unknown provider '{provider}'; choose from {', '.join(PROVIDERS)}")
-    asked = PROVIDERS[provider]
+    if provider not in EXECUTION_PROVIDERS:
+        raise UsageError(f"unknown provider '{provider}'; choose from {', '.join(EXECUTION_PROVIDERS)}")
+    asked = EXECUTION_PROVIDERS[provider]
     available = ort.get_available_providers()
     if asked not in available and not allow_cpu:
         why = "the installed ONNX Runtime does not offer it (install onnxruntime-gpu)"
@@ -61,7 +63,10 @@ def open_session(
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spinning)))
     order = dict.fromkeys([provider, *(["cuda"] if provider == "tensorrt" else []), "cpu"])
     told = provider_options or {}
-    wanted = [(PROVIDERS[one], dict(told.get(one, {}))) for one in order if PROVIDERS[one] in available]
+    wanted = [
+        (full, dict(told.get(one, {}))) for one, full in ((one, EXECUTION_PROVIDERS[one]) for one in order)
+        if full in available
+    ]  # fmt: skip
     source, name = (graph, name) if isinstance(graph, bytes) else (str(graph), str(graph))
     with _quiet(provider) as printed, _loading(name, provider):
         session = ort.InferenceSession(source, options, providers=wanted)
@@ -98,7 +103,7 @@ def provider_of(session: Any) -> str:
 
 def short_name(provider: str) -> str:
     """Our name of a provider that ONNX Runtime names; any other name as it is."""
-    return next((name for name, full in PROVIDERS.items() if full == provider), provider)
+    return next((name for name, full in EXECUTION_PROVIDERS.items() if full == provider), provider)
 
 
 @contextmanager
