@@ -23,7 +23,7 @@ from sdtc_ros.options import DETECTORS, PRECISION, PROVIDER, detectors_about
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = {
     PROVIDER: ("README.md", "docs/gpu.md", "config/pose.yaml"),
-    PRECISION: ("docs/gpu.md", "config/pose.yaml"),
+    PRECISION: ("config/pose.yaml",),
 }
 
 

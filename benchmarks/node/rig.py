@@ -31,7 +31,7 @@ from benchmarks.node.lab import Lab, NodePart, Part
 from benchmarks.node.records import HEARD, SENT, Rows, read_rows
 from sdtc_ros.errors import InputError
 from sdtc_ros.node.health.statistics import Counts
-from sdtc_ros.node.parameters import TOPIC
+from sdtc_ros.options import TOPIC
 
 FLUSH_SECONDS = 20.0  # for the frames that wait at the end, which the node answers when no more come
 

@@ -125,10 +125,10 @@ def _video() -> Iterator[Finding]:
     import cv2
     import numpy as np
 
-    from sdtc_ros.io.video_writer import VideoStream
+    from sdtc_ros.io.annotated_video import AnnotatedVideo
 
     with tempfile.TemporaryDirectory() as folder:
-        with VideoStream(Path(folder) / "video", 10.0) as stream:
+        with AnnotatedVideo(Path(folder) / "video", 10.0) as stream:
             path = [stream.write(np.zeros((48, 64, 3), np.uint8)) for _ in range(3)][-1]
         readable, _ = cv2.VideoCapture(str(path)).read()
     if readable:

@@ -26,7 +26,7 @@ from sdtc_ros.engine.graphs import INDEX, cut_grid, pool_name
 from sdtc_ros.models.bundle import Bundle
 
 Array = npt.NDArray[Any]
-SLOTS = 64  # of a new pool; it doubles when it is full
+POOL_SLOTS = 64  # of a new pool; it doubles when it is full
 CUT, ENCODER, TEMPORAL = "cut", "encoder", "temporal"
 
 
@@ -86,8 +86,8 @@ class TokenPool:
 
     def __init__(self, runtime: Runtime, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, Any]) -> None:
         self._runtime, self._shapes, self._dtypes = runtime, dict(shapes), dict(dtypes)
-        self.free = np.ones(SLOTS, bool)
-        self.tensors = self._room(SLOTS)
+        self.free = np.ones(POOL_SLOTS, bool)
+        self.tensors = self._room(POOL_SLOTS)
 
     def take(self, count: int) -> list[tuple[int, int]]:
         """`count` slots as runs (first slot, length): one run where there is one, or where growing can make one."""

@@ -6,103 +6,32 @@
 # governing permissions and limitations under the License.
 """Writing PoseTrack18/21 JSON: annotations, and prediction files that poseval and PoseTrack21's toolkit accept.
 
-A whole sequence at once; posetrack_stream.py writes a file of the same make frame by frame.
+`write_sequence` writes a sequence at once, a `PoseTrackWriter` a pipeline's poses frame by frame in constant memory.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+import shutil
+from contextlib import suppress
+from dataclasses import replace
+from io import RawIOBase
 from pathlib import Path, PurePosixPath
+from types import TracebackType
 from typing import Any
 
-import numpy as np
-
 from sdtc_ros.errors import InputError
-from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS
-from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.posetrack_layout import MAX_TRACK_ID, Layout, TrackNumbers, people_of
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from sdtc_ros.types import FramePoses
 
-MAX_TRACK_ID = 10000  # poseval refuses track ids from here on
-
-
-class Layout:
-    """A file's keypoint slots: PoseTrack's 17 for its joints, else one a joint.
-
-    names: of the slots; slots: that of each joint of the skeleton.
-    """
-
-    def __init__(self, skeleton: Skeleton) -> None:
-        self.names = POSETRACK_SLOTS if skeleton is POSETRACK else skeleton.joints
-        self.slots = [self.names.index(joint) for joint in skeleton.joints]
-        self._limbs = skeleton.limbs
-
-    def category(self) -> dict[str, Any]:
-        """The entry of `categories`."""
-        limbs = [[self.slots[a] + 1, self.slots[b] + 1] for a, b in self._limbs]
-        return {"supercategory": "person", "id": 1, "name": "person", "keypoints": list(self.names), "skeleton": limbs}
-
-    def person(self, person: Person) -> dict[str, Any]:
-        """An entry of `annotations`, without ids."""
-        annotation: dict[str, Any] = {"category_id": 1, "keypoints": self._spread(person.keypoints).ravel().tolist()}
-        scores = person.joint_scores
-        annotation["scores"] = [] if scores is None else self._spread(np.nan_to_num(scores, nan=-9999.0)).tolist()
-        for key, box in (("bbox", person.box), ("bbox_head", person.head_box)):
-            if box is not None:
-                annotation[key] = box.tolist()
-        if person.score is not None:
-            annotation["score"] = float(person.score)
-        if person.flags:
-            annotation["flags"] = {name: self._spread(mask).astype(int).tolist() for name, mask in person.flags.items()}
-        rows, columns = np.triu_indices(3)
-        upper = None if person.covariances_3d is None else person.covariances_3d[:, rows, columns]
-        for key, values in (("joints_3d", person.joints_3d), ("covariances_3d", upper)):
-            if values is not None:
-                annotation[key] = self._in_space(values)
-        return annotation
-
-    def _spread(self, values: Array | Mask) -> Array:
-        """K numbers, or K rows of them, in their slots; 0 in the others."""
-        out = np.zeros((len(self.names), *values.shape[1:]))
-        out[self.slots] = values
-        return out
-
-    def _in_space(self, values: Array) -> list[list[float] | None]:
-        """A list a slot, null where it is not known: metres (x, y, z), or metres squared (xx, xy, xz, yy, yz, zz)."""
-        listed: list[list[float] | None] = [None] * len(self.names)
-        for slot, row in zip(self.slots, values.tolist(), strict=True):
-            listed[slot] = [round(number, 6) for number in row] if np.isfinite(row).all() else None
-        return listed
-
-
-@dataclass
-class TrackNumbers:
-    """Track ids as a file may have them: poseval refuses negative ones and those from MAX_TRACK_ID on.
-
-    An id that is fine stays as it is; another is given the lowest number that is free when it first comes. A file of
-    more tracks than MAX_TRACK_ID cannot be accepted whole; its last tracks have numbers from there on.
-    """
-
-    _numbers: dict[int, int] = field(default_factory=dict)
-    _taken: set[int] = field(default_factory=set)
-    _lowest: int = 0
-
-    def number(self, track_id: int | None) -> int:
-        """The number of a track; None is a person of whom no track is known, each of them a new one."""
-        if track_id in self._numbers:
-            return self._numbers[track_id]
-        number = track_id
-        if number is None or not 0 <= number < MAX_TRACK_ID or number in self._taken:
-            while self._lowest in self._taken:
-                self._lowest += 1
-            number = self._lowest
-        self._taken.add(number)
-        if track_id is not None:
-            self._numbers[track_id] = number
-        return number
+_END = b"\n]}\n"  # what closes the file after the last annotation
+_ROOM = 64  # images that room is made for at first, where nobody says how many will come
+_MOST = 100_000  # images: what a container says of its length may be wrong
+_SPARE = 24  # bytes by which later images' entries may be longer than the first one's
 
 
 def sequence_from_poses(
@@ -146,27 +75,6 @@ def _position(frame_name: str, number: int, lookup: dict[str, int], truth: Seque
         if key in lookup:
             return lookup[key]
     raise InputError(f"the frame {frame_name} is not among those of sequence {truth.name}")
-
-
-def people_of(output: FramePoses, skeleton: Skeleton, lifted: FramePoses3D | None = None) -> list[Person]:
-    """The people of a keyframe as predictions; lifted: the same people in space, where that is known.
-
-    Raises InputError where the poses are of another skeleton.
-    """
-    people = []
-    for pose in output.poses:
-        if len(pose.keypoints) != len(skeleton):
-            raise InputError(
-                f"poses have {len(pose.keypoints)} joints; the {skeleton.name} skeleton has {len(skeleton)}"
-            )
-        keypoints = pose.keypoints.astype(np.float64)
-        scores = pose.joint_scores.astype(np.float64)
-        keypoints[:, 2] = 1.0
-        people.append(Person(keypoints, pose.track_id, pose.box.astype(np.float64), None, float(pose.score), scores))
-    for person, place in zip(people, lifted.people if lifted else (), strict=bool(lifted)):
-        person.joints_3d = place.joints.astype(np.float64)
-        person.covariances_3d = place.covariances.astype(np.float64)
-    return people
 
 
 def sequence_to_json(sequence: Sequence) -> dict[str, Any]:
@@ -219,3 +127,131 @@ def _image(frame: SequenceFrame, video: str, count: int) -> dict[str, Any]:
         "ignore_regions_x": [polygon[:, 0].tolist() for polygon in frame.ignore],
         "ignore_regions_y": [polygon[:, 1].tolist() for polygon in frame.ignore],
     }
+
+
+class PoseTrackWriter:
+    """A PoseTrack18-format JSON file that grows with the frames and is whole after every one of them.
+
+    The list of images stands first, in room that is kept free for it (JSON may hold spaces between its values); the
+    annotations grow at the end, and are closed again with each frame. So a killed process leaves a file that can be
+    read, and a full disk costs the frame that does not fit.
+    """
+
+    def __init__(self, path: Path, skeleton: Skeleton, frames: int | None = None) -> None:
+        """Start the file; frames: how many will come, where that is known. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self._skeleton = path, skeleton
+        self._layout, self._tracks = Layout(skeleton), TrackNumbers()
+        self._expected = min(frames or _ROOM, _MOST)
+        self._frames = self._people = 0
+        person = self._layout.category()
+        self._file: RawIOBase = path.open("w+b", buffering=0)
+        _append(self._file, f'{{"categories": {json.dumps([person])},\n"images": ['.encode())
+        self._images_end = self._room_end = self._file.tell()
+        _append(self._file, b'\n],\n"annotations": [')
+        self._people_end = self._file.tell()
+        _append(self._file, _END)
+
+    def write(
+        self, result: FramePoses, number: int, image_id: int, name: str, lifted: FramePoses3D | None = None
+    ) -> None:
+        """Append a frame (its number in the input, and its id and file name among the annotations) and its people.
+
+        lifted: the same people in space, where that is known. Raises OSError; the frame is then not in the file.
+        """
+        image = {
+            "file_name": name, "id": image_id, "frame_id": image_id, "vid_id": self.path.stem.split("_")[0],
+            "is_labeled": True, "has_labeled_person": bool(result.poses), "number": number, "stamp": result.frame.stamp,
+        }  # fmt: skip
+        listed = ((",\n" if self._frames else "\n") + json.dumps(image)).encode()
+        people = b""
+        for n, person in enumerate(people_of(result, self._skeleton, lifted), self._people):
+            ids = {"id": n, "image_id": image_id, "track_id": self._tracks.number(person.track_id)}
+            people += ((",\n" if n else "\n") + json.dumps(self._layout.person(_rounded(person)) | ids)).encode()
+        if self._images_end + len(listed) > self._room_end:
+            self._make_room(len(listed))
+        self._add(listed, people)
+        self._frames += 1
+        self._people += len(result.poses)
+
+    def _add(self, listed: bytes, people: bytes) -> None:
+        """Write the image, then its people and the file's end; where that fails, the file is as before."""
+        try:
+            self._file.seek(self._images_end)
+            _append(self._file, listed)
+            self._file.seek(self._people_end)
+            _append(self._file, people + _END)
+        except OSError:
+            for at, before in ((self._images_end, b" " * len(listed)), (self._people_end, _END)):
+                self._file.seek(at)
+                self._file.write(before)  # over bytes that are there already
+            self._file.truncate()
+            raise
+        self._images_end += len(listed)
+        self._people_end += len(people)
+
+    def _make_room(self, each: int) -> None:
+        """Room for as many images as are expected, or twice as many as there are, of so many bytes each."""
+        wanted = max(self._expected - self._frames, self._frames, 1) * (each + _SPARE)
+        self._rewrite(max(each, min(wanted, shutil.disk_usage(self.path.parent).free // 8)))
+
+    def _rewrite(self, room: int) -> None:
+        """Put a copy in the file's place that has so many free bytes after its list of images. Raises OSError."""
+        part = self.path.with_name(self.path.name + ".part")
+        copy: RawIOBase = part.open("w+b", buffering=0)
+        try:
+            _copy(self._file, copy, 0, self._images_end)
+            _append(copy, b" " * room)
+            _copy(self._file, copy, self._room_end, self._people_end + len(_END))
+            part.replace(self.path)
+        except OSError:
+            copy.close()
+            part.unlink()
+            raise
+        self._file.close()
+        self._file = copy
+        self._people_end += room - (self._room_end - self._images_end)
+        self._room_end = self._images_end + room
+
+    def close(self) -> None:
+        """Close the file, without the room that was not needed; a second call does nothing."""
+        if self._file.closed:
+            return
+        with suppress(OSError):  # no room for a copy: the spaces stay
+            self._rewrite(0)
+        self._file.close()
+
+    def __enter__(self) -> PoseTrackWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _append(stream: RawIOBase, data: bytes) -> None:
+    """Write all of it; a raw stream may take a part at a time."""
+    left = memoryview(data)
+    while left:
+        left = left[stream.write(left) or 0 :]
+
+
+def _copy(source: RawIOBase, target: RawIOBase, start: int, end: int) -> None:
+    """Append the bytes from start to end."""
+    source.seek(start)
+    while start < end and (piece := source.read(min(1 << 20, end - start))):
+        _append(target, piece)
+        start += len(piece)
+
+
+def _rounded(person: Person) -> Person:
+    """A prediction with no more digits than it is worth: thousandths of pixels, millionths of scores."""
+    assert person.box is not None and person.joint_scores is not None and person.score is not None
+    return replace(
+        person,
+        keypoints=person.keypoints.round(3),
+        box=person.box.round(3),
+        score=round(person.score, 6),
+        joint_scores=person.joint_scores.round(6),
+    )

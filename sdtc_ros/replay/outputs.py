@@ -18,12 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import UsageError
-from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
+from sdtc_ros.ground_truth.posetrack_write import PoseTrackWriter
 from sdtc_ros.ground_truth.truth import Truth
+from sdtc_ros.io.annotated_video import AnnotatedVideo
 from sdtc_ros.io.bag import ANNOTATED_TOPIC, BagWriter
 from sdtc_ros.io.draw import draw_poses
 from sdtc_ros.io.sources import Source
-from sdtc_ros.io.video_writer import VideoStream
 from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.replay.statistics import RunStatistics
@@ -64,21 +64,21 @@ class Outputs:
         self._ended: OSError | None = None  # why nothing more can be written
         self.problems: list[str] = []
         self._bag: BagWriter | None = None
-        self._video: VideoStream | None = None
+        self._video: AnnotatedVideo | None = None
         self.files: dict[str, Path] = {}
         self.numbers: dict[str, int] = {}
         self.replayed: set[int] = set()
         # frames that are not annotated must not take an annotated one's id
         self._first_free_id = 1 + max(frame.id for frame in truth.sequence.frames) if truth else 0
         name = truth.sequence.name if truth else source.name
-        self._json = PoseTrackStream(out / POSETRACK / f"{name}.json", bundle.skeleton, source.count)
+        self._json = PoseTrackWriter(out / POSETRACK / f"{name}.json", bundle.skeleton, source.count)
         self.files["poses"] = self._json.path
         if wanted.bag:
             about = {"model": bundle.name, "bundle": bundle.bundle_hash, "source": source.what}
             self._bag = BagWriter(out / POSES_BAG, about=about)
             self.files["bag"] = self._bag.path
         if wanted.video:
-            self._video = VideoStream(out / VIDEO, source.fps)
+            self._video = AnnotatedVideo(out / VIDEO, source.fps)
 
     def write(
         self, result: FramePoses, statistics: RunStatistics, read: float, lifted: FramePoses3D | None = None

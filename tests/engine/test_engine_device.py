@@ -18,7 +18,7 @@ from fake_bundle import make_bundle
 from pipeline_scenes import run, scene
 
 from sdtc_ros.engine.base import CuttingEngine
-from sdtc_ros.engine.device import SLOTS, DeviceEngine, TokenPool
+from sdtc_ros.engine.device import POOL_SLOTS, DeviceEngine, TokenPool
 from sdtc_ros.engine.failures import GraphError
 from sdtc_ros.engine.graphs import cut_graph, cut_grid
 from sdtc_ros.engine.ort.host import OnnxEngine
@@ -94,28 +94,28 @@ def test_the_pool_grows_and_keeps_what_it_holds(tmp_path: Path) -> None:
     """More crops than slots: the old tokens stay where their handles say; dropped handles are used again."""
     bundle = make_bundle(tmp_path)
     engine, reference = DeviceEngine(bundle, CountingRuntime(bundle)), OnnxEngine(bundle, threads=1)
-    crops = np.random.default_rng(0).integers(0, 256, (3 * SLOTS, 32, 24, 3), dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (3 * POOL_SLOTS, 32, 24, 3), dtype=np.uint8)
     handles, wanted = engine.encode(crops), reference.encode(crops)
-    assert len(engine._pool.free) == 4 * SLOTS and engine._pool.free.sum() == SLOTS
-    order = np.random.default_rng(1).integers(0, 3 * SLOTS, (70, 5))
+    assert len(engine._pool.free) == 4 * POOL_SLOTS and engine._pool.free.sum() == POOL_SLOTS
+    order = np.random.default_rng(1).integers(0, 3 * POOL_SLOTS, (70, 5))
     found, covariance = engine.estimate([[handles[i] for i in row] for row in order])
     expected, _ = reference.estimate([[wanted[i] for i in row] for row in order])
     np.testing.assert_array_equal(found, expected)
     assert covariance.shape == (70, 15, 3)
     del handles[::2]  # every second slot is free: no run is longer than one
     for _ in range(5):
-        assert len(engine.encode(crops[:SLOTS])) == SLOTS
-    assert len(engine._pool.free) <= 8 * SLOTS
+        assert len(engine.encode(crops[:POOL_SLOTS])) == POOL_SLOTS
+    assert len(engine._pool.free) <= 8 * POOL_SLOTS
 
 
 def test_a_pool_in_pieces_gives_pieces(tmp_path: Path) -> None:
     """A pool that is mostly free does not grow because its free slots lie apart; tokens still go where they must."""
     bundle = make_bundle(tmp_path)
     engine, reference = DeviceEngine(bundle, CountingRuntime(bundle)), OnnxEngine(bundle, threads=1)
-    crops = np.random.default_rng(0).integers(0, 256, (SLOTS, 32, 24, 3), dtype=np.uint8)
+    crops = np.random.default_rng(0).integers(0, 256, (POOL_SLOTS, 32, 24, 3), dtype=np.uint8)
     kept = engine.encode(crops)[::8]  # 8 of 64 in use, runs of 7 between them
     handles = engine.encode(crops[:8])
-    assert len(engine._pool.free) == SLOTS and len({h.number for h in (*kept, *handles)}) == 16
+    assert len(engine._pool.free) == POOL_SLOTS and len({h.number for h in (*kept, *handles)}) == 16
     expected = reference.encode(crops[:8])
     found = engine.estimate([handles[:5], handles[3:]])[0]
     np.testing.assert_array_equal(found, reference.estimate([expected[:5], expected[3:]])[0])
@@ -126,7 +126,7 @@ def test_crops_cut_on_the_device_go_to_the_pieces_in_order(tmp_path: Path) -> No
     bundle = make_bundle(tmp_path)
     engine, reference = DeviceEngine(bundle, CountingRuntime(bundle)), OnnxEngine(bundle, threads=1)
     random = np.random.default_rng(0)
-    kept = engine.encode(random.integers(0, 256, (SLOTS, 32, 24, 3), dtype=np.uint8))[::8]
+    kept = engine.encode(random.integers(0, 256, (POOL_SLOTS, 32, 24, 3), dtype=np.uint8))[::8]
     image = random.integers(0, 256, (200, 300, 3), dtype=np.uint8)
     boxes = np.array([[10 * i, 5 * i, 48, 64] for i in range(8)], np.float32)
     handles = engine.encode_from([(image, boxes)])

@@ -25,8 +25,7 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
 from sdtc_ros.ground_truth.posetrack import read_sequence
-from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
-from sdtc_ros.ground_truth.posetrack_write import write_sequence
+from sdtc_ros.ground_truth.posetrack_write import PoseTrackWriter, write_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.io.bag import ANNOTATED_TOPIC, COMPRESSED_TYPE, BagReader, BagWriter, bag_message_types, read_images
 from sdtc_ros.io.typestore import typestore
@@ -343,14 +342,14 @@ def test_a_full_disk_keeps_the_poses_until_then(tmp_path, model, boxes, video, m
             raise OSError(errno.ENOSPC, "No space left on device")
         stream.write(data)
 
-    monkeypatch.setattr("sdtc_ros.ground_truth.posetrack_stream._append", append)
-    close = PoseTrackStream.close
+    monkeypatch.setattr("sdtc_ros.ground_truth.posetrack_write._append", append)
+    close = PoseTrackWriter.close
 
-    def freed(stream: PoseTrackStream) -> None:
+    def freed(stream: PoseTrackWriter) -> None:
         room[0] += 100_000
         close(stream)
 
-    monkeypatch.setattr(PoseTrackStream, "close", freed)
+    monkeypatch.setattr(PoseTrackWriter, "close", freed)
     words = [] if video else ["--no-video"]
     assert run_replay(make_bag(tmp_path / "bag"), tmp_path / "out", model, "--boxes", boxes, *words) == 5
     said = capsys.readouterr().err

@@ -156,7 +156,7 @@ class Block:
         self._allocator.drop(self.size, self._allocation)
 
 
-class Stream:
+class CudaStream:
     """A CUDA stream and the copies on it; all but `wait` return before they are done, and need the context."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ from sdtc_ros.engine.trt.build import (
     one_batch,
     tensorrt_version,
 )
-from sdtc_ros.engine.trt.cuda import Allocator, Stream, open_gpu, page_locked
+from sdtc_ros.engine.trt.cuda import Allocator, CudaStream, open_gpu, page_locked
 from sdtc_ros.engine.trt.graph import EngineGraph, Station
 from sdtc_ros.errors import UsageError
 from sdtc_ros.models.bundle import Bundle
@@ -172,7 +172,7 @@ class TensorRTRuntime:
             _log.debug("could not close the engine: %s", error)
 
     def _open(self, graphs: Sequence[Graph]) -> None:
-        self._memory, self._stream = Allocator(self._gpu), Stream()
+        self._memory, self._stream = Allocator(self._gpu), CudaStream()
         engines = {graph.name: self._load(graph) for graph in graphs}
         scratch = self._memory.block(max(_scratch(engine) for engine in engines.values()))
         self._station = Station(self._gpu, self._stream, self._memory, scratch, self._logger)

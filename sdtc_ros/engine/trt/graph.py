@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sdtc_ros.engine.device import View
 from sdtc_ros.engine.failures import GraphError, is_full, is_lost
-from sdtc_ros.engine.trt.cuda import Allocator, Block, Captured, CudaError, GpuContext, Stream, page_locked
+from sdtc_ros.engine.trt.cuda import Allocator, Block, Captured, CudaError, CudaStream, GpuContext, page_locked
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Station:
     """What all graphs of a runtime share: the GPU, one stream, memory, one scratch block, TensorRT's logger."""
 
     gpu: GpuContext
-    stream: Stream
+    stream: CudaStream
     memory: Allocator
     scratch: Block
     logger: Any

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from sdtc_ros.errors import InputError
 
 
-class VideoStream:
+class AnnotatedVideo:
     """An annotated video: MPEG-4 in .mp4, or Motion JPEG in .avi where this OpenCV has no such encoder."""
 
     def __init__(self, stem: Path, fps: float) -> None:
@@ -56,7 +56,7 @@ class VideoStream:
         if self._writer is not None:
             self._path.unlink(missing_ok=True)
 
-    def __enter__(self) -> VideoStream:
+    def __enter__(self) -> AnnotatedVideo:
         return self
 
     def __exit__(

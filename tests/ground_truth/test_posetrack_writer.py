@@ -19,9 +19,9 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
-from sdtc_ros.ground_truth import posetrack_stream
+from sdtc_ros.ground_truth import posetrack_write
 from sdtc_ros.ground_truth.posetrack import read_sequence
-from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
+from sdtc_ros.ground_truth.posetrack_write import PoseTrackWriter
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses, Pose
 
@@ -32,15 +32,15 @@ def answer(number: int, people: int, track_id: int = 3) -> FramePoses:
     return FramePoses(Frame(np.zeros((4, 4, 3), np.uint8), 10**9 * number), [pose] * people)
 
 
-def write(stream: PoseTrackStream, number: int, people: int = 2) -> None:
+def write(stream: PoseTrackWriter, number: int, people: int = 2) -> None:
     stream.write(answer(number, people), number, 100 + number, f"{number:06d}.jpg")
 
 
 @pytest.mark.parametrize("frames", [None, 1, 7, 10**9])
 def test_the_file_is_whole_after_every_frame_and_has_no_spaces_at_the_end(tmp_path, frames, monkeypatch):
-    monkeypatch.setattr(posetrack_stream, "_MOST", 1000)
+    monkeypatch.setattr(posetrack_write, "_MOST", 1000)
     path = tmp_path / "x.json"
-    stream = PoseTrackStream(path, POSETRACK, frames)
+    stream = PoseTrackWriter(path, POSETRACK, frames)
     assert json.loads(path.read_text())["images"] == []
     for number in range(70):
         write(stream, number, number % 3)
@@ -58,10 +58,10 @@ def test_a_killed_process_leaves_the_frames_that_it_had_written(tmp_path):
     program = """
 import os, sys, signal
 from pathlib import Path
-from sdtc_ros.ground_truth.posetrack_stream import PoseTrackStream
+from sdtc_ros.ground_truth.posetrack_write import PoseTrackWriter
 from sdtc_ros.skeleton import POSETRACK
-from tests.ground_truth.test_posetrack_stream import write
-stream = PoseTrackStream(Path(sys.argv[1]), POSETRACK)
+from tests.ground_truth.test_posetrack_writer import write
+stream = PoseTrackWriter(Path(sys.argv[1]), POSETRACK)
 for number in range(9):
     write(stream, number)
 os.kill(os.getpid(), signal.SIGKILL)
@@ -74,7 +74,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 @pytest.mark.parametrize("room", [0, 100, 1000, 5000, 40_000])
 def test_a_full_disk_costs_the_frame_that_does_not_fit(tmp_path, monkeypatch, room):
     path = tmp_path / "x.json"
-    stream = PoseTrackStream(path, POSETRACK)
+    stream = PoseTrackWriter(path, POSETRACK)
 
     def append(file, data: bytes) -> None:
         nonlocal room
@@ -84,7 +84,7 @@ def test_a_full_disk_costs_the_frame_that_does_not_fit(tmp_path, monkeypatch, ro
             raise OSError(errno.ENOSPC, "No space left on device")
         file.write(data)
 
-    monkeypatch.setattr(posetrack_stream, "_append", append)
+    monkeypatch.setattr(posetrack_write, "_append", append)
     written = 0
     with suppress(OSError):
         while True:
@@ -100,7 +100,7 @@ def test_a_full_disk_costs_the_frame_that_does_not_fit(tmp_path, monkeypatch, ro
 def test_track_ids_that_poseval_refuses_are_renumbered(tmp_path):
     """As a whole sequence's are; those that it takes stay, whatever came before."""
     path = tmp_path / "x.json"
-    with PoseTrackStream(path, POSETRACK) as stream:
+    with PoseTrackWriter(path, POSETRACK) as stream:
         for number, track_id in enumerate((0, 10_000, 2, 12_345, 10_000, 9_999, 2)):
             stream.write(answer(number, 1, track_id), number, number, f"{number:06d}.jpg")
     written = [one["track_id"] for one in json.loads(path.read_text())["annotations"]]
