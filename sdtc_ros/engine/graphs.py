@@ -109,9 +109,7 @@ def need_onnx(provider: str) -> None:
     try:
         import onnx.parser  # noqa: F401
     except ImportError:
-        raise UsageError(
-            f"provider '{provider}' needs the package onnx: pip install 'onnx>=1.17'"
-        ) from None
+        raise UsageError(f"provider '{provider}' needs the package onnx: pip install 'onnx>=1.17'") from None
 
 
 def check_graphs(bundle: Bundle, precision: str) -> None:

@@ -20,7 +20,16 @@ def listed_categories(data: dict[str, Any], where: str) -> list[dict[str, Any]]:
     categories = data.get("categories") or []
     if not isinstance(categories, list) or not all(isinstance(category, dict) for category in categories):
         raise InputError(f"{where}: 'categories' must be a list of objects")
+    for category in categories:
+        if not isinstance(category.get("id"), (int, float, str, type(None))):
+            raise InputError(f"{where}: a category's 'id' must be a number or a text, not {category['id']!r:.40}")
     return categories
+
+
+def category_of(row: dict[str, Any]) -> int | float | str | None:
+    """The category id of an annotation or a box; None where it has none, or nothing that could be one."""
+    identity = row.get("category_id")
+    return identity if isinstance(identity, (int, float, str)) else None
 
 
 def is_people(category: dict[str, Any]) -> bool:

@@ -26,7 +26,7 @@ import numpy as np
 
 from sdtc_ros.companions import without_companions
 from sdtc_ros.errors import InputError
-from sdtc_ros.ground_truth.categories import is_people, listed_categories
+from sdtc_ros.ground_truth.categories import category_of, is_people, listed_categories
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.posetrack17 import parse_annolist
 from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
@@ -86,7 +86,7 @@ def parse_sequence(data: Any, path: Path, skeleton: Skeleton = POSETRACK) -> Seq
     annotations = [
         (annotation, f"{path}: annotations[{i}]")
         for i, annotation in enumerate(member(data, "annotations", list, str(path)))
-        if not (isinstance(annotation, dict) and annotation.get("category_id") in others - {None})
+        if not (isinstance(annotation, dict) and category_of(annotation) in others - {None})
     ]
     people = [(annotation, where) for annotation, where in annotations if not _is_pointless(annotation)]
     if len(people) < len(annotations):

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.ground_truth.categories import is_people, listed_categories, people_among
+from sdtc_ros.ground_truth.categories import category_of, is_people, listed_categories, people_among
 from sdtc_ros.ground_truth.frame_names import place_frames, plain_path
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.sequence import Person
@@ -178,7 +178,7 @@ def _annotation_rows(data: dict[str, Any], path: Path) -> Iterator[tuple[Key, Ro
         name = images.get(member(annotation, "image_id", int, where))
         if name is None:
             raise InputError(f"{where} refers to an image that is not in the file's list of images")
-        if annotation.get("category_id") not in others or annotation.get("category_id") is None:
+        if category_of(annotation) not in others - {None}:
             yield name, _row(annotation, where)
 
 

@@ -88,6 +88,5 @@ def _compressed(data: npt.NDArray[np.uint8], form: str) -> FloatArray:
 
 def _unknown(form: str) -> InputError:
     return InputError(
-        f"unknown depth encoding '{form}'; supported: 16UC1 (millimetres) and 32FC1 (metres), "
-        "raw or compressedDepth"
+        f"unknown depth encoding '{form}'; supported: 16UC1 (millimetres) and 32FC1 (metres), raw or compressedDepth"
     )

@@ -47,9 +47,7 @@ def check_files(folder: Path, files: Mapping[str, str]) -> None:
         if not path.is_file():
             raise BundleError(f"model bundle '{folder}' lacks its file {name}; export or copy the bundle again")
         if file_hash(path) != digest:
-            raise BundleError(
-                f"'{path}' does not match {MANIFEST} (its SHA-256 differs); copy the bundle again"
-            )
+            raise BundleError(f"'{path}' does not match {MANIFEST} (its SHA-256 differs); copy the bundle again")
         unlisted = sorted(_weight_files(path).difference(files)) if path.suffix == ".onnx" else []
         if unlisted:
             raise BundleError(

@@ -4,11 +4,16 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""How many later frames a keyframe waits for, so that the wait is bounded in seconds.
+"""How many later frames a keyframe waits for, so that the wait is bounded in seconds, and whether it has neighbours.
 
 A lookahead counts frames. Where the node keeps up with its camera, two frames at 30 Hz are 67 ms; where it works on
 three frames a second, the same two are 670 ms, and the poses are of no use to a robot. So the lookahead shrinks until
-the wait is what it would be at the camera's own rate, or what parameter lookahead_wait allows. Knows no ROS.
+the wait is what it would be at the camera's own rate, or what parameter lookahead_wait allows.
+
+Windows give way next. A person who moves gets a new crop every few frames, and then every frame of the window is
+encoded anew: the fewer frames are worked on, the further people move between two of them, and the longer each takes.
+Where the node falls behind its camera, neighbours lie far apart in time as well and say little. So keyframes are then
+estimated alone, until the node keeps up and windows are tried again. Knows no ROS.
 """
 
 from __future__ import annotations
@@ -22,6 +27,8 @@ AUTOMATIC = -1.0  # lookahead_wait: as long as the frames take at the camera's r
 INTERVALS = 9  # the rates are means over so many of the last intervals, without the longest
 ENOUGH = 3  # intervals before which a rate is not known
 SLACK = 1.25  # by which the wait may exceed the automatic bound: rates are never even
+BEHIND = 2.0  # camera periods a frame from which windows are given up: fewer than half of the frames are worked on
+FIRST_TRIAL, LAST_TRIAL = 2.0, 60.0  # seconds until windows are tried again: twice as long after every failure
 GROWTH = 0.9  # of the bound, within which a longer lookahead must stay: it does not go back and forth
 
 
@@ -34,6 +41,12 @@ class LookaheadLimit:
         self._clock = clock
         self._heard = _Rate()
         self._taken = _Rate()
+        self._windows = _Windows()
+
+    @property
+    def alone(self) -> bool:
+        """Whether keyframes are to be estimated without the frames around them."""
+        return self._windows.alone
 
     def heard(self) -> None:
         """A frame was received, whether it will be worked on or not."""
@@ -51,11 +64,32 @@ class LookaheadLimit:
             return 0
         if work is None or camera is None:
             return self.asked
+        if wait < 0 and self._windows.update(work / camera, self._clock()):
+            return 0
         bound = self.asked * camera * SLACK if wait < 0 else wait
         allowed = int(min(self.asked, bound / work))
         if allowed > self.frames:
             allowed = max(self.frames, int(min(self.asked, bound * GROWTH / work)))
         return allowed
+
+
+class _Windows:
+    """Whole windows or keyframes alone, by how far the node falls behind."""
+
+    def __init__(self) -> None:
+        self.alone = False
+        self._since = -LAST_TRIAL  # when they were last changed
+        self._pause = FIRST_TRIAL
+
+    def update(self, periods: float, now: float) -> bool:
+        """Whether keyframes are on their own from here on; periods: the camera's, a frame worked on; now: seconds."""
+        lasted = now - self._since
+        if not self.alone and periods > BEHIND:
+            self._pause = FIRST_TRIAL if lasted > LAST_TRIAL else min(2 * self._pause, LAST_TRIAL)
+            self.alone, self._since = True, now
+        elif self.alone and periods <= SLACK and lasted > self._pause:
+            self.alone, self._since = False, now
+        return self.alone
 
 
 class _Rate:

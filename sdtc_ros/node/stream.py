@@ -164,6 +164,7 @@ class Stream:
     def _bound_wait(self) -> None:
         """Have frames wait for as many later ones as time allows; give out what has waited for longer than that."""
         frames = min(self._limit.taken(self._host.lookahead_wait), self.pipeline.max_lookahead)
+        self.pipeline.ring.alone = self._limit.alone
         if frames == self.pipeline.lookahead:
             return
         self.pipeline.lookahead = frames

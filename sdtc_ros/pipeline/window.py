@@ -93,6 +93,7 @@ class WindowRing:
         """aspect: the crops' width / height; threshold: the largest drift at which a crop is held."""
         self._delta, self._aspect = delta, aspect
         self.threshold = threshold  # may be changed from keyframe to keyframe
+        self.alone = False  # whether windows are the keyframe over and over; may be changed as well
         self.length = 2 * delta + 1
         self.clear()
 
@@ -192,6 +193,8 @@ class WindowRing:
 
     def _columns(self, number: int) -> IntArray:
         """Ring columns (T) of the window around frame `number`, clamped to the frames that there are of its scene."""
+        if self.alone:
+            return np.full(self.length, number % self.length, np.int64)
         numbers = np.arange(number - self._delta, number + self._delta + 1)
         there = (numbers >= 0) & (numbers <= self.newest)
         there &= self._scenes[numbers % self.length] == self._scenes[number % self.length]

@@ -20,6 +20,7 @@ from sdtc_ros.ground_truth.frame_names import numbers_in, place_frames
 from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, parse_sequence, read_folder, read_sequence
 from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
 from sdtc_ros.ground_truth.truth import place
+from sdtc_ros.io.boxes_file import read_boxes
 from sdtc_ros.skeleton import POSETRACK
 
 SLOTS = list(POSETRACK_SLOTS)
@@ -203,3 +204,14 @@ def test_companions_of_macos_are_no_annotations(tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(content(*everyone())))
     (tmp_path / "._truth.json").write_bytes(b"\0\5\x16\7")
     assert [read.name for read in read_folder(tmp_path)] == ["truth"]
+
+
+@pytest.mark.parametrize("identity", [{}, [], {"a": 1}])
+def test_category_ids_that_are_none(tmp_path, identity):
+    ball = {"id": 2, "name": "ball"}
+    data = content(annotation(0, 1) | {"category_id": identity}) | {"categories": [PERSON, ball]}
+    assert len(sequence(tmp_path, data).frames[0].people) == 1
+    (tmp_path / "x.json").write_text(json.dumps(data))
+    assert len(read_boxes(tmp_path / "x.json")) == 1
+    with pytest.raises(InputError, match="a category's 'id' must be a number or a text"):
+        sequence(tmp_path, data | {"categories": [PERSON, ball | {"id": identity}]})

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,17 @@ class Bench(RecordingHost):
         super().__init__()
         self.clock, self.lookahead_wait, self.number = 100.0, wait, 0
         self.taken: list[int] = []
-        boxes = boxes or Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
+        self.boxes = boxes or Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
+        self.people_move = False
         monkeypatch.setattr(stream_module, "LookaheadLimit", partial(LookaheadLimit, clock=lambda: self.clock))
         make_bundle(folder / "bundle")
-        pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=60.0), detector=lambda image: boxes)
+        pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=60.0), detector=self._detect)
         self.stream = Stream(pipeline, self)
         self.stream.open(lambda arrival: False)
+
+    def _detect(self, image: Any) -> Boxes:
+        away = 2.0 * (len(self.taken) % 2) * self.people_move  # there and back, further than a crop may drift
+        return replace(self.boxes, xywh=self.boxes.xywh + np.array([away, 0, 0, 0], np.float32))
 
     def now(self) -> int:
         return stamp(self.number)
@@ -81,7 +87,7 @@ def test_a_slow_node_answers_at_once_and_loses_no_frame_that_it_took(bench: Any,
     camera.run(20, work=10)
     assert camera.stream.pipeline.lookahead == 0
     assert camera.answered() == camera.taken
-    camera.run(20, work=1)  # it keeps up again
+    camera.run(20 if wait > 0 else 100, work=1)  # it keeps up again
     assert camera.stream.pipeline.lookahead == 2
     assert camera.answered() == camera.taken[:-2]
     camera.run(12, work=2)
@@ -90,10 +96,29 @@ def test_a_slow_node_answers_at_once_and_loses_no_frame_that_it_took(bench: Any,
     assert camera.stream.counts.answered == len(camera.taken) - 1
 
 
+def test_a_node_that_falls_behind_encodes_each_person_once_a_frame(bench: Any) -> None:
+    camera = bench(AUTOMATIC)
+    ring, encoded = camera.stream.pipeline.ring, list[int]()
+    encode = camera.stream.pipeline.engine.encode
+    camera.stream.pipeline.engine.encode = lambda crops: encoded.append(len(crops)) or encode(crops)
+    camera.people_move = True
+    camera.run(8, work=10)
+    assert ring.alone
+    encoded.clear()
+    camera.run(6, work=10)
+    assert encoded == [1] * 6
+    camera.run(100, work=1)
+    assert not ring.alone
+    encoded.clear()
+    camera.run(6, work=1)
+    assert encoded == [5] * 6
+
+
 def test_without_a_bound_it_waits_for_all_frames_however_slow(bench: Any) -> None:
     camera = bench(3600.0)
     camera.run(12, work=10)
     assert camera.answered() == camera.taken[:-2]
+    assert not camera.stream.pipeline.ring.alone
 
 
 def test_boxes_that_are_none_are_counted_and_told(bench: Any) -> None:

@@ -273,7 +273,13 @@ def test_a_shorter_lookahead_is_said_with_what_shortened_it() -> None:
     assert health.message == "9.6 Hz, 90 ms; lookahead 1 of 2 frames: more would take longer than lookahead_wait allows"
     assert health.level == Level.OK
     assert health.values["lookahead (frames)"] == "1 of 2"
+    assert health.values["windows"] == "whole"
     assert status(WELL, lookahead=(2, 2)).message == "9.6 Hz, 90 ms"
+    behind = status(WELL, lookahead=(0, 2), alone=True)
+    assert behind.message == (
+        "9.6 Hz, 90 ms; keyframes without their neighbours: with them, fewer frames would be processed still"
+    )
+    assert behind.values["windows"] == "keyframes alone"
 
 
 def test_images_lost_on_the_way_are_said_with_what_helps() -> None:

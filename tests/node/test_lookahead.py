@@ -103,3 +103,48 @@ def test_it_does_not_flap_where_the_node_just_misses_the_rate() -> None:
             free_at = clock.now + (0.030 if number % 2 else 0.036)
     changes = sum(before != after for before, after in zip(seen, seen[1:], strict=False))
     assert changes <= 2
+
+
+def trials(limit: LookaheadLimit, clock: Clock, whole: float, alone: float, seconds: float) -> list[float]:
+    """When windows were taken up or given up, at 30 Hz; whole, alone: what a frame takes with them and without."""
+    changes, free_at, begin = [], clock.now, clock.now
+    while clock.now < begin + seconds:
+        clock.now += 1 / 30
+        limit.heard()
+        if clock.now >= free_at:
+            before = limit.alone
+            limit.taken()
+            free_at = clock.now + (alone if limit.alone else whole) - 1e-6
+            if limit.alone != before:
+                changes.append(clock.now - begin)
+    return changes
+
+
+def test_windows_are_kept_while_every_other_frame_is_worked_on() -> None:
+    clock = Clock()
+    assert trials(LookaheadLimit(2, clock), clock, whole=2 / 30, alone=1 / 30, seconds=60) == []
+
+
+def test_windows_are_not_tried_while_even_keyframes_alone_take_too_long() -> None:
+    clock = Clock()
+    limit = LookaheadLimit(2, clock)
+    assert len(trials(limit, clock, whole=0.5, alone=0.1, seconds=120)) == 1
+    assert limit.alone
+
+
+def test_windows_are_tried_ever_more_seldom_where_they_fail() -> None:
+    clock = Clock()
+    changes = trials(LookaheadLimit(2, clock), clock, whole=0.3, alone=1 / 30, seconds=300)
+    lasted = [after - before for before, after in zip(changes[::2], changes[1::2], strict=False)]  # on their own
+    assert lasted[0] == pytest.approx(2.0, abs=0.1)
+    assert lasted[-1] == pytest.approx(60.0, abs=0.1)
+    assert [round(time) for time in lasted] == sorted(round(time) for time in lasted)
+    assert sum(lasted) > 240
+    assert all(after - before < 5 for before, after in zip(changes[1::2], changes[2::2], strict=False))
+
+
+def test_without_a_bound_windows_stay_whole() -> None:
+    clock = Clock()
+    limit = LookaheadLimit(2, clock)
+    settled(limit, clock, 1 / 30, 0.5, wait=3600.0)
+    assert not limit.alone

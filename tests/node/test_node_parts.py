@@ -38,7 +38,7 @@ def image_message(number: int, encoding: str = "bgr8") -> Any:
     stamp = SimpleNamespace(sec=100 + number // 10, nanosec=number % 10 * 100_000_000)
     return SimpleNamespace(
         header=SimpleNamespace(stamp=stamp, frame_id="cam"), encoding=encoding, height=8, width=8, step=24,
-        is_bigendian=0, data=np.full(8 * 8 * 3, number, np.uint8).tobytes(),
+        is_bigendian=0, data=np.full(8 * 8 * 3, number % 256, np.uint8).tobytes(),
     )  # fmt: skip
 
 

@@ -68,9 +68,7 @@ class GpuContext:
         except drv.MemoryError:
             raise UsageError(self.no_memory()) from None
         except (drv.Error, CudaError) as error:
-            raise UsageError(
-                f"the GPU {self.gpu.name} failed ({error}); restart, and check 'nvidia-smi'"
-            ) from None
+            raise UsageError(f"the GPU {self.gpu.name} failed ({error}); restart, and check 'nvidia-smi'") from None
         finally:
             drv.Context.pop()
 

@@ -64,9 +64,9 @@ class Diagnostics:
         subscription = camera.source.subscription
         reason = why_silent(self._node, subscription) if 0 < limits.silence <= figures.silent else ""
         pipeline = camera.stream.pipeline
-        lookahead = pipeline.lookahead, pipeline.max_lookahead
+        lookahead, alone = (pipeline.lookahead, pipeline.max_lookahead), pipeline.ring.alone
         health = camera_health(
-            name, figures, limits, topic=subscription.topic_name, why_silent=reason, lookahead=lookahead
+            name, figures, limits, topic=subscription.topic_name, why_silent=reason, lookahead=lookahead, alone=alone
         )
         return replace(health, values=health.values | camera.values())
 

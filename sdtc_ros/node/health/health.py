@@ -82,19 +82,23 @@ def camera_health(
     topic: str,
     why_silent: str = "",
     lookahead: tuple[int, int] = (0, 0),
+    alone: bool = False,
 ) -> Health:
     """The status of one camera.
 
     why_silent: the reason, where the camera is silent and one is known; lookahead: frames that are waited for now, and
-    those that were asked for.
+    those that were asked for; alone: whether keyframes are estimated without the frames around them.
     """
     found = [*_silence(figures, limits, topic, why_silent), *_losses(figures, limits), *_slowness(figures, limits)]
     level, message = _summary(found)
     now, asked = lookahead
     text = message or _all_is_well(figures)
-    if now < asked:
+    if alone:
+        text += "; keyframes without their neighbours: with them, fewer frames would be processed still"
+    elif now < asked:
         text += f"; lookahead {now} of {asked} frames: more would take longer than lookahead_wait allows"
     values = _values(figures, topic) | {"lookahead (frames)": f"{now} of {asked}"}
+    values["windows"] = "keyframes alone" if alone else "whole"
     return Health(name, level, text, values, topic)
 
 
