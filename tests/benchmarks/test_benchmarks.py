@@ -19,10 +19,8 @@ from fake_bundle import make_bundle
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
-from benchmarks import cameras, models, pipeline, streaming, threads  # noqa: E402
+from benchmarks import cameras, pipeline, streaming  # noqa: E402
 from benchmarks.measure import clip_seconds  # noqa: E402
-from benchmarks.scenes import walking_people  # noqa: E402
-from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
 
 QUICK = ["--frames", "4", "--rounds", "2", "--threads", "1", "--size", "160x120"]
@@ -31,19 +29,6 @@ QUICK = ["--frames", "4", "--rounds", "2", "--threads", "1", "--size", "160x120"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return make_bundle(tmp_path_factory.mktemp("bundle"))
-
-
-def test_people_walk_within_the_image_at_their_own_pace() -> None:
-    """No jumps, no one gone, the same scene for the same arguments; the frames' memory is shared."""
-    clip = walking_people(5, (160, 120), 400)
-    boxes = np.stack([people.xywh for _, people in clip])
-    steps = np.linalg.norm(np.diff(boxes[..., :2], axis=0), axis=-1) / boxes[0, :, 3] * 30
-    assert 0.05 < steps.mean() < 0.8
-    assert steps.max() <= 0.85  # body heights a second
-    visible = np.minimum(boxes[..., :2] + boxes[..., 2:], (160, 120)) - np.maximum(boxes[..., :2], 0)
-    assert (visible > 0.7 * boxes[..., 2:]).all()
-    assert len({id(frame.image) for frame, _ in clip}) == 8
-    np.testing.assert_array_equal(boxes[:9], np.stack([b.xywh for _, b in walking_people(5, (160, 120), 9)]))
 
 
 def test_a_disturbed_round_does_not_count() -> None:
@@ -99,25 +84,6 @@ def test_cameras_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureF
     assert "| 4 x 2 |" in capsys.readouterr().out
 
 
-def test_threads_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each state of the machine with each number of people; the ratio is that of the busy machine's last row."""
-    out = tmp_path / "figures.json"
-    assert threads.main(["--model", str(bundle.folder), "--threads", "2", "--frames", "2", "--json", str(out)]) == 0
-    figures = json.loads(out.read_text())
-    loads = [(one["people"], one["busy"]) for one in figures["results"]]
-    assert loads == [(1, False), (8, False), (1, True), (8, True)]
-    last = figures["results"][-1]["milliseconds"]
-    assert figures["ratio"] == last["asleep"] / last["spinning"] and min(last.values()) > 0
-    assert "| 8 people, beside a busy process |" in capsys.readouterr().out
-
-
-def test_lookahead_reaches_the_pipeline(bundle: Bundle) -> None:
-    """One that the model has not is refused."""
-    arguments = ["--model", str(bundle.folder), *QUICK]
-    assert streaming.main([*arguments, "--lookahead", "0"]) == 0
-    assert streaming.main([*arguments, "--lookahead", "3"]) == 2
-
-
 @pytest.mark.parametrize(
     ("arguments", "status", "sentence"),
     [
@@ -136,14 +102,3 @@ def test_wrong_arguments(arguments: list[str], status: int, sentence: str, capsy
         assert error.startswith("error: ")
         assert sentence in error
         assert error.count("\n") == 1
-
-
-def test_without_a_shipped_model_or_torch(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """What is measured instead is said; what that needs is said where it is not there."""
-    monkeypatch.setattr(models, "default_bundle", lambda: tmp_path / "none")
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UsageError, match=r"needs the extra \[export\]"):
-        models.chosen_bundle(None, None)
-    assert "measuring sdtc-tiny with random weights" in capsys.readouterr().err

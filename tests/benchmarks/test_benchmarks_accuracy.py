@@ -23,16 +23,13 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import sweep  # noqa: E402
 from benchmarks.accuracy import (  # noqa: E402
-    EDGE,
     FIRST_SEED,
     Figures,
     Scene,
     detected,
-    jittered,
     measure,
     predictions,
     render_scene,
-    standard_error,
 )
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
 from sdtc_ros.types import FramePoses, Pose  # noqa: E402
@@ -71,19 +68,6 @@ def test_the_truth_scores_full_and_beside_it_nothing(scene: Scene) -> None:
     assert (nothing.ap, nothing.pckh) == (0, 0)
 
 
-def test_detected_boxes_tremble_always_in_the_same_way(scene: Scene) -> None:
-    for number in range(8):
-        one, other = detected(scene, number), detected(scene, number)
-        np.testing.assert_array_equal(one.xywh, other.xywh)
-        assert one.ids is None and len(one) <= len(scene.boxes[number])
-    boxes = scene.boxes[0]
-    many = np.stack([jittered(boxes, np.random.default_rng(n)).xywh for n in range(500)])
-    size = boxes.xywh[:, 2:]
-    np.testing.assert_allclose((many[..., :2].std(axis=0) / size), EDGE, rtol=0.15)
-    far = many[..., :2] + many[..., 2:]
-    np.testing.assert_allclose((far.std(axis=0) / size), EDGE, rtol=0.15)
-
-
 def test_who_is_hidden_is_never_detected_and_others_are_missed_now_and_then(scene: Scene) -> None:
     """The draws differ; one person is occluded whole and never seen, the others are in all but a few of the draws."""
     frame = scene.truth.frames[0]
@@ -96,12 +80,6 @@ def test_who_is_hidden_is_never_detected_and_others_are_missed_now_and_then(scen
     assert max(len(boxes) for boxes in found) == len(others) > 0
     assert 0.9 * len(others) < np.mean([len(boxes) for boxes in found]) < 0.99 * len(others)
     assert not np.array_equal(found[0].xywh, found[1].xywh)
-
-
-def test_the_error_is_that_of_paired_differences() -> None:
-    assert standard_error([1, 2, 3, 4], [0, 1, 2, 3]) == 0
-    assert standard_error([1, 0], [0, 0]) == pytest.approx(0.5)
-    assert math.isnan(standard_error([1], [0]))
 
 
 @pytest.mark.parametrize(
@@ -157,12 +135,3 @@ def test_a_detector_in_every_kth_frame(bundle: Bundle, tmp_path: Path, monkeypat
     assert sorted(asked) == sorted((draw, n) for draw in (0, 1) for n in [*range(11), 0, 5, 10])
     rows = {row["value"]: row for row in json.loads(out.read_text())["rows"]}
     assert set(rows) == {"1", "5"} and rows["1"]["loss"] == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [(["--clips", "0"], "--clips must be >= 1"), (["--plot", "nowhere/a.png"], "no such folder: nowhere")],
-)
-def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert sweep.main(["crop_drift_threshold", *arguments]) == 2
-    assert sentence in capsys.readouterr().err

@@ -8,11 +8,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +29,6 @@ from benchmarks.accelerator.torch_engine import TorchEngine  # noqa: E402
 from benchmarks.models import network_config  # noqa: E402
 from export.graphs import EncoderGraph, TemporalGraph  # noqa: E402
 from sdtc_ros.engine.device import DeviceEngine  # noqa: E402
-from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
 from training.models.sdtc import SDTC  # noqa: E402
 
@@ -89,12 +86,6 @@ def test_an_engine_of_its_own_device_gets_every_frame_once(
     assert "| cuda-fp16 |" in capsys.readouterr().out
 
 
-def test_the_parts_make_the_whole() -> None:
-    macs = rows.multiply_adds("sdtc-tiny")
-    assert macs["encoder"] + macs["temporal"] == macs["pipeline"]
-    assert 0 < macs["encoder"] < macs["pipeline"]
-
-
 def test_torch_runs_what_is_exported() -> None:
     """The rows measure the network that the graphs are traced from, also padded to a compiled network's batch."""
     torch.manual_seed(0)
@@ -112,34 +103,6 @@ def test_torch_runs_what_is_exported() -> None:
         assert found[0].shape == found[1].shape == (3, 15, 3)
         np.testing.assert_allclose(found[0][..., 2], keypoints[..., 2], atol=1e-4)
         np.testing.assert_allclose(np.median(found[1] / covariance.numpy()), 1, atol=1e-3)
-
-
-def test_half_precision_is_the_networks_not_the_decodings() -> None:
-    engine = TorchEngine(SDTC(network_config("sdtc-tiny")), "cpu", "bf16", compiled=False)
-    (handle,) = engine.encode(np.zeros((1, 128, 96, 3), np.uint8))
-    assert handle.dtype == torch.bfloat16
-    keypoints, _ = engine.estimate([[handle] * 5])
-    assert keypoints.dtype == np.float32
-
-
-def test_a_batch_is_run_whole(no_export: Bundle, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Not in chunks of what people usually need; where memory forbids it, that is said."""
-    asked = []
-
-    def opened(bundle: Bundle, *_: object, max_batch: int, **__: object) -> DeviceEngine:
-        asked.append(max_batch)
-        return DeviceEngine(bundle, CountingRuntime(bundle), min(max_batch, most))
-
-    monkeypatch.setattr(rows, "open_ungated", opened)
-    monkeypatch.setattr(rows, "with_precision", lambda bundle, _: bundle)
-    args = argparse.Namespace(batches=[1, 70], threads=1)
-    most = 128
-    engine = rows._open("sdtc-tiny", no_export, "cuda-fp32", args)
-    assert isinstance(engine, DeviceEngine) and engine.max_batch == asked[0] == 70
-    assert not capsys.readouterr().err
-    most = 9
-    rows._open("sdtc-tiny", no_export, "cuda-fp32", args)
-    assert capsys.readouterr().err.startswith("sdtc-tiny, cuda-fp32: more than 9 people run in chunks")
 
 
 def test_headline() -> None:
@@ -171,22 +134,3 @@ def test_refusals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monkey
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert sentence in error
-
-
-def test_a_full_device_leaves_the_smaller_products(monkeypatch: pytest.MonkeyPatch) -> None:
-    def product(device: str, size: int, dtype: str, clock: object) -> peak.Peak:
-        if size > most:
-            raise torch.OutOfMemoryError("full")
-        return peak.Peak(size, size, dtype)
-
-    monkeypatch.setattr(peak, "_product", product)
-    most = 64
-    assert peak.measure_peak("cpu").size == 64
-    most = 0
-    with pytest.raises(UsageError, match="no memory left on the cpu"):
-        peak.measure_peak("cpu")
-
-
-def test_peaks_are_told_in_the_unit_that_fits() -> None:
-    assert peak.Peak(7.123e14, 8192, "float16").text == "712.3 TFLOP/s (8192 x 8192, float16)"
-    assert peak.Peak(9.4e10, 512, "float32").text == "94.0 GFLOP/s (512 x 512, float32)"

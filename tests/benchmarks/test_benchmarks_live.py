@@ -9,9 +9,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import live  # noqa: E402
-from benchmarks.node import environment, figures, lab, soak  # noqa: E402
+from benchmarks.node import environment, figures, lab  # noqa: E402
 from benchmarks.node.clip import PlayedClip, load, render  # noqa: E402
-from benchmarks.node.figures import Account, Sample  # noqa: E402
-from benchmarks.node.records import HEARD, SENT, Notebook, number_of, read_rows, stamp_for, truth_distance  # noqa: E402
+from benchmarks.node.figures import Account  # noqa: E402
+from benchmarks.node.records import HEARD, SENT  # noqa: E402
 from sdtc_ros.errors import InputError, UsageError  # noqa: E402
 from sdtc_ros.node.health.health import Limits, camera_health  # noqa: E402
 from sdtc_ros.node.health.statistics import Counts, Meter  # noqa: E402
@@ -67,11 +65,6 @@ def test_a_sum_that_does_not_hold_or_is_not_known_is_refused() -> None:
         figures.stopped_counts(LOG.format("", COUNTS.sum().replace("too old", "bored")))
 
 
-def test_the_nodes_process_is_the_one_that_launch_names() -> None:
-    assert figures.node_pid("[INFO] [python3-1]: process started with pid [4816]\n") == 4816
-    assert figures.node_pid("") is None
-
-
 def test_an_account_complains_of_all_that_does_not_add_up() -> None:
     counts = Counts(received=95, answered=80, replaced=15)
     good = Account(100, counts, 80, 0)
@@ -101,32 +94,6 @@ def test_wrong_answers_are_found() -> None:
     assert figures.wrong_answers(frames, heard()) == 0
 
 
-def test_a_stamp_bears_the_number_of_its_frame() -> None:
-    moment = 1_795_267_757_321_985_094
-    stamp = stamp_for(moment, 59)
-    assert number_of(stamp) == 59
-    assert 0 < moment - stamp < 2000
-
-
-def test_records_survive_a_row_cut_short(tmp_path: Path) -> None:
-    path = tmp_path / "camera"
-    assert len(read_rows(path, SENT)) == 0
-    notes = Notebook(path, SENT)
-    notes.write(10, 0)
-    notes.write(20, 1)
-    with path.open("ab") as stream:
-        stream.write(b"\1\2\3")
-    np.testing.assert_array_equal(read_rows(path, SENT), np.concatenate([sent(10), sent(20, camera=1)]))
-
-
-def test_distance_to_the_true_boxes() -> None:
-    true = np.array([[0, 0, 10, 20], [50, 0, 10, 20]], np.float32)
-    assert truth_distance(true[::-1], true) == 0.0
-    assert truth_distance(true + np.float32([0, 3, 0, -1]), true) == 3.0
-    assert truth_distance(true[:0], true) == 0.0
-    assert truth_distance(true, true[:0]) == float("inf")
-
-
 def test_the_clip_is_played_there_and_back(tmp_path: Path) -> None:
     """Neighbours in time are neighbours in the clip, and everybody is in every frame."""
     render(tmp_path / "clip", (160, 120), 2, 4.0)
@@ -137,19 +104,6 @@ def test_the_clip_is_played_there_and_back(tmp_path: Path) -> None:
     assert set(numbers) == set(range(8))
     assert set(np.abs(np.diff(numbers))) == {1}
     assert PlayedClip(clip.images[:1], clip.boxes[:1]).number(7) == 0
-
-
-def test_rates_latencies_memory_and_processor_time() -> None:
-    answers = heard(*range(0, 11 * SECOND, SECOND), after=30_000_000)
-    assert figures.rate(answers["received"]) == pytest.approx(1.0)
-    assert figures.rate(answers["received"][:1]) == 0.0
-    assert figures.percentile_ms(figures.latencies(answers), 50) == pytest.approx(30.0)
-    assert np.isnan(figures.percentile_ms(figures.latencies(answers[:0]), 50))
-    samples = [Sample(i * SECOND, 100 + i, 0.5 * i, 0.1 * i) for i in range(5)]
-    assert [figures.memory_at(samples, at) for at in (0, 2.5, 60)] == [100, 103, 104]
-    assert figures.cpu_ms(samples, 20) == pytest.approx(100.0)
-    assert figures.waited_ms(samples, 20) == pytest.approx(20.0)
-    assert figures.span(samples) == 4.0
 
 
 def test_diagnostics_are_those_that_the_node_makes() -> None:
@@ -171,23 +125,6 @@ def test_diagnostics_are_those_that_the_node_makes() -> None:
     assert figures.status_counts(status) == counts
 
 
-def test_a_soaks_figures_plot_and_report(tmp_path: Path) -> None:
-    stamps = range(SECOND, 31 * SECOND, SECOND // 10)
-    frames, answers = sent(*stamps), heard(*stamps[::2])
-    account = Account(300, Counts(received=300, answered=150, replaced=150), 150, 0)
-    samples = [Sample(i * SECOND, 10_000_000 * (1 + (i > 5)), i, 0.0) for i in range(31)]
-    found = soak.Soak(account, frames, answers, samples, early=3.0)
-    assert found.rates == pytest.approx({"published": 10.0, "in": 10.0, "out": 5.0})
-    assert found.figures()["ratio"] == 0.5
-    assert found.memory == (10_000_000, 20_000_000)
-    assert found.cpu_ms["used"] == pytest.approx(200.0)
-    text = soak.report(found)
-    assert "| answered | 150 | 50.00 % |" in text
-    assert "| latency p50, stamp to receipt | 50.0 ms |" in text
-    soak.plot(found, tmp_path / "soak.png")
-    assert (tmp_path / "soak.png").stat().st_size > 10_000
-
-
 def running(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
@@ -202,25 +139,6 @@ def laboratory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[lab.
     made = lab.Lab(tmp_path)
     yield made
     made.close()
-
-
-def test_a_domain_is_one_runs_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(environment, "DOMAINS", range(1, 4))
-    taken = [environment.Domain() for _ in range(3)]
-    assert sorted(domain.number for domain in taken) == [1, 2, 3]
-    with pytest.raises(UsageError, match="all DDS domains are taken by other tests or benchmarks on this machine"):
-        environment.Domain()
-    with pytest.raises(UsageError, match="DDS domain 2 is taken"):
-        environment.Domain(2)
-    free = taken.pop()
-    free.close()
-    again = environment.Domain(free.number)
-    free.close()  # which must not close the file of another
-    with pytest.raises(UsageError):
-        environment.Domain()
-    for domain in (again, *taken):
-        domain.close()
 
 
 def test_all_processes_end_whatever_happens(laboratory: lab.Lab) -> None:
@@ -256,25 +174,6 @@ def test_a_process_that_ends_too_early_is_named_with_its_last_lines(laboratory: 
         with pytest.raises(InputError, match="'sleeper' ended in the middle of the measurement"):
             laboratory.watch(20.0, step=0.05)
         assert not sleeper.alive
-
-
-def test_a_process_is_measured() -> None:
-    """Its memory and processor time, as /proc tells them."""
-    process = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        first = lab.process_sample(process.pid)
-        deadline = time.monotonic() + 20
-        while lab.process_sample(process.pid).cpu < first.cpu + 0.05 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        last = lab.process_sample(process.pid)
-        assert last.cpu >= first.cpu + 0.05
-        assert last.memory > 1_000_000
-        assert last.waited >= 0
-    finally:
-        process.kill()
-        process.wait()
-    with pytest.raises(OSError, match=r"/proc/\d+/stat"):
-        lab.process_sample(process.pid)
 
 
 def test_without_ros_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:

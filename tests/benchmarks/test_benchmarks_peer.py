@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import peer  # noqa: E402
-from benchmarks.beside import accuracy, clips, mediapipe_pose, ours, worker  # noqa: E402
+from benchmarks.beside import accuracy, clips, mediapipe_pose, worker  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 
 FAKE_MEDIAPIPE = """
@@ -71,17 +71,6 @@ def test_the_landmarks_are_the_same_joints() -> None:
     """MediaPipe numbers 33 landmarks, left before right; ours are 13 of them in PoseTrack's order."""
     assert len(mediapipe_pose.LANDMARKS) == len(worker.JOINTS) == 13
     assert dict(zip(worker.JOINTS, mediapipe_pose.LANDMARKS, strict=True))["right_wrist"] == 16
-
-
-def test_synthetic_clip_and_its_truth() -> None:
-    """Points of people who are there lie in their boxes; boxes of those who are not are NaN."""
-    clip = clips.synthetic(2, 6, 5)
-    assert clip.images.shape == (6, 480, 640, 3)
-    assert clip.truth is not None
-    low, high = clip.boxes[..., None, :2] - 3, clip.boxes[..., None, :2] + clip.boxes[..., None, 2:] + 3
-    inside = (clip.truth.points >= low) & (clip.truth.points <= high)
-    assert inside[~np.isnan(clip.truth.points)].all()
-    assert (~np.isnan(clip.truth.points)).any()
 
 
 @pytest.fixture
@@ -145,45 +134,6 @@ def test_without_mediapipe_one_sentence_and_ours(
     assert "| mediapipe" not in captured.out
 
 
-class Counted:
-    """A contender that takes a second a frame, and a hundred for each of the first two."""
-
-    kind = "ours"
-
-    def play(self, clip: Path, mode: str) -> tuple[dict[str, object], np.ndarray]:
-        seconds = [100.0, 100.0, 1.0, 1.0, 1.0]
-        return {"seconds": {"wall": seconds, "cpu": [2 * one for one in seconds]}, "megabytes": 1.0}, np.zeros(
-            (5, 3, 13, 2)
-        )
-
-
-def test_only_frames_after_the_first_count_and_only_who_is_there(tmp_path: Path) -> None:
-    """Three frames of a second each; of three people one is missing in two of them."""
-    boxes = np.zeros((5, 3, 4))
-    boxes[2:4, 1] = np.nan
-    clip = clips.Clip("a", np.zeros((5, 8, 8, 3), np.uint8), boxes)
-    (found,) = peer.measure(clip, [(Counted(), "boxes")], 2, 2, "wall", tmp_path)  # type: ignore[list-item]
-    assert found.throughput == pytest.approx(7 / 3)
-    assert found.milliseconds == pytest.approx(6000 / 7)
-
-
-def test_ours_begins_every_round_anew(tmp_path: Path) -> None:
-    """A round that was broken off leaves no people behind in the next."""
-    folder = make_bundle(tmp_path / "bundle").folder
-    make = ours.maker({"bundle": str(folder), "threads": 1})
-    images = np.random.default_rng(0).integers(0, 256, (4, 48, 64, 3), np.uint8)
-    box = np.array([[10.0, 10, 20, 30]])
-    broken = make("boxes", (4, 1, 13, 2))
-    for number in (0, 1):
-        broken.step(number, images[number], box)
-    player = make("boxes", (4, 1, 13, 2))
-    for number in (2, 3):
-        player.step(number, images[number], box)
-    player.finish()
-    assert np.isnan(player.points[:2]).all()
-    assert not np.isnan(player.points[2:]).any()
-
-
 def test_a_worker_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peer.os, "sched_setaffinity", lambda *_: None)  # it would hold for all tests after this
     contender = peer.Contender("ours", sys.executable, {"bundle": "nowhere", "threads": 1}, tmp_path)
@@ -192,20 +142,3 @@ def test_a_worker_that_dies_is_one_sentence(tmp_path: Path, monkeypatch: pytest.
     contender.close()
     assert peer.main(["--frames", "8"]) == 2
     assert peer.main(["--python", str(tmp_path / "nothing")]) == 2
-
-
-def test_photograph_of_a_folder_without_its_image(tmp_path: Path) -> None:
-    """The annotations name images that are not there: which, is said; with the image, people and joints are read."""
-    from sdtc_ros.errors import InputError
-    from training.data.figures import SceneConfig, render_clip, write_posetrack18
-
-    write_posetrack18([("one", render_clip(SceneConfig(frames=3, people=(2, 2), things=(0, 0)), 3))], tmp_path)
-    annotations = tmp_path / "annotations" / "val" / "one.json"
-    clip = clips.photograph(annotations, 4)
-    assert clip.images.shape == (4, 480, 640, 3)
-    assert clip.truth is not None
-    assert clip.truth.points.shape == (4, clip.boxes.shape[1], 13, 2)
-    for image in tmp_path.glob("images/val/one/*.jpg"):
-        image.unlink()
-    with pytest.raises(InputError, match="no annotated image of .*one.json lies under"):
-        clips.photograph(annotations, 4)

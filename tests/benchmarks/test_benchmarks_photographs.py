@@ -14,7 +14,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import pytest
 from fake_bundle import make_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,7 +21,6 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import photographs  # noqa: E402
 from benchmarks.beside.photographs import hits, read_sets  # noqa: E402
-from sdtc_ros.errors import UsageError  # noqa: E402
 
 TRUTH = {"left_shoulder": (30.0, 0.0), "right_hip": (0.0, 40.0), "left_knee": (0.0, 80.0), "nose": (15.0, -20.0)}
 
@@ -58,18 +56,6 @@ def test_sets_are_read(tmp_path: Path) -> None:
         assert first.joints[1]["nose"] == (75.0, -15.0)
         assert first.image().shape == (100, 100, 3)
     assert [len(photograph.boxes) for photograph in read_sets(tmp_path, most=1)["one"]] == [1]
-
-
-def test_sets_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"holds no people.json, nor does a folder in it"):
-        read_sets(tmp_path)
-    folder = write_set(tmp_path / "one")
-    (folder / "b.png").unlink()
-    with pytest.raises(UsageError, match=r"b.png cannot be read as a picture"):
-        read_sets(folder)["one"][1].image()
-    (folder / "people.json").write_text('{"people": [{"file": "a.png"}]}')
-    with pytest.raises(UsageError, match=r"people.json cannot be used .KeyError: 'box'"):
-        read_sets(folder)
 
 
 def test_a_table_of_bundles(tmp_path: Path, capsys) -> None:

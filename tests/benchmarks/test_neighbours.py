@@ -32,21 +32,12 @@ def test_the_line_passes_over_a_frame_that_is_unsure() -> None:
     assert fit(track, 2)[:2] == pytest.approx([10, 50], abs=0.3)
 
 
-def test_with_one_frame_to_go_by_the_line_is_that_frame() -> None:
-    track = np.array([[5, 5, 0], [6, 6, 0], [30, 40, 0.8], [7, 7, 0], [8, 8, 0]], np.float32)
-    assert fit(track, 2)[:2] == pytest.approx([30, 40], abs=0.5)
-
-
 @pytest.mark.parametrize(("span", "hit"), [(1, [2]), (3, [1, 2, 3]), (5, [0, 1, 2, 3, 4])])
 def test_so_many_frames_about_the_keyframe_are_hit(span: int, hit: list[int]) -> None:
     images, asked = corrupted(CASE, "covered", span, np.random.default_rng(0))
     assert [t for t in range(5) if (images[t] != t).any()] == hit
     assert asked and set(asked) < set(JOINTS)
     assert all((image == t).all() for t, image in enumerate(CASE.images))  # the clip itself stays
-
-
-def test_the_radius_is_a_share_of_the_torso() -> None:
-    assert CASE.radius == pytest.approx(0.2 * 30)
 
 
 def test_a_clip_without_people_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
