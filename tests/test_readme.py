@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from sdtc_ros.commands.demo import write_demo_input
 from sdtc_ros.demo import demo_clip
 
@@ -20,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_python_example_runs_as_printed(tmp_path: Path) -> None:
     example = re.search(r"<!-- python -->\n```python\n(.*?)```", README, re.DOTALL)
     assert example

@@ -102,6 +102,7 @@ def test_the_rule_of_the_default(losses: tuple[float, ...], errors: tuple[float,
     assert sweep.chosen(rows) == expected
 
 
+@pytest.mark.slow
 def test_crops_that_are_held(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Full windows at 0, a crop a person and frame where crops never move; the ratio is the default's loss."""
     monkeypatch.setitem(sweep.VALUES, "crop_drift_threshold", (0.0, 0.025, 0.1, math.inf))
@@ -122,6 +123,7 @@ def test_crops_that_are_held(bundle: Bundle, tmp_path: Path, monkeypatch: pytest
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_detector_in_every_kth_frame(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The detector is asked in every k-th frame, once a draw."""
     monkeypatch.setitem(sweep.VALUES, "detect_every", (1, 5))

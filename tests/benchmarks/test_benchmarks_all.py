@@ -46,6 +46,7 @@ def test_help_names_the_json_file(name: str, capsys: pytest.CaptureFixture[str])
     assert "--json" in said
 
 
+@pytest.mark.slow
 def test_it_runs_as_a_file_from_anywhere(tmp_path: Path) -> None:
     """Each as its file alone would be, but in one process: nothing of the repository is on the path before."""
     code = """

@@ -32,6 +32,8 @@ from sdtc_ros.engine.device import DeviceEngine  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
 from training.models.sdtc import SDTC  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--device", "cpu", "--networks", "sdtc-tiny", "--batches", "1", "2", "--repeats", "2", "--size", "160x120"]
 
 

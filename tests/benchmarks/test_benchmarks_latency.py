@@ -22,6 +22,8 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import latency  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def test_both_ways_at_every_rate(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(latency, "WARM", 0.0)

@@ -23,6 +23,8 @@ from benchmarks import peer  # noqa: E402
 from benchmarks.beside import accuracy, clips, mediapipe_pose, worker  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 FAKE_MEDIAPIPE = """
 __version__ = "0.0-fake"
 """

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pytest
 from fake_bundle import make_bundle
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,8 @@ sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
 from benchmarks import photographs  # noqa: E402
 from benchmarks.beside.photographs import hits, read_sets  # noqa: E402
+
+pytestmark = pytest.mark.slow
 
 TRUTH = {"left_shoulder": (30.0, 0.0), "right_hip": (0.0, 40.0), "left_knee": (0.0, 80.0), "nose": (15.0, -20.0)}
 

@@ -29,6 +29,8 @@ from sdtc_ros.ground_truth.posetrack import read_folder, read_sequence
 from sdtc_ros.replay.many import RECORD, Outcome
 from sdtc_ros.replay.result import RESULT
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

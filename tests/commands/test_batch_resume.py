@@ -21,6 +21,8 @@ from sdtc_ros.evaluate.replays import measure_together
 from sdtc_ros.replay.many import Task, finished
 from sdtc_ros.skeleton import POSETRACK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory) -> Path:

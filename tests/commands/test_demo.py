@@ -22,6 +22,8 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.io.sources import open_source
 
+pytestmark = pytest.mark.slow
+
 FRAMES, SIZE = 8, (96, 128)
 
 

@@ -24,6 +24,8 @@ from export import precisions  # noqa: E402
 from sdtc_ros.engine.accuracy_check import Deviation  # noqa: E402
 from sdtc_ros.models.bundle import Bundle  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 QUICK = ["--frames", "3", "--rounds", "2", "--threads", "1", "--size", "160x120", "--people", "2", "--windows", "2"]
 
 

@@ -33,6 +33,8 @@ from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.vit import ViTConfig
 
+pytestmark = pytest.mark.slow
+
 VIT = ViTConfig(image_size=(64, 48), patch=16, padding=0, dim=32, depth=1, heads=2, stem="conv")
 GRAPHS = ("encoder.onnx", "temporal.onnx")
 

@@ -21,6 +21,8 @@ from sdtc_ros.engine.ort.session import open_session
 from tests.export.tiny_nanodet import SIZE, numbers, text, tiny_package
 from training.weights.tfjs import read_graph
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def package(tmp_path: Path) -> Path:

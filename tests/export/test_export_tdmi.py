@@ -23,6 +23,8 @@ from training.models.hrnet import HRNetConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMI, TDMIConfig
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TDMIConfig(
     backbone=HRNetConfig(width=4, modules=(1, 1, 1), blocks=1, image_size=(64, 32), stem=8),
     delta=1,

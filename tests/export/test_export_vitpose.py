@@ -23,6 +23,8 @@ from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.types import Boxes, Frame
 
+pytestmark = pytest.mark.slow
+
 WIDTH, HEIGHT = 48, 64  # of the crops
 CELLS = (12, 16)  # columns and rows of the heatmaps
 

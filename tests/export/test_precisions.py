@@ -32,6 +32,8 @@ from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
 
+pytestmark = pytest.mark.slow
+
 FULL = ["encoder.onnx", "model.json", "temporal.onnx"]
 HALVES = ["encoder.fp16.onnx", "temporal.fp16.onnx"]
 INTEGERS = ["encoder.int8.onnx", "temporal.int8.onnx"]

@@ -26,6 +26,8 @@ from export.rounded import rounded
 from export.zones import around
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
 
+pytestmark = pytest.mark.slow
+
 HEAD = '<ir_version: 8, opset_import: ["": 20]> g '
 ATTENTION = """(float[n, 4, 4] tokens) => (float[n, 4, 4] out) {
     q = MatMul(tokens, w)

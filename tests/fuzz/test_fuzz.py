@@ -17,6 +17,8 @@ import pytest
 from tests.fuzz.campaign import _faults
 from tests.fuzz.subjects import SUBJECTS
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -23,6 +23,8 @@ from fake_bundle import make_bundle
 from sdtc_ros.__main__ import main
 from sdtc_ros.replay.many import LOG
 
+pytestmark = pytest.mark.slow
+
 FRAMES, INPUTS = 6, 3
 
 

@@ -20,6 +20,8 @@ from sdtc_ros.replay import many
 from sdtc_ros.replay.guard import StopRequest
 from sdtc_ros.replay.many import NOT_RUN, Outcome, Task, run_tasks
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tasks(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from training.models.rdm import RDMConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMIConfig
 
+pytestmark = pytest.mark.slow
+
 
 def test_counter_counts_multiply_adds():
     with torch.device("meta"):

@@ -22,6 +22,8 @@ from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.vit import ViTConfig
 
+pytestmark = pytest.mark.slow
+
 SIZE = (64, 48)
 BATCH, FRAMES, JOINTS = 4, 3, 15
 

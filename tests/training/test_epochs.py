@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from training.cost import costs_of, totals
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTCConfig
@@ -15,6 +17,8 @@ from training.models.tdmi import TDMIConfig
 from training.models.vit import ViTConfig
 from training.tables.ablate import read_table
 from training.tables.epochs import EpochCost, network_config, report, row_settings, step_macs
+
+pytestmark = pytest.mark.slow
 
 SMALL = SDTCConfig(backbone=ViTConfig(image_size=(64, 48), dim=32, depth=2, heads=2), channels=16, head_width=8)
 

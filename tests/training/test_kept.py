@@ -21,6 +21,8 @@ from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SDTCTraining, SingleFrameTraining
 
+pytestmark = pytest.mark.slow
+
 SCENE = SceneConfig(width=160, height=120, frames=8, people=(1, 2), person_height=(60.0, 100.0))
 VIT = ViTConfig(image_size=(64, 48), patch=16, dim=32, depth=2, heads=2)
 

@@ -22,6 +22,8 @@ from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetConfig
 from training.weights.movenet import find_movenet, movenet_network, read_movenet
 from training.weights.networks import published_backbone
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def lightning() -> MoveNet:

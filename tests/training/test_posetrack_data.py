@@ -47,6 +47,8 @@ from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SingleFrameTraining
 from training.validation import Validation
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(__file__).resolve().parents[2] / "training" / "configs"
 TINY = SingleFrameConfig(backbone=ViTConfig(image_size=(64, 48), dim=16, depth=1, heads=2), head_width=8)
 

@@ -15,6 +15,8 @@ import pytest
 
 from training.data.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:

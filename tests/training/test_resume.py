@@ -23,6 +23,8 @@ from training.models.sdtc import SDTCConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SDTCTraining
 
+pytestmark = pytest.mark.slow
+
 SCENE = SceneConfig(width=96, height=96, frames=6, people=(1, 2), person_height=(50, 70))
 NETWORK = SDTCConfig(
     ViTConfig(image_size=(64, 48), dim=16, depth=1, heads=2, drop_path=0.2), delta=1, channels=16, head_width=8,

@@ -23,6 +23,8 @@ from training.models.tdmi import TDMI, TDMIConfig
 from training.module import SDTCTraining
 from training.tables.ablate import CONFIGS, read_table
 
+pytestmark = pytest.mark.slow
+
 MODEL = "model.init_args."
 
 

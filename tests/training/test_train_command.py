@@ -25,6 +25,8 @@ from training.checkpoint import KEY, load_network, read_checkpoint
 from training.data import synthetic
 from training.train import main
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (48, 64)  # a crop's width and height
 DATA = "--data.init_args.config."

@@ -21,6 +21,8 @@ from training.models.vit import ViT, ViTConfig
 from training.weights.networks import published_backbone, resize_positions, vitpose_network
 from training.weights.vitpose import ViTPoseWeights, read_vitpose
 
+pytestmark = pytest.mark.slow
+
 TINY = {"hidden_size": 24, "num_hidden_layers": 3, "num_attention_heads": 3, "image_size": [64, 48]}
 
 

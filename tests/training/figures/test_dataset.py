@@ -19,6 +19,8 @@ from sdtc_ros.ground_truth.posetrack import POSETRACK_SLOTS, read_folder
 from training.data.figures import Clip, SceneConfig, render_clip, write_posetrack18
 from training.data.figures.dataset import SLOTS, posetrack18_truth
 
+pytestmark = pytest.mark.slow
+
 SCENE = SceneConfig(width=240, height=180, frames=3, people=(4, 4), things=(1, 2), person_height=(50, 150))
 
 

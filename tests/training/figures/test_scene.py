@@ -18,6 +18,8 @@ from training.data.figures import Clip, SceneConfig, iterate_clip, render_clip, 
 from training.data.figures.body import pose_body, random_looks
 from training.data.figures.motion import KINDS, Angles, angles_at, random_motion
 
+pytestmark = pytest.mark.slow
+
 ALONE = SceneConfig(
     width=320, height=240, frames=2, people=(1, 1), things=(0, 0), exposure=(0, 0), person_height=(90, 200)
 )

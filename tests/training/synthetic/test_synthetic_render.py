@@ -23,6 +23,8 @@ from training.synthetic.output import _claim, millimetres
 from training.synthetic.scene import Drawing
 from training.synthetic.windows import frames_of, read_shard
 
+pytestmark = pytest.mark.slow
+
 NO_ALPHA = np.zeros((1, 4, 4), np.uint8)
 
 
