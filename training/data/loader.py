@@ -95,6 +95,8 @@ class ResumableLoader(DataLoader[Window]):
         self._given = stopped["batches"] if stopped["epoch"] == order.epoch else 0
         self._stopped = {"epoch": 0, "batches": 0}
         order.skip = self._given * (self.batch_size or 1)
+        if self.num_workers:
+            one_thread()
         for batch in super().__iter__():
             self._given += 1
             yield batch
@@ -112,6 +114,9 @@ class ResumableLoader(DataLoader[Window]):
         return self.sampler
 
 
-def one_thread(worker: int) -> None:
-    """Loader workers are the parallelism: OpenCV's own threads would only get in their way."""
+def one_thread(worker: int = 0) -> None:
+    """Keep OpenCV to one thread: loader workers are the parallelism, its own threads would only get in their way.
+
+    Called before workers are forked too: a child that ends the threads of a pool that it inherited crashes or hangs.
+    """
     cv2.setNumThreads(1)

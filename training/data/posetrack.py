@@ -112,6 +112,8 @@ class PoseTrackData(lightning.LightningDataModule):
         """Every validation window once."""
         assert self.val_set is not None
         c = self.config
+        if c.workers:
+            one_thread()
         return DataLoader(
             self.val_set, batch_size=c.val_batch, num_workers=c.workers, persistent_workers=c.workers > 0,
             pin_memory=torch.cuda.is_available(), worker_init_fn=one_thread,

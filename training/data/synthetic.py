@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 from sdtc_ros.ground_truth.posetrack import parse_sequence
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.figures import Clip, SceneConfig, posetrack18_truth, render_clip
+from training.data.loader import one_thread
 from training.data.truth import ValidationTruth
 from training.data.windows import Window, person_window
 
@@ -157,6 +158,8 @@ class SyntheticData(lightning.LightningDataModule):
         stream = SyntheticWindows(
             c.scene, c.size, c.delta, c.augmentation, c.seed, c.pool, c.reuse, rank, c.batch, steps * parts
         )
+        if c.workers:
+            one_thread()
         return DataLoader(
             stream, batch_size=c.batch, num_workers=c.workers, persistent_workers=c.workers > 0,
             prefetch_factor=4 if c.workers else None, pin_memory=torch.cuda.is_available(),
