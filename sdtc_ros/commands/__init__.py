@@ -4,4 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""The subcommands of `python -m sdtc_ros`: each module has add_arguments(parser) and run(args) -> exit status."""
+"""The subcommands of `python -m sdtc_ros`: a module with add_arguments(parser) and run(args) -> exit status each.
+
+`arguments` holds the options that several have.
+"""

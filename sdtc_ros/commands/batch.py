@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from sdtc_ros.commands.replay import add_protocol, add_run_arguments, replay_options
+from sdtc_ros.commands.arguments import PIPELINE_OPTIONS, RUN_OPTIONS, add_options
+from sdtc_ros.commands.replay import add_protocol, replay_options
 from sdtc_ros.errors import InputError, PartialInputError, UsageError
 from sdtc_ros.evaluate import Result
 from sdtc_ros.host import cores
@@ -64,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--part", type=_part, metavar="I/N", help="only every N-th input, from the I-th on (counted from 1)")
     add("--resume", action="store_true", help="go on with an earlier run: leave alone what it completed, do the rest")
-    parser.set_defaults(forwarded=add_run_arguments(parser))
+    parser.set_defaults(forwarded=add_options(parser, (*RUN_OPTIONS, *PIPELINE_OPTIONS)))
 
 
 def run(args: argparse.Namespace) -> int:

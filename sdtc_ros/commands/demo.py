@@ -16,14 +16,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sdtc_ros.commands.replay import (
-    add_pipeline_arguments,
-    detection,
-    engine_config,
-    exit_status,
-    pipeline_config,
-    print_result,
-)
+from sdtc_ros.commands.arguments import PIPELINE_OPTIONS, add_options, detection, engine_config, pipeline_config
+from sdtc_ros.commands.replay import exit_status, print_result
 from sdtc_ros.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--frames", type=int, metavar="N", help="only the first N frames (default: all 100)")
     add("--no-video", action="store_true", help="write no annotated video")
     add("--quiet", action="store_true", help="show no progress")
-    add_pipeline_arguments(parser)
+    add_options(parser, PIPELINE_OPTIONS)
     parser.epilog = _EPILOG
 
 

@@ -7,8 +7,8 @@
 """From frames to poses: detect, track, crop, encode, estimate. The one pipeline behind node, replay and Python.
 
 Frame t + lookahead comes in, keyframe t goes out; all people of a frame share one batch of crops and one batch of
-windows, and so do several cameras' frames (see `batch`). Which frames a window holds, and when a crop moves, is said
-in `window`. Knows no ROS and no files.
+windows, and so do several cameras' frames (see `inference`). Which frames a window holds, and when a crop moves, says
+`window`. Knows no ROS and no files.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ class Pipeline:
         detector: Detector | None = None,
         engine: EngineConfig | None = None,
     ) -> Pipeline:
-        """A pipeline on FP32 on the CPU, or on what `engine` says; raises as load_bundle and choose.open_engine."""
+        """A pipeline on FP32 on the CPU, or on what `engine` says; raises as load_bundle and open_engine."""
         bundle = load_bundle(folder)
         return cls(bundle, open_engine(bundle, engine), config, detector, runs_on=engine)
 
@@ -155,7 +155,7 @@ class Pipeline:
         return None if pending is None else answer([pending], self._buffer)[0]
 
     def take(self, frame: Frame, boxes: Boxes | None = None, found: Found | None = None) -> Pending | None:
-        """The first part of `process`: all but crops, encoder and estimate, which `batch.answer` does for several.
+        """The first part of `process`: all but crops, encoder and estimate, which `inference.answer` does for several.
 
         found: what `detect_together` found for this frame.
         """
