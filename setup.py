@@ -25,7 +25,7 @@ setuptools.setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
-        (f"share/{NAME}/config", [*glob("config/*.yaml"), *glob("config/*.rviz")]),
+        (f"share/{NAME}/config", [*glob("config/*.yaml"), *glob("config/*.rviz"), *glob("config/*.json")]),
         # what `ros2 run` runs; into entry points, --symlink-install would write colcon's own Python, which knows
         # nothing of a virtual environment
         (f"lib/{NAME}", glob("resource/executables/*")),

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 Image = TypeVar("Image")  # a depth image, decoded or as it came
 
+ALIVE_SECONDS = 1.0
 HELD, HELD_SECONDS = 64, 3.0  # depth images that wait for colour frames, which may be processed late
 
 
@@ -22,7 +23,7 @@ class DepthBuffer(Generic[Image]):
 
     def __init__(self) -> None:
         self._images: deque[tuple[int, Image]] = deque(maxlen=HELD)
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._images)
@@ -35,12 +36,25 @@ class DepthBuffer(Generic[Image]):
             self._images.append((stamp, image))
             while self._images[0][0] < stamp - HELD_SECONDS * 1e9:
                 self._images.popleft()
+            self._lock.notify_all()
 
     def nearest(self, stamp: int, tolerance: float) -> Image | None:
         """The depth image nearest to a colour frame's stamp, at most `tolerance` seconds apart, or None."""
         with self._lock:
             best = min(self._images, key=lambda held: abs(held[0] - stamp), default=None)
         return best[1] if best is not None and abs(best[0] - stamp) <= tolerance * 1e9 else None
+
+    def wait(self, stamp: int, seconds: float) -> bool:
+        """Wait up to `seconds` for the depth image of a colour frame; whether it was waited for.
+
+        Not where a depth image of that stamp or a later one is there, nor where the last one is over a second older:
+        then the camera sends none, and no frame is held up for it.
+        """
+        with self._lock:
+            if not self._images or not 0 < stamp - self._images[-1][0] <= ALIVE_SECONDS * 1e9:
+                return False
+            self._lock.wait_for(lambda: self._images[-1][0] >= stamp, seconds)
+            return True
 
     def covers(self, stamp: int) -> bool:
         """Whether no depth image still to come (stamps rise) could lie nearer to that stamp than those at hand."""

@@ -74,12 +74,16 @@ class _Builder:
         blue, green, red = (value / 255 for value in bgr)
         return self._colour(r=red, g=green, b=blue, a=1.0)
 
+    def _place(self, x: float, y: float) -> Any:
+        """A place of ours, pixels' centres at whole numbers; in the schema their upper left corners are."""
+        return self._point(x=x + 0.5, y=y + 0.5)
+
     def points(
         self, kind: int, places: list[list[float]], colours: list[tuple[int, int, int]], thickness: float
     ) -> Any:
         """Points or lines, a colour a point or a line."""
         return self._points(
-            timestamp=self._stamp, type=kind, points=[self._point(x=x, y=y) for x, y in places],
+            timestamp=self._stamp, type=kind, points=[self._place(x, y) for x, y in places],
             outline_color=self._white, outline_colors=[self.colour(colour) for colour in colours],
             fill_color=self._none, thickness=thickness,
         )  # fmt: skip
@@ -87,6 +91,6 @@ class _Builder:
     def text(self, words: str, x: float, y: float, size: float) -> Any:
         """Words whose lower left corner is at x, y."""
         return self._text(
-            timestamp=self._stamp, position=self._point(x=x, y=y), text=words, font_size=size,
+            timestamp=self._stamp, position=self._place(x, y), text=words, font_size=size,
             text_color=self._white, background_color=self._shade,
         )  # fmt: skip

@@ -17,6 +17,7 @@ from sdtc_ros.messages.detections import people_classes
 from sdtc_ros.node.health.watchdog import Watchdog, why_silent
 from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
 from sdtc_ros.node.input.reading import camera_rotation, read_arrival
+from sdtc_ros.node.output.annotations import Annotations, can_annotate
 from sdtc_ros.node.output.outputs import Output, Poses
 from sdtc_ros.node.output.pictures import Pictures
 from sdtc_ros.node.output.poses_3d import Poses3D
@@ -45,7 +46,8 @@ class Camera:
             self._poses = Poses(ports)  # the first to go out, and timed by themselves
             depth = Poses3D(ports) if parameters["depth"] else None
             pictures = Pictures(ports, shared.renderer, number, self._rotation.angle, depth)
-            self._others: list[Output] = [*filter(None, [depth]), pictures]
+            annotations = Annotations(ports) if can_annotate() else None
+            self._others: list[Output] = [output for output in (depth, pictures, annotations) if output is not None]
         except Exception:
             ports.close()
             raise

@@ -217,6 +217,10 @@ PARAMETERS = (
         dynamic=True,
     ),
     Parameter(
+        "depth_wait", 0.05, "depth: seconds that a depth image may come later than the poses in the image; the next "
+        "frame waits as long", 0.0, 1.0, dynamic=True,
+    ),
+    Parameter(
         "max_carry", 0.5, "depth: seconds for which a joint that no depth shows is propagated, with growing covariance",
         0.0, 10.0,
     ),

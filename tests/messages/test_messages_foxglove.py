@@ -25,7 +25,7 @@ def test_lines_points_and_id_of_every_person():
     assert (lines.type, dots.type) == (LINE_LIST, POINTS)
     assert len(lines.points) == 2 * len(POSETRACK.limbs) == 2 * len(lines.outline_colors)
     assert len(dots.points) == len(dots.outline_colors) == 15
-    np.testing.assert_allclose([dots.points[4].x, dots.points[4].y], result.poses[0].keypoints[4, :2])
+    np.testing.assert_allclose([dots.points[4].x, dots.points[4].y], result.poses[0].keypoints[4, :2] + 0.5)
     assert (lines.timestamp.sec, lines.timestamp.nanosec) == (5, 7)
     assert [text.text for text in message.texts] == ["1", "2"]
 

@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from sdtc_ros.lifting.depth_buffer import DepthBuffer
 from sdtc_ros.lifting.poses3d import OBSERVED
 from sdtc_ros.node.output.lifting import LiveLifting
 from sdtc_ros.skeleton import POSETRACK
@@ -28,13 +31,13 @@ INFO = SimpleNamespace(
 )  # fmt: skip
 
 
-def depth_message(stamp: int, metres: float = 2.0, size: tuple[int, int] = (W, H)) -> Any:
+def depth_message(stamp: int, metres: float = 2.0, size: tuple[int, int] = (W, H), frame_id: str = "camera") -> Any:
     seconds, nanoseconds = divmod(stamp, 10**9)
-    header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id="camera")
+    header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id=frame_id)
     width, height = size
-    data = np.full((height, width), round(metres * 1000), np.uint16).tobytes()
+    data = np.full((height, width), metres, np.float32).tobytes()
     return SimpleNamespace(
-        header=header, encoding="16UC1", width=width, height=height, step=2 * width, is_bigendian=0, data=data
+        header=header, encoding="32FC1", width=width, height=height, step=4 * width, is_bigendian=0, data=data
     )
 
 
@@ -61,12 +64,20 @@ def test_people_stand_where_the_depth_is() -> None:
 @pytest.mark.parametrize(
     ("messages", "info", "counts", "sentence"),
     [
-        ([], INFO, (0, 1, 0), "no depth image came within 0.02 s"),
-        ([depth_message(2 * 10**9)], INFO, (0, 1, 0), "no depth image came within 0.02 s"),
-        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 1), "use depth registered"),
-        ([depth_message(10**9)], None, (0, 0, 1), ""),
+        ([], INFO, (0, 0, 1, 0, 0, 0), "no depth image came within 0.02 s"),
+        ([depth_message(2 * 10**9)], INFO, (0, 0, 1, 0, 0, 0), "no depth image came within 0.02 s"),
+        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 0, 0, 0, 1), "use depth registered"),
+        ([depth_message(10**9)], None, (0, 0, 0, 0, 0, 1), ""),
+        ([depth_message(10**9, metres=0)], INFO, (1, 0, 0, 1, 0, 0), "shows nothing: all its values are 0"),
+        ([depth_message(10**9, metres=np.nan)], INFO, (1, 0, 0, 1, 0, 0), "shows nothing: all its values are 0"),
+        (
+            [depth_message(10**9, frame_id="depth")],
+            INFO,
+            (1, 0, 0, 0, 1, 0),
+            "of the frame 'depth', the image of 'camera'",
+        ),
     ],
-    ids=["none", "of another time", "of another size", "no camera_info"],
+    ids=["none", "of another time", "of another size", "no camera_info", "all zeros", "all NaN", "of another frame"],
 )
 def test_what_is_missing_is_counted_and_told(messages: list, info: Any, counts: tuple, sentence: str) -> None:
     told: list[str] = []
@@ -74,6 +85,32 @@ def test_what_is_missing_is_counted_and_told(messages: list, info: Any, counts: 
     for message in messages:
         lifting.hear(message)
     lifting.lift(keyframe(10**9), POSETRACK, info, 0.02)
-    assert (lifting.lifted, lifting.without_depth, lifting.unfit) == counts
     assert [sentence in text for text in told] == [True] * bool(sentence)
     assert list(map(int, lifting.values().values())) == list(counts)
+
+
+def test_depth_that_comes_after_the_poses_is_waited_for() -> None:
+    lifting = LiveLifting(lambda about, text: None, 0.5)
+    lifting.hear(depth_message(10**9 - 33_000_000))
+    late = threading.Timer(0.05, lifting.hear, [depth_message(10**9)])
+    late.start()
+    assert lifting.lift(keyframe(10**9), POSETRACK, INFO, 0.02, wait=5.0) is not None
+    assert (lifting.lifted, lifting.waited, lifting.without_depth) == (1, 1, 0)
+    late.join()
+
+
+@pytest.mark.parametrize("newest", [None, 10**9 - 1_500_000_000, 10**9 + 5_000_000], ids=["none", "long ago", "there"])
+def test_nothing_is_waited_for_where_no_depth_is_to_come(newest: int | None) -> None:
+    buffer = DepthBuffer[int]()
+    if newest is not None:
+        buffer.add(newest, 0)
+    began = time.monotonic()
+    assert not buffer.wait(10**9, 5.0)
+    assert time.monotonic() - began < 2
+
+
+def test_waiting_ends_after_its_time() -> None:
+    buffer = DepthBuffer[int]()
+    buffer.add(10**9 - 33_000_000, 0)
+    assert buffer.wait(10**9, 0.02)
+    assert buffer.nearest(10**9, 0.02) is None

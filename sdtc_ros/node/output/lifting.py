@@ -19,7 +19,7 @@ from sdtc_ros.lifting.depth_buffer import DepthBuffer
 from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
 from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.messages.camera_model import camera_model
-from sdtc_ros.messages.depth import depth_of_message
+from sdtc_ros.messages.depth import FloatArray, depth_of_message
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
@@ -28,14 +28,15 @@ from sdtc_ros.types import FramePoses
 class LiveLifting:
     """Lifts one camera's keyframes; what cannot be used is counted, told, and never stops the poses in the image.
 
-    lifted: keyframes with depth; without_depth: those for which none came in time (joints are propagated only); unfit:
-    those that could not be lifted at all.
+    lifted: keyframes with depth; waited: those whose depth was waited for; without_depth: those for which none came in
+    time (joints are propagated only); blank: those whose depth image shows nothing; elsewhere: those whose depth is of
+    another frame than the image; unfit: those that could not be lifted at all.
     """
 
     def __init__(self, warn: Callable[[str, str], object], max_carry: float) -> None:
         """warn: told what it is about, and a sentence; max_carry: as LiftingConfig's."""
         self._images = DepthBuffer[Any]()  # not decoded: most are of frames that no keyframe needs
-        self.lifted = self.without_depth = self.unfit = 0
+        self.lifted = self.waited = self.without_depth = self.blank = self.elsewhere = self.unfit = 0
         self._warn, self._config = warn, LiftingConfig(max_carry=max_carry)
         self._lifter: Lifter | None = None
         self._skeleton: Skeleton | None = None
@@ -44,17 +45,25 @@ class LiveLifting:
         """A depth image has come."""
         self._images.add(stamp_of(message.header), message)
 
-    def lift(self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float) -> FramePoses3D | None:
-        """A keyframe's people in space; None where they cannot be had. info: the newest CameraInfo, or None."""
+    def lift(
+        self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float, wait: float = 0.0
+    ) -> FramePoses3D | None:
+        """A keyframe's people in space; None where they cannot be had.
+
+        info: the newest CameraInfo, or None; tolerance: seconds between the stamps of image and depth; wait: seconds
+        that a depth image may come later than the poses.
+        """
         if self._lifter is None or skeleton is not self._skeleton:
             self._lifter, self._skeleton = Lifter(skeleton, self._config), skeleton
         if info is None:
             self.unfit += 1  # that it is waited for is told by who listens to it
             return None
         height, width = result.frame.image.shape[:2]
+        self.waited += self._images.wait(result.frame.stamp, wait)
         message = self._images.nearest(result.frame.stamp, tolerance)
         try:
             depth = None if message is None else depth_of_message(message)
+            self._check(message, depth, result.frame.frame_id)
             lifted = self._lifter.lift(result, depth, camera_model(info, (width, height)))
         except InputError as error:
             self.unfit += 1
@@ -71,10 +80,28 @@ class LiveLifting:
             self.lifted += 1
         return lifted
 
+    def _check(self, message: Any, depth: FloatArray | None, frame_id: str) -> None:
+        """Count and tell what is odd about a depth image that can be used all the same."""
+        if depth is None:
+            return
+        if not (depth > 0).any():
+            self.blank += 1
+            self._warn("depth", "the depth image shows nothing: all its values are 0 or not finite")
+        own = message.header.frame_id
+        if own != frame_id:
+            self.elsewhere += 1
+            self._warn(
+                "depth", f"the depth image is of the frame {own!r}, the image of {frame_id!r}: if it is not registered "
+                "(aligned) to the colour camera, joints in space are wrong"
+            )  # fmt: skip
+
     def values(self) -> dict[str, str]:
         """For the diagnostics."""
         return {
             "frames in space": str(self.lifted),
+            "in space, depth waited for": str(self.waited),
             "in space, without depth": str(self.without_depth),
+            "in space, depth shows nothing": str(self.blank),
+            "in space, depth of another frame": str(self.elsewhere),
             "in space, not possible": str(self.unfit),
         }

@@ -49,8 +49,9 @@ class Poses3D(Output):
 
     def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
+        parameters = self._ports.parameters
         lifted = self.lifting.lift(
-            result, skeleton, self._calibration.newest, self._ports.parameters["depth_tolerance"]
+            result, skeleton, self._calibration.newest, parameters["depth_tolerance"], parameters["depth_wait"]
         )
         self.newest = lifted
         if lifted is None:
