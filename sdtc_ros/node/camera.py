@@ -81,8 +81,10 @@ class Camera:
         self.source.every_second()
         meter, parameters = self.stream.meter, self.ports.parameters
         period, limit = parameters["statistics_period"], parameters["max_silence"]
-        if 0 < period <= meter.seconds_since_report + 0.5:
-            self.ports.info(meter.report().line())
+        if period <= meter.seconds_since_report + 0.5:
+            report = meter.report()
+            if period:
+                self.ports.info(report.line())
         if self._silence.is_news(self.stream.counts.received, limit):
             reason = why_silent(self.ports.node, self.source.subscription)
             self.ports.warning(f"no image received for {limit:g} s: {reason}")

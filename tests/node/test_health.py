@@ -28,7 +28,7 @@ from sdtc_ros.node.health.health import (
     node_health,
     to_diagnostics,
 )
-from sdtc_ros.node.health.statistics import WINDOW, Counts, Figures, Meter, Report
+from sdtc_ros.node.health.statistics import HELD_FIGURES, WINDOW, Counts, Figures, Meter, Report
 from sdtc_ros.types import Frame, FramePoses
 
 LIMITS = Limits(latency=0.5, drops=0.5, silence=5.0)
@@ -204,12 +204,21 @@ def test_meter_counts_a_short_start_as_short() -> None:
     assert status(figures).values["rate in (Hz)"] == "10.0"
 
 
-def test_meter_does_not_grow_while_nobody_asks() -> None:
+def test_meter_holds_what_somebody_will_ask_for() -> None:
+    """The last seconds for the diagnostics, more where the last report is longer ago, and never without end."""
     clock = Clock()
     meter = Meter(clock)
     for _ in range(1000):
         clock.now += 1.0
         meter.answered(answer(), 0.1)
+        meter.report()
+    assert len(meter._answers) <= WINDOW + 1
+    for _ in range(HELD_FIGURES + 1000):
+        clock.now += 1.0
+        meter.answered(answer(), 0.1)
+    assert len(meter._answers) == len(meter.report().latency) == HELD_FIGURES
+    clock.now += 1.0
+    meter.answered(answer(), 0.1)
     assert len(meter._answers) <= WINDOW + 1
 
 

@@ -110,32 +110,34 @@ class Figures:
     silent: float
 
 
+Answer = tuple[float, float, Mapping[str, float]]  # when (the meter's clock), latency, seconds by stage
+
+
 class Meter:
     """Counts and times one camera's frames since it was made; may be asked in any thread.
 
-    The counts are written by those who count; `figures` and `report` look back over a time each of their own.
+    The counts are written by those who count. Every answer is held once, for the longer of the times that `figures` and
+    `report` look back over; who wants no reports asks for one all the same, so that nothing is held for it.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         """clock: seconds, of the periods; latencies and work are given."""
         self.counts = Counts()
         self._clock, self._lock = clock, threading.Lock()
-        self._answers: deque[tuple[float, float, Mapping[str, float]]] = deque()  # moment, latency, timings
+        self._answers: deque[Answer] = deque(maxlen=HELD_FIGURES)
         self._past: deque[tuple[float, Counts]] = deque([(clock(), Counts())])
         self._heard, self._heard_at = 0, clock()
-        self._latency: deque[float] = deque(maxlen=HELD_FIGURES)
         self._busy: deque[float] = deque(maxlen=HELD_FIGURES)
         self._reported, self._reported_at = Counts(), clock()
 
     def answered(self, result: FramePoses, latency: float) -> None:
         """A keyframe's poses were published `latency` seconds after its stamp."""
-        moment = self._clock()
         with self._lock:
+            moment = self._clock()
             self.counts.people += len(result.poses)
             self.counts.answered += 1
-            self._latency.append(latency)
             self._answers.append((moment, latency, result.timings))
-            while self._answers[0][0] < moment - WINDOW:  # nobody may be asking for the figures
+            while self._answers[0][0] < min(moment - WINDOW, self._reported_at):
                 self._answers.popleft()
 
     def worked(self, seconds: float) -> None:
@@ -167,10 +169,8 @@ class Meter:
         """The figures since the last report."""
         with self._lock:
             moment, counts = self._clock(), replace(self.counts)
-            report = Report(
-                moment - self._reported_at, counts.since(self._reported), tuple(self._latency), tuple(self._busy)
-            )
-            self._latency.clear()
+            latency = tuple(latency for at, latency, _ in self._answers if at > self._reported_at)
+            report = Report(moment - self._reported_at, counts.since(self._reported), latency, tuple(self._busy))
             self._busy.clear()
             self._reported, self._reported_at = counts, moment
         return report
