@@ -14,6 +14,7 @@ everything else on what the trunk says of windows (training.data.people_windows)
 
 from __future__ import annotations
 
+import copy
 from dataclasses import fields
 from typing import Literal
 
@@ -23,8 +24,9 @@ from torch import Tensor
 from sdtc_ros.errors import UsageError
 from sdtc_ros.skeleton import COCO
 from training.checkpoint import load_backbone, load_weights
-from training.losses.movenet import MoveNetLosses, heatmap_entropy, movenet_loss
-from training.models.movenet import MOVENET_SIZES
+from training.losses.movenet import MoveNetLosses, movenet_loss
+from training.losses.trunk import TrunkLosses, trunk_loss
+from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetOutput
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig, SDTCMoveNetOutput
 from training.module import OptimiserConfig, PoseTraining
 from training.weights.movenet import read_movenet
@@ -81,23 +83,24 @@ class MoveNetTraining(PoseTraining):
 
     def _train_the_trunk_alone(self, trained_from: int) -> None:
         trunk = self.network.backbone
+        self._teacher = [copy.deepcopy(trunk).eval().requires_grad_(False)]  # a list: no part of the checkpoints
         self.network.requires_grad_(False)
         trunk.requires_grad_(True)
         for module in (trunk.stem, *trunk.blocks[:trained_from]):
             module.requires_grad_(False)
 
-    def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses:
-        """The first stage's cross-entropy on the keyframe, or equation 16."""
+    def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses | TrunkLosses:
+        """The first stage's on single frames, or equation 16."""
         size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
         if self.stage == "temporal":
             return movenet_loss(self.answer(batch), points, weight, size, self.lam)
-        middle = points.shape[1] // 2
-        trunk = self.network.backbone
-        images = batch["crops"][:, middle].float().flip(-1)
-        logits = trunk.heatmap_head(trunk.features(images).stride4)[:, self.published]
-        loss = heatmap_entropy(logits, points[:, middle][:, self.shared], weight[:, middle][:, self.shared], size)
-        zero = torch.zeros_like(loss.detach())
-        return MoveNetLosses(loss, loss, zero, zero, zero)
+        teacher = self._teacher[0].to(points.device)
+        with torch.no_grad():
+            known = _look(teacher, batch["clean"])
+        joints = points.new_zeros(len(points), len(COCO), 2)
+        labelled = points.new_zeros(len(points), len(COCO))
+        joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
+        return trunk_loss(_look(self.network.backbone, batch["crops"]), known, joints, labelled, size)
 
     def answer(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
         """The network's output for windows of what the trunk saw: stride16, stride4, heatmaps and joints."""
@@ -113,3 +116,8 @@ class MoveNetTraining(PoseTraining):
     def on_validation_epoch_end(self) -> None:
         """Back to training."""
         self.network.train()
+
+
+def _look(trunk: MoveNet, crops: Tensor) -> MoveNetOutput:
+    """Single frames B x 1 x H x W x 3, uint8 BGR."""
+    return trunk(crops[:, 0].float().flip(-1))

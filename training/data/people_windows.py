@@ -19,7 +19,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import lightning
@@ -90,6 +90,15 @@ def read_windows(path: Path) -> Batch:
         raise InputError(f"{path} is not a shard of windows ({error}): remove it and render it again") from error
 
 
+class Draw(NamedTuple):
+    """Frames of a window: corrupted images and the clean ones t x H x W x 3, points t x K x 2, weight t x K."""
+
+    images: Array
+    clean: Array
+    points: Array
+    weight: Array
+
+
 class Windows:
     """All windows of a folder in memory, compressed, and corrupted draws of them."""
 
@@ -110,8 +119,8 @@ class Windows:
         offsets, jpeg = self.shards[shard]["offsets"][window * self.frames :], self.shards[shard]["jpeg"]
         return np.stack([_picture(jpeg[offsets[t] : offsets[t + 1]]) for t in frames])
 
-    def draw(self, number: int, frames: Sequence[int], random: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Some frames of window `number`, shaken and corrupted: images, points t x K x 2, weight t x K."""
+    def draw(self, number: int, frames: Sequence[int], random: np.random.Generator) -> Draw:
+        """Some frames of window `number`, shaken and corrupted."""
         c = self.config
         shard, window = self.places[number]
         points, known = (self.shards[shard][name][window][list(frames)] for name in ("joints", "visibility"))
@@ -122,9 +131,9 @@ class Windows:
             for left, right in self.pairs:
                 order[[left, right]] = right, left
         other = self.images(int(random.integers(len(self))), [c.delta])[0]
-        images = corrupt(images, other, c.corruption, random)
         inside = np.all((points >= 0) & (points <= np.array(c.size) - 1), axis=-1)
-        return images, points, (inside & (known[:, order] > 0)).astype(np.float32)
+        weight = (inside & (known[:, order] > 0)).astype(np.float32)
+        return Draw(corrupt(images, other, c.corruption, random), images, points, weight)
 
 
 def _picture(jpeg: Array) -> Array:
@@ -147,8 +156,8 @@ class CorruptedCrops(Dataset[Batch]):
         epoch, number = item if isinstance(item, tuple) else (VALIDATION_DRAW, item)
         random = np.random.default_rng([self.seed, epoch, number])
         frame = int(random.integers(self.windows.frames))
-        images, points, weight = self.windows.draw(number, [frame], random)
-        return {"crops": images, "points": points, "weight": weight}
+        drawn = self.windows.draw(number, [frame], random)
+        return {"crops": drawn.images, "clean": drawn.clean, "points": drawn.points, "weight": drawn.weight}
 
 
 class SeenWindows(Dataset[Batch]):
@@ -252,7 +261,10 @@ def look_at(windows: Windows, network: Any, draws: int) -> Iterator[Batch]:
     everything = [(draw, number) for draw in range(draws) for number in range(len(windows))]
     for draw, number in tqdm(everything, "the trunk's answers", disable=None):
         random = np.random.default_rng([windows.config.seed, VALIDATION_DRAW + draw, number])
-        images, points, weight = windows.draw(number, range(windows.frames), random)
-        seen = network.look(torch.from_numpy(images).to(device))
+        drawn = windows.draw(number, range(windows.frames), random)
+        seen = network.look(torch.from_numpy(drawn.images).to(device))
         half = seen._replace(stride4=seen.stride4[windows.config.delta])._asdict()
-        yield {name: value.half().cpu().numpy() for name, value in half.items()} | {"points": points, "weight": weight}
+        yield {name: value.half().cpu().numpy() for name, value in half.items()} | {
+            "points": drawn.points,
+            "weight": drawn.weight,
+        }
