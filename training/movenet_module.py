@@ -19,14 +19,15 @@ from dataclasses import fields
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sdtc_ros.errors import UsageError
 from sdtc_ros.skeleton import COCO
 from training.checkpoint import load_backbone, load_weights
 from training.losses.movenet import MoveNetLosses, movenet_loss
 from training.losses.trunk import TrunkLosses, trunk_loss
-from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetOutput
+from training.models.frozen import FrozenGraph
+from training.models.movenet import EARLY, MOVENET_SIZES, MoveNet, MoveNetOutput
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig, SDTCMoveNetOutput
 from training.module import OptimiserConfig, PoseTraining
 from training.weights.movenet import read_movenet
@@ -39,8 +40,8 @@ class MoveNetTraining(PoseTraining):
 
     published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder.
     backbone_checkpoint: the first stage's, for the second; average: its share in the mean with the published weights.
-    weights_checkpoint: all weights to start from. trained_from: the first trunk block that stage "trunk" trains; those
-    before it, at strides 2 to 8, cost two thirds of a step.
+    weights_checkpoint: all weights to start from. Stage "trunk" leaves the first blocks, at strides 2
+    to 8, as they are.
     """
 
     def __init__(
@@ -52,7 +53,6 @@ class MoveNetTraining(PoseTraining):
         backbone_checkpoint: str | None = None,
         average: float = 0.5,
         weights_checkpoint: str | None = None,
-        trained_from: int = 6,
         lam: float = 0.01,
     ) -> None:
         super().__init__(optimiser, lam)
@@ -70,7 +70,7 @@ class MoveNetTraining(PoseTraining):
         if published is not None:
             self._start_from(published, average if backbone_checkpoint is not None else 0.0)
         if stage == "trunk":
-            self._train_the_trunk_alone(trained_from)
+            self._train_the_trunk_alone()
 
     def _start_from(self, published: str, share: float) -> None:
         """Make the trunk's weights share * its own + (1 - share) * those published."""
@@ -81,12 +81,14 @@ class MoveNetTraining(PoseTraining):
         own = trunk.state_dict()
         trunk.load_state_dict({name: torch.lerp(start.state[name], value, share) for name, value in own.items()})
 
-    def _train_the_trunk_alone(self, trained_from: int) -> None:
+    def _train_the_trunk_alone(self) -> None:
         trunk = self.network.backbone
-        self._teacher = [copy.deepcopy(trunk).eval().requires_grad_(False)]  # a list: no part of the checkpoints
+        example = torch.zeros((2, *self.network.config.backbone.image_size, 3), dtype=torch.uint8)
+        self._teacher = FrozenGraph(_Whole(copy.deepcopy(trunk)), example)
+        self._early = FrozenGraph(_Early(copy.deepcopy(trunk)), example)
         self.network.requires_grad_(False)
-        trunk.requires_grad_(True)
-        for module in (trunk.stem, *trunk.blocks[:trained_from]):
+        trunk.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in (trunk.stem, *trunk.blocks[:EARLY]):
             module.requires_grad_(False)
 
     def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses | TrunkLosses:
@@ -94,13 +96,14 @@ class MoveNetTraining(PoseTraining):
         size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
         if self.stage == "temporal":
             return movenet_loss(self.answer(batch), points, weight, size, self.lam)
-        teacher = self._teacher[0].to(points.device)
-        with torch.no_grad():
-            known = _look(teacher, batch["clean"])
+        teacher = MoveNetOutput(*self._teacher(batch["clean"][:, 0]))
+        trunk = self.network.backbone
+        features = trunk.late(*self._early(batch["crops"][:, 0]))
+        student = MoveNetOutput(*features, *trunk.heads(features.stride4))
         joints = points.new_zeros(len(points), len(COCO), 2)
         labelled = points.new_zeros(len(points), len(COCO))
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
-        return trunk_loss(_look(self.network.backbone, batch["crops"]), known, joints, labelled, size)
+        return trunk_loss(student, teacher, joints, labelled, size)
 
     def answer(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
         """The network's output for windows of what the trunk saw: stride16, stride4, heatmaps and joints."""
@@ -118,6 +121,19 @@ class MoveNetTraining(PoseTraining):
         self.network.train()
 
 
-def _look(trunk: MoveNet, crops: Tensor) -> MoveNetOutput:
-    """Single frames B x 1 x H x W x 3, uint8 BGR."""
-    return trunk(crops[:, 0].float().flip(-1))
+class _Whole(nn.Module):
+    """All of a MoveNet, for uint8 BGR crops."""
+
+    def __init__(self, trunk: MoveNet) -> None:
+        super().__init__()
+        self.trunk = trunk
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.trunk(crops.flip(-1)))
+
+
+class _Early(_Whole):
+    """Its first blocks."""
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        return self.trunk.early(crops.flip(-1))

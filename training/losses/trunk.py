@@ -6,9 +6,9 @@
 # governing permissions and limitations under the License.
 """Stage "trunk" of training.movenet_module: MoveNet learns to read corrupted crops, and forgets nothing of clean ones.
 
-The published MoveNet looks at the same crop before it is corrupted and teaches all heads what it sees there. The rendered
-people's labels have the word only where it is wrong or sees nothing: behind an occluder, or in an unusual pose. So the
-network keeps where photographs' labels have the joints, its eyes and ears, and the heads that are not heatmaps.
+The published MoveNet looks at the same crop before it is corrupted and teaches all heads what it sees there. The
+rendered people's labels count where it is wrong or sees nothing: behind an occluder, or in an unusual pose. So the
+network keeps the conventions of the photographs it was trained on, its eyes and ears, and its other heads.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 STRIDE = 32  # an image's sides are multiples of it: only then is 'SAME' padding the same in every strided layer
 HEAD_WIDTH = 96
 FEATURES = 24  # channels at stride 4
+EARLY = 6  # blocks at strides 2 to 8: two thirds of a training step's cost
 TOKENS_FROM = 12  # the block whose projection is `stride16`
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 LATERALS = ((2, 24), (5, 32), (9, 64))  # (block, channels of its lateral), finest first
@@ -169,19 +170,32 @@ class MoveNet(nn.Module):
         if images.shape[1] % STRIDE or images.shape[2] % STRIDE:
             height, width = images.shape[1:3]
             raise ValueError(f"MoveNet's image sides must be multiples of {STRIDE}, got {width} x {height}")
+        return self.late(*self.early(images))
+
+    def early(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """RGB images as in `features` -> what the first EARLY blocks hand on: at stride 4 to a lateral, at stride 8."""
         x = F.relu6(self.stem(images.permute(0, 3, 1, 2).float() / 127.5 - 1.0))
-        sides, stride16 = {}, x
-        for i, block in enumerate(self.blocks):
+        lateral = x
+        for i, block in enumerate(self.blocks[:EARLY]):  # type: ignore[arg-type]
+            x = block(x)
+            if i == LATERALS[0][0]:
+                lateral = x
+        return lateral, x
+
+    def late(self, lateral: Tensor, stride8: Tensor) -> MoveNetFeatures:
+        """What `early` gives -> the features."""
+        sides, x, stride16 = {LATERALS[0][0]: lateral, EARLY - 1: stride8}, stride8, stride8
+        for i, block in enumerate(self.blocks[EARLY:], start=EARLY):  # type: ignore[arg-type]
             if i == TOKENS_FROM:
-                stride16 = block.projection(x)  # type: ignore[operator]
+                stride16 = block.projection(x)
                 x = x + stride16
             else:
                 x = block(x)
             sides[i] = x
         y = self.top(F.relu6(self.last(x)))
-        for (source, _), lateral, smooth in reversed(list(zip(LATERALS, self.laterals, self.smooth, strict=True))):
+        for (source, _), lateral_conv, smooth in reversed(list(zip(LATERALS, self.laterals, self.smooth, strict=True))):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
-            y = smooth(y + lateral(sides[source]))
+            y = smooth(y + lateral_conv(sides[source]))
         return MoveNetFeatures(stride16, y)
 
     def heads(self, stride4: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
