@@ -116,7 +116,7 @@ class Curves(Callback):
 
     def _show_samples(self, trainer: lightning.Trainer, module: lightning.LightningModule, folder: Path) -> None:
         """The first validation windows, labels beside predictions, as a picture and in TensorBoard."""
-        if not isinstance(module, PoseTraining):
+        if not isinstance(module, PoseTraining) or not module.validation.shown:
             return
         sheet = prediction_sheet(module.validation.shown, module.network.skeleton)
         cv2.imwrite(str(folder / "samples.png"), sheet)

@@ -14,7 +14,6 @@ everything else on what the trunk says of windows (training.data.people_windows)
 
 from __future__ import annotations
 
-import copy
 from dataclasses import fields
 from typing import Literal
 
@@ -84,8 +83,8 @@ class MoveNetTraining(PoseTraining):
     def _train_the_trunk_alone(self) -> None:
         trunk = self.network.backbone
         example = torch.zeros((2, *self.network.config.backbone.image_size, 3), dtype=torch.uint8)
-        self._teacher = FrozenGraph(_Whole(copy.deepcopy(trunk)), example)
-        self._early = FrozenGraph(_Early(copy.deepcopy(trunk)), example)
+        self._teacher = FrozenGraph(_Whole(trunk), example)
+        self._early = FrozenGraph(_Early(trunk), example)
         self.network.requires_grad_(False)
         trunk.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for module in (trunk.stem, *trunk.blocks[:EARLY]):
@@ -110,7 +109,7 @@ class MoveNetTraining(PoseTraining):
         return self.network(*(batch[name].float() for name in ("stride16", "stride4", "heatmaps", "joints")))
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """Log the losses of windows that training never sees, and the share of joints found."""
+        """Log the losses of windows that training never sees."""
         self.network.eval()
         losses = self.losses(batch)
         for field in fields(losses):

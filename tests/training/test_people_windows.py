@@ -15,8 +15,10 @@ import lightning
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.loggers import CSVLogger
 
 from sdtc_ros.errors import InputError
+from training.callbacks.curves import Curves
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet import SDTCMoveNetConfig
@@ -81,11 +83,23 @@ def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWind
     assert {path.name: path.stat().st_mtime_ns for path in cached.iterdir()} == written
 
 
+def test_validations_draw_curves_without_pictures_of_samples(config: PeopleWindowsConfig, tmp_path: Path) -> None:
+    module = MoveNetTraining(NETWORK, stage="trunk")
+    trainer = lightning.Trainer(
+        max_steps=2, accelerator="cpu", logger=CSVLogger(tmp_path, "", ""), callbacks=[Curves()], val_check_interval=1,
+        enable_progress_bar=False, enable_model_summary=False, limit_val_batches=1, log_every_n_steps=1,
+        num_sanity_val_steps=0, enable_checkpointing=False,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=PeopleWindows(config))
+    assert (tmp_path / "curves.png").is_file() and not (tmp_path / "samples.png").exists()
+
+
 def test_a_draw_follows_from_its_seed(config: PeopleWindowsConfig) -> None:
     windows = Windows(config.train, MoveNetTraining(NETWORK).network.skeleton, config)
     one, other = (windows.draw(4, range(5), np.random.default_rng(9)) for _ in range(2))
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
-    assert one[0].shape == (5, SIZE[1], SIZE[0], 3) and one[2].shape == (5, 15)
+    assert one.images.shape == one.clean.shape == (5, SIZE[1], SIZE[0], 3)
+    assert one.points.shape == (5, 15, 2) and one.weight.shape == (5, 15)
 
 
 def test_windows_in_time_keep_the_keyframe_and_put_near_frames_in_place_of_missing_ones() -> None:

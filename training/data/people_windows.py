@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
@@ -35,6 +36,8 @@ from sdtc_ros.skeleton import Skeleton
 from training.data.corrupt import Corruption, corrupt, flip, shake
 from training.data.kept import make_once
 from training.data.loader import ResumableLoader, SeededOrder
+from training.models.frozen import FrozenGraph
+from training.models.sdtc_movenet import Seen
 
 Array = npt.NDArray[Any]
 Batch = dict[str, Array]
@@ -254,17 +257,27 @@ class PeopleWindows(lightning.LightningDataModule):
         return digest.hexdigest()[:12]
 
 
-@torch.no_grad()
+class _Look(nn.Module):
+    """What a network's trunk sees, as a module of its own."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.network.look(crops))
+
+
 def look_at(windows: Windows, network: Any, draws: int) -> Iterator[Batch]:
     """What the trunk sees in `draws` corruptions of each window, half precision, with its points and weights."""
     device = next(network.backbone.parameters()).device
+    width, height = windows.config.size
+    look = FrozenGraph(_Look(network), torch.zeros((2, height, width, 3), dtype=torch.uint8))
     everything = [(draw, number) for draw in range(draws) for number in range(len(windows))]
     for draw, number in tqdm(everything, "the trunk's answers", disable=None):
         random = np.random.default_rng([windows.config.seed, VALIDATION_DRAW + draw, number])
         drawn = windows.draw(number, range(windows.frames), random)
-        seen = network.look(torch.from_numpy(drawn.images).to(device))
+        seen = Seen(*look(torch.from_numpy(drawn.images).to(device)))
         half = seen._replace(stride4=seen.stride4[windows.config.delta])._asdict()
-        yield {name: value.half().cpu().numpy() for name, value in half.items()} | {
-            "points": drawn.points,
-            "weight": drawn.weight,
-        }
+        arrays = {name: value.half().cpu().numpy() for name, value in half.items()}
+        yield arrays | {"points": drawn.points, "weight": drawn.weight}

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from pathlib import Path
 
@@ -18,13 +19,13 @@ from torch import Tensor, nn
 
 
 class FrozenGraph:
-    """Calls `module` (images B x H x W x 3 uint8 -> a tuple of tensors) without gradients; its weights stay as given.
+    """Calls a copy of `module` (images B x H x W x 3 uint8 -> a tuple of tensors) without gradients.
 
-    images: an example of any batch size. On a GPU the module itself is called.
+    images: an example of any batch size. On a GPU the copy itself is called, in torch.
     """
 
     def __init__(self, module: nn.Module, images: Tensor) -> None:
-        self.module = module.eval().requires_grad_(False)
+        self.module = copy.deepcopy(module).cpu().eval().requires_grad_(False)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "frozen.onnx"
             torch.onnx.export(
