@@ -142,10 +142,13 @@ class ResidualHead(nn.Module):
         nn.init.zeros_(self.final.bias)  # type: ignore[arg-type]
 
     def forward(self, fused: Tensor, known: Tensor) -> Tensor:
-        """fused B x C x H x W, known B x (detail + 3K) x 4H x 4W -> B x K x 4H x 4W."""
+        """fused B x C x H x W, known B x (detail + 3K) x 4H x 4W -> B x K x 4H x 4W.
+
+        Computed at stride 8, a quarter of the cells: what it adds are whole Gaussians, the detail is in the logits.
+        """
         x = F.relu(self.norm(self.up(fused)))
-        x = F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
-        return self.final(self.mix(torch.cat([x, known], dim=1)))
+        coarse = self.final(self.mix(torch.cat([x, F.avg_pool2d(known, 2)], dim=1)))
+        return F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
 class Semantics(nn.Module):
