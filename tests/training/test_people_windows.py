@@ -18,7 +18,7 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 
 from sdtc_ros.errors import InputError
-from training.callbacks.curves import Curves
+from training.callbacks import Curves
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet import SDTCMoveNetConfig
