@@ -21,6 +21,7 @@ from training.checkpoint import KEY, Trainable, describe, load_backbone, load_we
 from training.losses.movenet import MoveNetLosses
 from training.losses.sdtc import Losses, PoseCells, sdtc_loss
 from training.losses.tdmi import TDMILosses, tdmi_loss
+from training.losses.trunk import TrunkLosses
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
 from training.models.sdtc_movenet import SDTCMoveNetOutput
@@ -68,7 +69,7 @@ class PoseTraining(lightning.LightningModule):
         self.optimiser, self.lam, self.target_sigma, self.pose_cells = optimiser, lam, target_sigma, pose_cells
         self.validation = Validation()
 
-    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses:
+    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses | TrunkLosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
         output, config = cast(SDTCOutput, self.answer(batch)), cast(SDTC | SingleFrame, self.network).config
         sigma = config.location_sigma or self.target_sigma

@@ -176,7 +176,7 @@ class MoveNet(nn.Module):
         """RGB images as in `features` -> what the first EARLY blocks hand on: at stride 4 to a lateral, at stride 8."""
         x = F.relu6(self.stem(images.permute(0, 3, 1, 2).float() / 127.5 - 1.0))
         lateral = x
-        for i, block in enumerate(self.blocks[:EARLY]):  # type: ignore[arg-type]
+        for i, block in enumerate(self.blocks[:EARLY]):
             x = block(x)
             if i == LATERALS[0][0]:
                 lateral = x
@@ -185,9 +185,9 @@ class MoveNet(nn.Module):
     def late(self, lateral: Tensor, stride8: Tensor) -> MoveNetFeatures:
         """What `early` gives -> the features."""
         sides, x, stride16 = {LATERALS[0][0]: lateral, EARLY - 1: stride8}, stride8, stride8
-        for i, block in enumerate(self.blocks[EARLY:], start=EARLY):  # type: ignore[arg-type]
+        for i, block in enumerate(self.blocks[EARLY:], start=EARLY):
             if i == TOKENS_FROM:
-                stride16 = block.projection(x)
+                stride16 = block.projection(x)  # type: ignore[operator]
                 x = x + stride16
             else:
                 x = block(x)
