@@ -42,7 +42,7 @@ from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
 WAYS = {"in frames": 3600.0, "in time": AUTOMATIC}
 WARM = 2.0  # seconds before which nothing counts
-PATIENCE = 60.0  # seconds for the first answer that counts, on a machine that is busy with something else
+TIMEOUT = 60.0  # seconds for the first answer that counts, on a machine that is busy with something else
 HELD = 300  # frames of the video that are held, decoded
 
 
@@ -102,8 +102,8 @@ def measure(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: flo
         if number == int(WARM * hz):
             warm = len(latencies)
         stream.offer(image_message(frames[number % len(frames)]))
-    patience = time.monotonic() + PATIENCE
-    while len(latencies) == warm and not errors and time.monotonic() < patience:
+    deadline = time.monotonic() + TIMEOUT
+    while len(latencies) == warm and not errors and time.monotonic() < deadline:
         time.sleep(0.01)
     lookahead = stream.pipeline.lookahead
     worker.stop(None)

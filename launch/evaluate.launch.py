@@ -45,13 +45,14 @@ _ARGUMENTS = {
     "out": (None, "folder for the results: poses_bag/, posetrack/NAME.json, live.json, evaluation.json"),
     "truth": ("", "annotations (PoseTrack JSON file, or their folder); adds the AP"),
     "boxes": ("", "person boxes to send on `detections`: truth, or a .json file's; the node then runs detector:=topic"),
-    "rate": ("0", "how many times as fast as recorded; 0: the next frame when the node has answered, none is dropped"),
+    "rate": ("0", "times the recorded speed; 0: the next frame once the node has published the last, so none is dropped"),
     "topic": ("", "the bag's image topic; needed where it has several"),
     "start": ("0", "number of the first frame"),
     "frames": ("", "how many frames (by default all)"),
     "video": ("false", "write an annotated video too"),
     "overwrite": ("false", "replace the results of an earlier run in `out`"),
-    "patience": ("20", "seconds after which a frame without an answer is given up"),
+    "timeout": ("20", "seconds after which a frame without poses counts as lost"),
+    "patience": ("", "former name of timeout, which it overrides"),
     "start_timeout": ("600", "seconds to wait for the node to be active (an engine may have to be built)"),
 }
 
@@ -108,9 +109,10 @@ def _evaluation(context: LaunchContext) -> list[Node]:
     given = context.launch_configurations
     words = [given["input"], "--out", given["out"], "--rate", given["rate"], "--start", given["start"]]
     words += ["--node", given["name"]]
-    for name in ("truth", "boxes", "topic", "frames", "bundle", "lookahead", "transport", "patience", "start_timeout"):
+    for name in ("truth", "boxes", "topic", "frames", "bundle", "lookahead", "transport", "start_timeout"):
         if given[name]:
             words += [f"--{name.replace('_', '-')}", given[name]]
+    words += ["--timeout", given["patience"] or given["timeout"]]
     words += [f"--{name}" for name in ("video", "overwrite") if given[name].lower() == "true"]
     words += ["--clock"] if given["use_sim_time"].lower() == "true" else []
     return [

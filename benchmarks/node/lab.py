@@ -26,7 +26,7 @@ from sdtc_ros.errors import InputError
 LAUNCH = ROOT / "launch" / "pose.launch.py"
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # all as Ctrl-C: what was started must end
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
-PATIENCE = 20.0  # seconds, for a process that was told to end
+TIMEOUT = 20.0  # seconds, for a process that was told to end
 END_SECONDS = 5.0  # for a process to end of itself, before it is killed
 
 
@@ -72,9 +72,9 @@ class Part:
     def ended(self) -> None:
         """Wait for its end; raises InputError where it does not come."""
         try:
-            self.process.wait(PATIENCE)
+            self.process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
-            raise self.failure(f"did not end within {PATIENCE:g} s") from None
+            raise self.failure(f"did not end within {TIMEOUT:g} s") from None
 
     def kill(self) -> None:
         """Kill -9 for the whole group, and wait for it."""

@@ -24,7 +24,7 @@ from benchmarks.report import table
 from sdtc_ros.errors import InputError
 
 LOAD_SECONDS = 4.0  # of undisturbed frames before each death
-PATIENCE = 60.0
+TIMEOUT = 60.0
 CAMERA, DETECTOR, NODE = "camera", "detector", "node"
 
 
@@ -124,13 +124,13 @@ def _death(lab: Lab, rig: Rig, who: str, again: Callable[[], object]) -> Death:
 
 def _first_answer(rig: Rig, since: int) -> int:
     """When the first pose of a frame stamped after `since` was heard; raises InputError where none is."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:
         heard = rig.heard
         if len(found := heard[heard["stamp"] > since]):
             return int(found["received"].min())
         time.sleep(0.05)
-    raise InputError(f"no poses came within {PATIENCE:g} s after a restart")
+    raise InputError(f"no poses came within {TIMEOUT:g} s after a restart")
 
 
 def _unaccounted(rig: Rig) -> list[str]:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--json {args.json} is a folder; give a file name")
     found: list[Finding] = []
     for part in (installed.findings, gpu.findings, ros.findings, lambda: model.findings(args.model)):
-        found += _told(part())
+        found += _print(part())
     starts = ros.node_starts(found)
     works = model.works(found) and starts
     broken = sum(one.state == BROKEN for one in found)
@@ -51,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if works else BundleError.exit_status
 
 
-def _told(part: Iterable[Finding]) -> list[Finding]:
+def _print(part: Iterable[Finding]) -> list[Finding]:
     """Print a part and return its findings, as shortened as they were printed."""
     short = [replace(one, text=shortened(one.text), advice=shortened(one.advice)) for one in part]
     print(f"{short[0].part}")

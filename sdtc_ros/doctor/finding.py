@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 OK, MISSING, BROKEN = "ok", "missing", "broken"
-PATIENCE = 120  # seconds for a package's import
+TIMEOUT = 120  # seconds for a package's import
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ def imported(statement: str) -> tuple[bool, str]:
     """
     try:
         done = subprocess.run(
-            [sys.executable, "-c", statement], capture_output=True, text=True, timeout=PATIENCE, errors="replace"
+            [sys.executable, "-c", statement], capture_output=True, text=True, timeout=TIMEOUT, errors="replace"
         )
     except subprocess.TimeoutExpired:
-        return False, f"its import takes more than {PATIENCE} seconds"
+        return False, f"its import takes more than {TIMEOUT} seconds"
     if done.returncode == 0:
         return True, (done.stdout.strip().splitlines() or [""])[-1]
     said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]

@@ -90,8 +90,8 @@ class Deviation:
             )
         bounds = asdict(BOUNDS[precision])
         over = [n for n, bound in bounds.items() if not getattr(self, n) <= bound or not np.isfinite(getattr(self, n))]
-        told = ", ".join(f"{_WORDS[name].format(getattr(self, name), bounds[name])}" for name in over)
-        return f"keypoints deviate from those of FP32 on the CPU: {told}" if over else ""
+        exceeded = ", ".join(f"{_WORDS[name].format(getattr(self, name), bounds[name])}" for name in over)
+        return f"keypoints deviate from those of FP32 on the CPU: {exceeded}" if over else ""
 
     def to_json(self, precision: str) -> dict[str, Any]:
         """For model.json, with the bounds; None is a bound that is none."""
@@ -134,13 +134,13 @@ def measure_deviation(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS,
         for batch in batches:
             answer = engine.estimate(people.of(handles, batch))
             np.maximum.at(off, batch, _off(answer, (keypoints[batch], covariance[batch])))
-        found.append(_told(off, clear))
+        found.append(_summary(off, clear))
     return Deviation(**{field.name: max(getattr(one, field.name) for one in found) for field in fields(Deviation)})
 
 
 def compare(got: Poses, expected: Poses, heatmaps: FloatArray) -> Deviation:
     """Poses of both sides, and the reference's heatmaps (N x K x h x w) -> Deviation."""
-    return _told(_off(got, expected), decided(heatmaps))
+    return _summary(_off(got, expected), decided(heatmaps))
 
 
 def _off(got: Poses, expected: Poses) -> npt.NDArray[np.float64]:
@@ -154,7 +154,7 @@ def _off(got: Poses, expected: Poses) -> npt.NDArray[np.float64]:
     return np.where(np.isfinite(off), off, np.inf)
 
 
-def _told(off: npt.NDArray[np.float64], clear: npt.NDArray[np.bool_]) -> Deviation:
+def _summary(off: npt.NDArray[np.float64], clear: npt.NDArray[np.bool_]) -> Deviation:
     """The figures of all joints that are clear, and of those that are no numbers."""
     counted = clear | np.isinf(off).any(axis=1)
     moved, covariance = off[:, 0][counted], off[:, 2][counted]

@@ -73,15 +73,15 @@ class Cache:
         self._report = report
         self._said: set[str] = set()
 
-    def obtain(self, key: Key, build: Callable[[], bytes], *, tell: bool = True) -> bytes:
+    def obtain(self, key: Key, build: Callable[[], bytes], *, explain: bool = True) -> bytes:
         """The entry's content, built where none fits; of several processes that want it one builds, the others wait.
 
-        tell: say why what is kept does not fit; not for what is made in seconds, where that would be no news.
+        explain: report why a cached entry does not match; not for what is made in seconds, where nobody needs to know.
         """
         content = self.read(key)
         if content is None:
-            if tell:
-                self._tell_of_others(key)
+            if explain:
+                self._explain(key)
             with self.alone(key):
                 content = self.read(key)  # somebody may have built it meanwhile
                 if content is None:
@@ -91,16 +91,16 @@ class Cache:
 
     def read(self, key: Key) -> bytes | None:
         """The entry's content, or None where there is none or it is damaged, which is said."""
-        told = _sidecar(self.folder / f"{key.stem}.json")
-        if told is None:
+        sidecar = _sidecar(self.folder / f"{key.stem}.json")
+        if sidecar is None:
             return None
         try:
             content = (self.folder / f"{key.stem}.bin").read_bytes()
         except OSError as error:
             self._say(f"{key.what}: cannot read the entry in '{self.folder}' ({error.strerror}); ignored")
             return None
-        same = told.get("what") == key.what and told.get("words") == dict(key.words)
-        if not same or told.get("sha256") != hashlib.sha256(content).hexdigest():
+        same = sidecar.get("what") == key.what and sidecar.get("words") == dict(key.words)
+        if not same or sidecar.get("sha256") != hashlib.sha256(content).hexdigest():
             self._say(f"{key.what}: the entry in '{self.folder}' is damaged and ignored")
             return None
         return content
@@ -143,11 +143,11 @@ class Cache:
         """All that is kept, the newest first."""
         found = []
         for path in self.folder.glob("*.json"):
-            told = _sidecar(path)
-            if told is not None:
+            sidecar = _sidecar(path)
+            if sidecar is not None:
                 parts = [path.with_suffix(".bin"), *(self.folder / path.stem).rglob("*")]
                 size = sum(part.stat().st_size for part in parts if part.is_file())
-                found.append(Entry(path.stem, told["what"], told["words"], size, path.stat().st_mtime))
+                found.append(Entry(path.stem, sidecar["what"], sidecar["words"], size, path.stat().st_mtime))
         return sorted(found, key=lambda entry: -entry.made)
 
     def clear(self) -> list[Entry]:
@@ -205,8 +205,8 @@ class Cache:
                     return stream
             stream.close()
 
-    def _tell_of_others(self, key: Key) -> None:
-        """Say why what is kept does not fit, where something of that name is kept."""
+    def _explain(self, key: Key) -> None:
+        """Report why the cached entries of that name do not match, if there are any."""
         others = [entry.words for entry in self.entries() if entry.what == key.what]
         if not others:
             return
@@ -240,11 +240,11 @@ def _short(value: str) -> str:
 def _sidecar(path: Path) -> dict[str, Any] | None:
     """The JSON beside an entry, or None where it is none of ours."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        sidecar = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    ours = isinstance(told, dict) and told.get("format") == FORMAT
-    return told if ours and isinstance(told.get("words"), dict) and isinstance(told.get("what"), str) else None
+    ours = isinstance(sidecar, dict) and sidecar.get("format") == FORMAT
+    return sidecar if ours and isinstance(sidecar.get("words"), dict) and isinstance(sidecar.get("what"), str) else None
 
 
 def _remove_idle(path: Path, lock: Path) -> None:

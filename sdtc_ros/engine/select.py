@@ -60,7 +60,7 @@ class EngineConfig:
 def open_engine(
     bundle: Bundle, config: EngineConfig | None = None, *, report: Report = _log.warning, cache: Cache | None = None
 ) -> Engine:
-    """A warm engine for a bundle; report is told, in one sentence each, what was not as asked.
+    """A warm engine for a bundle; report is sidecar, in one sentence each, what was not as asked.
 
     Raises UsageError where the provider cannot be had and the CPU is not allowed, BundleError for a bundle that cannot
     be used, has no graphs of that precision, or whose keypoints deviate at every precision.
@@ -133,7 +133,7 @@ def _deviation(bundle: Bundle, engine: Engine, config: EngineConfig, precision: 
     def measured() -> bytes:
         return json.dumps(asdict(measure_deviation(engine, bundle, threads=config.threads))).encode()
 
-    return Deviation(**json.loads(cache.obtain(key, measured, tell=False)))
+    return Deviation(**json.loads(cache.obtain(key, measured, explain=False)))
 
 
 def _words(bundle: Bundle, engine: Engine, provider: str, precision: str) -> dict[str, str]:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 
 
 def fingerprint(truth: Path) -> str:
     """12 hexadecimal digits of the SHA-256 of an annotation file, or of a folder's (JSON, XML; subfolders too)."""
     digest = hashlib.sha256()
     folder = truth.parent if truth.is_file() else truth
-    files = [truth] if truth.is_file() else sorted(without_companions(truth.rglob("*")))
+    files = [truth] if truth.is_file() else sorted(without_apple_double(truth.rglob("*")))
     for path in files:
         if path.suffix.lower() not in (".json", ".xml"):
             continue

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.skeleton import HIEVE
@@ -37,9 +37,9 @@ def read_hieve_folder(folder: Path | str) -> list[Sequence]:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; expected a folder with a folder of frame XML files for each video")
-    if without_companions(folder.glob("*.xml")):
+    if without_apple_double(folder.glob("*.xml")):
         return [read_hieve_sequence(folder)]
-    videos = sorted(path for path in folder.iterdir() if path.is_dir() and without_companions(path.glob("*.xml")))
+    videos = sorted(path for path in folder.iterdir() if path.is_dir() and without_apple_double(path.glob("*.xml")))
     if not videos:
         raise InputError(f"{folder} holds no HiEve annotations; expected folders with files like 000000.xml in them")
     return [read_hieve_sequence(video) for video in videos]
@@ -52,7 +52,7 @@ def read_hieve_sequence(folder: Path | str, problems: list[str] | None = None) -
     """
     folder = Path(folder)
     files: dict[int, Path] = {}
-    for path in sorted(without_companions(folder.glob("*.xml"))):
+    for path in sorted(without_apple_double(folder.glob("*.xml"))):
         if not path.stem.isdigit():
             raise InputError(f"{path} is not named after a frame number, like 000000.xml")
         files[int(path.stem)] = path

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.categories import category_of, is_people, listed_categories
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
@@ -51,7 +51,7 @@ def read_folder(
         return [read_sequence(folder, skeleton, own)]
     if not folder.is_dir():
         raise InputError(f"{folder} does not exist; expected a folder with one PoseTrack JSON file a sequence")
-    files = without_companions(folder.glob("*.json"))
+    files = without_apple_double(folder.glob("*.json"))
     if not files:
         raise InputError(f"{folder} holds no *.json file; expected one PoseTrack annotation file a sequence in it")
     return [read_sequence(file, skeleton, own) for file in (sorted(files) if ordered else files)]

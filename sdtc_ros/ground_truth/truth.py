@@ -12,7 +12,7 @@ from collections.abc import Sequence as Names
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.frame_names import place_frames
 from sdtc_ros.ground_truth.hieve import read_hieve_folder
@@ -71,7 +71,7 @@ def read_truth(
 
 def one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:
     """The sequence that `read_truth` reads, with its own joints; raises InputError as that does."""
-    no_json = path.is_dir() and not without_companions(path.glob("*.json"))
+    no_json = path.is_dir() and not without_apple_double(path.glob("*.json"))
     if no_json and (skeleton is HIEVE or any(path.rglob("*.xml"))):  # as HiEve is published
         sequences = read_hieve_folder(path / input_name if (path / input_name).is_dir() else path)
     else:

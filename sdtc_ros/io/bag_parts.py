@@ -17,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from sdtc_ros.companions import is_companion, without_companions
+from sdtc_ros.apple_double import is_apple_double, without_apple_double
 from sdtc_ros.errors import InputError
 from sdtc_ros.io.part_files import PACKED_SUFFIXES, STORAGE_SUFFIXES, Key, Part, Scratch, open_part, plain_name
 from sdtc_ros.io.recover import MCAP_MAGIC
@@ -35,7 +35,7 @@ class Metadata:
 def is_storage_file(path: Path) -> bool:
     """Whether it looks like a bag's storage file: by its name, compressed or not, or by its first bytes."""
     if plain_name(path.name).endswith(STORAGE_SUFFIXES):
-        return not is_companion(path)
+        return not is_apple_double(path)
     try:
         with path.open("rb") as file:
             return file.read(8) == MCAP_MAGIC
@@ -50,7 +50,7 @@ def storage_files(path: Path) -> list[Path]:
     """
     if not path.is_dir():
         return [path] if is_storage_file(path) else []
-    named = [file for file in without_companions(path.iterdir()) if plain_name(file.name).endswith(STORAGE_SUFFIXES)]
+    named = [file for file in without_apple_double(path.iterdir()) if plain_name(file.name).endswith(STORAGE_SUFFIXES)]
     names = {file.name for file in named}
     found = [file for file in named if file.suffix not in PACKED_SUFFIXES or file.stem not in names]
     return sorted(found, key=lambda file: (len(plain_name(file.name)), file.name))  # bag_10 comes after bag_9

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.images import picture_to_bgr
 from sdtc_ros.io.video import DEFAULT_FPS, uniform_stamp, video_frames, video_info
@@ -157,7 +157,7 @@ def _folder_source(folder: Path, fps: float | None, excerpt: Excerpt) -> Source:
 
 def picture_files(folder: Path) -> list[Path]:
     """The pictures of a folder in natural order."""
-    found = [file for file in without_companions(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
+    found = [file for file in without_apple_double(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
     return sorted(found, key=_natural)
 
 

@@ -198,17 +198,17 @@ class PoseNode(LifecycleNode):
 
     def _refused(self, error: Exception) -> TransitionCallbackReturn:
         """Say why a transition cannot be made; the node stays as it was."""
-        self._tell(error)
+        self._report(error)
         self._refusal = error.with_traceback(None)  # which would keep what was loaded so far
         return TransitionCallbackReturn.FAILURE
 
     def _failed(self, error: Exception) -> None:
         """End the node: its worker cannot go on."""
         self.error = error
-        self._tell(error)
+        self._report(error)
         self._ended.set()
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         """One sentence for what is the user's to mend, a traceback for a defect; nothing once the node is to end."""
         if self._ended.is_set():  # the executor is shut down by now, whatever was being started
             return

@@ -187,7 +187,7 @@ class _MismatchTeller:
         """publishing: whether the partners publish, and we subscribe."""
         self.ours: QoSProfile | None = None  # until our own is made
         self._node, self._topic, self._warn, self._publishing = node, topic, warn, publishing
-        self._told: set[bytes] = set()
+        self._reported: set[bytes] = set()
 
     def found(self, event: Any, tries: int = TRIES) -> None:
         """A partner was found that does not match (called by rclpy, in the executor's thread)."""
@@ -197,12 +197,12 @@ class _MismatchTeller:
         if tries and (not wrong or any(UNKNOWN in one.node_name for one in wrong.values())):
             self._look_again(event, tries - 1)
             return
-        for key in wrong.keys() - self._told:
+        for key in wrong.keys() - self._reported:
             self._warn(self._sentence(wrong[key]))
         if not wrong:
             policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
             self._warn(f"somebody on {topic} did not match our quality of service: {policy} differed")
-        self._told = set(wrong)
+        self._reported = set(wrong)
 
     def _look_again(self, event: Any, tries: int) -> None:
         """When the graph has heard of the partner's node: it learns of topics and of nodes in either order."""

@@ -119,11 +119,11 @@ class Services:
 
         def run() -> None:
             try:
-                tell = partial(future.set_result, work())
+                report = partial(future.set_result, work())
             except Exception as error:
-                tell = partial(future.set_exception, error)
+                report = partial(future.set_exception, error)
             with suppress(Exception):  # the executor has ended: nobody waits any more
-                tell()
+                report()
                 executor.wake()
 
         threading.Thread(target=run, name="sdtc-service", daemon=True).start()

@@ -32,7 +32,7 @@ class Shared:
         self._node = node
         self._lookup = lru_cache(maxsize=None)(ros_message)
         self._types = message_types(self._lookup)
-        self.renderer = Renderer(self._tell)
+        self.renderer = Renderer(self._report)
         self._bodies: Bodies | None = None
 
     def configure(self, hri: bool) -> None:
@@ -43,7 +43,7 @@ class Shared:
     def free(self) -> None:
         """End what `configure` and the cameras began."""
         self.renderer.close(STOP_SECONDS)
-        self.renderer = Renderer(self._tell)
+        self.renderer = Renderer(self._report)
         if self._bodies is not None:
             self._bodies.close()
             self._bodies = None
@@ -69,6 +69,6 @@ class Shared:
         silent = PublisherEventCallbacks(use_default_callbacks=False)
         return self._node.create_publisher(kind, topic, reliable(1), event_callbacks=silent)
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         self._node.get_logger().error(f"an annotated image could not be drawn: {text}", throttle_duration_sec=10.0)

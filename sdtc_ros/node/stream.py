@@ -34,7 +34,7 @@ class Arrival:
 
     message: Any
     stamp: int
-    companion: Any = None
+    detections: Any = None
 
 
 class StreamHost(Protocol):
@@ -117,10 +117,10 @@ class Stream:
         self._limit.heard()
         return True
 
-    def pass_on(self, message: Any, companion: Any = None) -> None:
+    def pass_on(self, message: Any, detections: Any = None) -> None:
         """Put a message that was received where the worker finds it."""
         put = self._put  # `close` may come at any time
-        if put is not None and put(Arrival(message, self._host.now(), companion)):
+        if put is not None and put(Arrival(message, self._host.now(), detections)):
             self.counts.replaced += 1
 
     def lost(self, count: int) -> None:
@@ -142,7 +142,7 @@ class Stream:
         except InputError as error:
             self._leave_damaged(error)
             return None
-        self._tell_jumps(frame.stamp)
+        self._report_jumps(frame.stamp)
         return frame, people
 
     def take(self, frame: Frame, people: Boxes | None, found: Found | None) -> list[Pending]:
@@ -169,7 +169,7 @@ class Stream:
             return
         self.pipeline.lookahead = frames
         for result in self.pipeline.drain(frames):
-            self.hand_on(result)
+            self.publish(result)
 
     def _let_in(self, frame: Frame, people: Boxes | None, found: Found | None) -> Pending | None:
         """What `Pipeline.take` gives; boxes of it that are none are counted and told."""
@@ -185,23 +185,23 @@ class Stream:
             )
         return pending
 
-    def patience(self) -> float | None:
+    def time_left(self) -> float | None:
         """Seconds until the camera counts as silent; None where no frame waits for later ones."""
         if self._worked_at is None:
             return None
         limit = self._host.max_wait or self.pipeline.config.max_gap
         return max(0.0, self._worked_at + limit - monotonic())
 
-    def answer_waiting(self) -> None:
+    def publish_waiting(self) -> None:
         """Give out the answers to all frames that wait for later ones, without those.
 
         Where the engine fails, frames that are not answered yet wait on, for a frame that comes or the next call.
         """
         self._worked_at = None
         for result in self.pipeline.drain():
-            self.hand_on(result)
+            self.publish(result)
 
-    def hand_on(self, result: FramePoses) -> None:
+    def publish(self, result: FramePoses) -> None:
         """Give an answer out, and count it; nothing after `close`."""
         if self._put is None:
             return
@@ -227,7 +227,7 @@ class Stream:
         )
         return True
 
-    def _tell_jumps(self, stamp: int) -> None:
+    def _report_jumps(self, stamp: int) -> None:
         """Say where the stamps go back, at which the pipeline begins anew."""
         if self._newest is not None and stamp < self._newest:
             self.counts.restarts += 1
@@ -245,7 +245,7 @@ def restart(streams: Sequence[Stream]) -> None:
     Where answering raises, all go on with the tracks that they have.
     """
     for stream in streams:
-        stream.answer_waiting()
+        stream.publish_waiting()
     for stream in streams:
         stream.pipeline.reset()
 
@@ -256,8 +256,8 @@ def change_over(streams: Sequence[Stream], model: Model) -> None:
     Whatever is raised on the way, the streams still share one engine: the present one. Raises UsageError where the
     model's delta is smaller than the lookahead asked for.
     """
-    heirs = [stream.pipeline.successor(model.bundle, model.engine) for stream in streams]
+    successors = [stream.pipeline.successor(model.bundle, model.engine) for stream in streams]
     for stream in streams:
-        stream.answer_waiting()
-    for stream, heir in zip(streams, heirs, strict=True):
-        stream.adopt(heir)
+        stream.publish_waiting()
+    for stream, successor in zip(streams, successors, strict=True):
+        stream.adopt(successor)

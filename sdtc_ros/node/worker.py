@@ -7,7 +7,7 @@
 """Between the subscriptions and the pipelines: one slot a camera that holds the newest frame, one thread that works.
 
 Knows no ROS, only messages' attributes, so it is tested without. Every frame received is accounted for (`Counts`).
-The thread takes the newest frame of every camera that has one, and answers them in one batch: under load, that is all
+The thread takes the newest frame of every camera that has one, and results them in one batch: under load, that is all
 cameras; else each frame goes its way as it comes.
 """
 
@@ -23,7 +23,7 @@ from time import monotonic
 from typing import Generic, TypeVar
 
 from sdtc_ros.node.stream import Arrival, Stream
-from sdtc_ros.pipeline.inference import CropBuffer, answer
+from sdtc_ros.pipeline.inference import CropBuffer, infer
 from sdtc_ros.pipeline.pipeline import detect_together
 
 T = TypeVar("T")
@@ -117,11 +117,11 @@ class LiveWorker:
     def _run(self) -> None:
         try:
             while not self._inbox.closed:
-                arrivals = self._inbox.take(self._patience())
+                arrivals = self._inbox.take(self._timeout())
                 self._obey()
                 self._before_round()
                 self._work({self._streams[number]: arrival for number, arrival in arrivals.items()})
-                self._attend_silence()
+                self._check_silence()
         except Exception as error:  # nobody else would hear of it; after `stop`, the outputs may be gone
             if not self._inbox.closed:
                 self._failed(error)
@@ -137,21 +137,21 @@ class LiveWorker:
         taken = [
             (stream, stream.take(*frame, people)) for (stream, frame), people in zip(frames.items(), found, strict=True)
         ]
-        answers = iter(answer([one for _, ones in taken for one in ones], self._buffer))
+        results = iter(infer([one for _, ones in taken for one in ones], self._buffer))
         for stream, ones in taken:
             for _ in ones:
-                stream.hand_on(next(answers))
+                stream.publish(next(results))
         for stream in arrivals:
             stream.worked(monotonic() - begin)
 
-    def _attend_silence(self) -> None:
+    def _check_silence(self) -> None:
         for stream in self._streams:
-            if stream.patience() == 0:
-                stream.answer_waiting()
+            if stream.time_left() == 0:
+                stream.publish_waiting()
 
-    def _patience(self) -> float | None:
+    def _timeout(self) -> float | None:
         """Seconds until the next camera counts as silent."""
-        waits = [wait for stream in self._streams if (wait := stream.patience()) is not None]
+        waits = [wait for stream in self._streams if (wait := stream.time_left()) is not None]
         return min(waits, default=None)
 
     def _obey(self) -> None:

@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """Keyframes of several pipelines answered together: one batch of crops, one batch of windows for all their people.
 
-A pipeline alone answers through the same functions, as a batch of one. What pipelines share is the engine; frames,
+A pipeline alone results through the same functions, as a batch of one. What pipelines share is the engine; frames,
 tracks and windows stay each one's own, so the poses of a frame do not depend on who else is in the batch (but for the
 last bits, where a runtime chooses other kernels for other batch sizes).
 """
@@ -35,14 +35,14 @@ class Pending:
     """A keyframe whose turn has come; to be answered before its pipeline takes another frame.
 
     engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the frame
-    that came in; tell: who is to hear the answer.
+    that came in; report: called with the result.
     """
 
     engine: Engine
     input_size: tuple[int, int]
     keyframe: Keyframe
     timings: Timings
-    tell: Callable[[FramePoses], None]
+    report: Callable[[FramePoses], None]
 
 
 class CropBuffer:
@@ -59,7 +59,7 @@ class CropBuffer:
         return self._crops[:count]
 
 
-def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
+def infer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     """The poses of all keyframes, each of another pipeline, with at most one `encode` and one `estimate`.
 
     The stages encode and estimate are shared: every answer's timings say how long they took for all.
@@ -68,12 +68,12 @@ def answer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
         raise UsageError("pipelines that run in one batch must share one engine")
     _encode([one for one in pending if one.keyframe.missing], buffer)
     estimates = iter(_estimate([one for one in pending if len(one.keyframe)]))
-    answers = [
+    results = [
         FramePoses(one.keyframe.frame, next(estimates) if len(one.keyframe) else [], one.timings) for one in pending
     ]
-    for one, result in zip(pending, answers, strict=True):
-        one.tell(result)
-    return answers
+    for one, result in zip(pending, results, strict=True):
+        one.report(result)
+    return results
 
 
 def _encode(pending: Sequence[Pending], buffer: CropBuffer) -> None:

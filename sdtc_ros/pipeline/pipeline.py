@@ -26,7 +26,7 @@ from sdtc_ros.engine.base import Engine
 from sdtc_ros.engine.select import EngineConfig, open_engine
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.models.bundle import Bundle, load_bundle
-from sdtc_ros.pipeline.inference import CropBuffer, Pending, Timings, answer, timed
+from sdtc_ros.pipeline.inference import CropBuffer, Pending, Timings, infer, timed
 from sdtc_ros.pipeline.window import WindowRing
 from sdtc_ros.tracking.tracker import Tracker, TrackingConfig
 from sdtc_ros.types import Boxes, Frame, FramePoses
@@ -138,11 +138,11 @@ class Pipeline:
         What still waits is this one's to answer (`flush`), and after that it is not to be used. Raises UsageError where
         the model's delta is smaller than the lookahead asked for.
         """
-        heir = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
-        heir._tracker, heir._since_detection = self._tracker, self._since_detection
-        heir._stamp, heir._shape, heir._warned = self._stamp, self._shape, self._warned
-        heir.dropped_boxes, heir.surplus_boxes = self.dropped_boxes, self.surplus_boxes
-        return heir
+        successor = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
+        successor._tracker, successor._since_detection = self._tracker, self._since_detection
+        successor._stamp, successor._shape, successor._warned = self._stamp, self._shape, self._warned
+        successor.dropped_boxes, successor.surplus_boxes = self.dropped_boxes, self.surplus_boxes
+        return successor
 
     def process(self, frame: Frame, boxes: Boxes | None = None) -> FramePoses | None:
         """Take one frame and answer the keyframe `lookahead` frames before it, or None while there is none yet.
@@ -152,10 +152,10 @@ class Pipeline:
         H x W x 3 uint8.
         """
         pending = self.take(frame, boxes)
-        return None if pending is None else answer([pending], self._buffer)[0]
+        return None if pending is None else infer([pending], self._buffer)[0]
 
     def take(self, frame: Frame, boxes: Boxes | None = None, found: Found | None = None) -> Pending | None:
-        """The first part of `process`: all but crops, encoder and estimate, which `inference.answer` does for several.
+        """The first part of `process`: all but crops, encoder and estimate, which `inference.infer` does for several.
 
         found: what `detect_together` found for this frame.
         """
@@ -180,11 +180,11 @@ class Pipeline:
         while self._next + lookahead <= self.ring.newest:
             number = self._next
             try:
-                answers = answer([self._pending({})], self._buffer)
+                results = infer([self._pending({})], self._buffer)
             except Exception:
                 self._next = number
                 raise
-            yield from answers
+            yield from results
 
     def _cut_at_gaps(self, frame: Frame) -> None:
         """Let windows and tracks end where time jumps or the image changes its size."""
@@ -250,8 +250,8 @@ class Pipeline:
         with timed([timings], "track"):
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
-        size, tell = self.bundle.input_size, self._tracker.answered
-        return Pending(self.engine, size, keyframe, timings, tell)
+        size, report = self.bundle.input_size, self._tracker.add_poses
+        return Pending(self.engine, size, keyframe, timings, report)
 
 
 def detect_together(inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]]) -> list[Found | None]:
@@ -281,8 +281,8 @@ def process_together(
     """
     found = detect_together(inputs)
     pending = [pipe.take(frame, boxes, people) for (pipe, frame, boxes), people in zip(inputs, found, strict=True)]
-    answers = iter(answer([one for one in pending if one is not None], buffer or CropBuffer()))
-    return [None if one is None else next(answers) for one in pending]
+    results = iter(infer([one for one in pending if one is not None], buffer or CropBuffer()))
+    return [None if one is None else next(results) for one in pending]
 
 
 def check_image(frame: Frame) -> None:

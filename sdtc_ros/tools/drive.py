@@ -42,14 +42,14 @@ SETTLE_SECONDS = 0.5  # discovery is done by either side for itself
 class DriveConfig:
     """How to send.
 
-    rate: times as fast as recorded, 0: the patient way; lookahead: the node's; partner: the node's name; patience:
+    rate: times as fast as recorded, 0: the patient way; lookahead: the node's; partner: the node's name; timeout:
     seconds after which a frame without an answer is given up; start_timeout: seconds to wait for the node.
     """
 
     rate: float
     lookahead: int
     partner: str
-    patience: float
+    timeout: float
     start_timeout: float
     transport: str
     clock: bool
@@ -147,14 +147,14 @@ class Driver:
     def _let_take(self, count: int) -> None:
         """Wait until the node has taken so many of our frames; its diagnostics come once a second."""
         taken = self._before + count
-        self._spin(lambda: self._taken is not None and self._taken >= taken, monotonic() + self._config.patience)
+        self._spin(lambda: self._taken is not None and self._taken >= taken, monotonic() + self._config.timeout)
 
     def _let_answer(self, allowed: int) -> None:
         """Wait until no more than `allowed` frames are open; those that are not answered in time are given up."""
         recording, since = self._recording, monotonic()
         while recording.open > allowed and not self._stop.status:
             before = recording.open
-            until = max(since, self._heard) + self._config.patience
+            until = max(since, self._heard) + self._config.timeout
             self._spin(lambda before=before: recording.open < before, until)  # type: ignore[misc]
             if recording.open == before and monotonic() >= until:
                 recording.drop()

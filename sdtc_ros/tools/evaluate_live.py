@@ -72,7 +72,10 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     add("--lookahead", type=int, default=-1, help="the node's lookahead (default: the model's delta)")
     add("--video", action="store_true", help="write an annotated video too")
     add("--start-timeout", type=float, default=600.0, metavar="S", help="seconds to wait for the node (default 600)")
-    add("--patience", type=float, default=20.0, metavar="S", help="seconds after which an answer is given up")
+    add(
+        "--timeout", "--patience", type=float, default=20.0, metavar="S",
+        help="seconds after which a frame without poses counts as lost",
+    )  # fmt: skip
     args = parser.parse_args(words)
     if args.rate < 0:
         raise UsageError("--rate must be 0 or more")
@@ -90,7 +93,7 @@ def _evaluate(words: list[str]) -> int:
     outputs = Outputs(args.out, Wanted(video=args.video), source, bundle, truth)
     config = DriveConfig(
         rate=args.rate, lookahead=args.lookahead if args.lookahead >= 0 else bundle.delta, partner=args.node,
-        patience=args.patience, start_timeout=args.start_timeout, transport=args.transport, clock=args.clock,
+        timeout=args.timeout, start_timeout=args.start_timeout, transport=args.transport, clock=args.clock,
     )  # fmt: skip
     recording = Recording(outputs, RunStatistics(bundle.skeleton))
     run = LiveRun(args, config, source, bundle, truth, recording, boxes.what if boxes else "the node's detector")

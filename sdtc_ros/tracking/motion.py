@@ -53,7 +53,7 @@ class Motion:
         """Boxes were found in the frame of `stamp` (nanoseconds): its poses are kept until they are found again."""
         self._detected = stamp
 
-    def answered(self, result: FramePoses) -> None:
+    def add_poses(self, result: FramePoses) -> None:
         """Take the poses of the next keyframe."""
         if not result.poses:
             return

@@ -70,9 +70,9 @@ class Tracker:
         self._times = np.zeros(0, np.int64)  # and how many times so far
         self._motion = Motion()
 
-    def answered(self, result: FramePoses) -> None:
+    def add_poses(self, result: FramePoses) -> None:
         """Take the poses of a keyframe, by which `predict` tells how its people move."""
-        self._motion.answered(result)
+        self._motion.add_poses(result)
 
     def update(self, boxes: Boxes, stamp: int, *, carry: bool = False) -> Boxes:
         """The boxes that belong to a track, with ids; boxes that have ids keep them all.

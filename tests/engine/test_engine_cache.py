@@ -88,7 +88,7 @@ def test_another_gpu_version_or_bundle_is_said_and_built_anew(tmp_path: Path, na
     ]
     assert (cache.obtain(KEY, never), cache.obtain(other, never)) == (b"old", b"new")
     third = Key(KEY.what, {**KEY.words, name: "changed again"})
-    assert cache.obtain(third, lambda: b"third", tell=False) == b"third"
+    assert cache.obtain(third, lambda: b"third", explain=False) == b"third"
     assert len(lines) == 1
 
 

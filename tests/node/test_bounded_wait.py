@@ -22,7 +22,7 @@ from test_node_parts import image_message, stamp
 from sdtc_ros.node import stream as stream_module
 from sdtc_ros.node.lookahead import AUTOMATIC, LookaheadLimit
 from sdtc_ros.node.stream import BOXES, Arrival, Stream
-from sdtc_ros.pipeline.inference import CropBuffer, answer
+from sdtc_ros.pipeline.inference import CropBuffer, infer
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.types import Boxes
 
@@ -61,8 +61,8 @@ class Bench(RecordingHost):
             frame = self.stream.frame_of(Arrival(image_message(self.number), 0))
             assert frame is not None
             pending = self.stream.take(*frame, None)
-            for result in answer(pending, CropBuffer()):
-                self.stream.hand_on(result)
+            for result in infer(pending, CropBuffer()):
+                self.stream.publish(result)
         return self.answered()[begun:]
 
     def answered(self) -> list[int]:

@@ -25,7 +25,7 @@ from test_node_parts import Bench, image_message, stamp, until, values
 from sdtc_ros.node.loading import load, load_model
 from sdtc_ros.node.stream import Arrival, Stream, change_over, restart
 from sdtc_ros.node.worker import LiveWorker
-from sdtc_ros.pipeline.inference import CropBuffer, answer
+from sdtc_ros.pipeline.inference import CropBuffer, infer
 from sdtc_ros.types import Boxes
 
 
@@ -196,7 +196,7 @@ def test_an_engine_that_fails_at_what_waits_costs_no_frame_and_no_track(failure:
             frame = stream.frame_of(Arrival(image_message(number), 0))
             assert frame is not None
             for one in stream.take(*frame, None):
-                stream.hand_on(answer([one], CropBuffer())[0])
+                stream.publish(infer([one], CropBuffer())[0])
 
     send(0, 1, 2, 3)
     assert [bench.stamps() for bench in benches] == [[stamp(0), stamp(1)]] * 2

@@ -113,7 +113,7 @@ def test_images_without_detections_are_counted_in_the_sum() -> None:
     assert stream.receive() and stream.receive()
     stream.leave_unmatched()
     stream.pass_on("image", "boxes")
-    assert [(arrival.message, arrival.companion) for arrival in passed] == [("image", "boxes")]
+    assert [(arrival.message, arrival.detections) for arrival in passed] == [("image", "boxes")]
     assert (stream.counts.received, stream.counts.unmatched, stream.counts.waiting) == (2, 1, 1)
     assert stream.counts.sum() == (
         "2 frames received = 0 answered + 0 dropped for newer + 0 too old + 1 without detections + 0 damaged + "

@@ -103,9 +103,9 @@ def test_a_successor_asks_the_detector_when_its_turn_comes(bundle: Bundle) -> No
     pipeline = pipeline_of(bundle, seer, 4)
     for number in range(2):
         pipeline.process(frame(number))
-    heir = pipeline.successor(bundle, UnsureEngine())
+    successor = pipeline.successor(bundle, UnsureEngine())
     for number in range(2, 6):
-        heir.process(frame(number))
+        successor.process(frame(number))
     assert seer.calls == [0, 4]
 
 
@@ -122,9 +122,9 @@ def test_a_successor_goes_on_counting_what_is_dropped_and_does_not_warn_again(
 ) -> None:
     pipeline = pipeline_of(bundle, Seer(lambda number: [[500, 20, 30, 60]]), 1)
     pipeline.process(frame(0))
-    heir = pipeline.successor(bundle, UnsureEngine())
-    heir.process(frame(1))
-    assert heir.dropped_boxes == 2
+    successor = pipeline.successor(bundle, UnsureEngine())
+    successor.process(frame(1))
+    assert successor.dropped_boxes == 2
     assert len(caplog.records) == 1
 
 
@@ -140,8 +140,8 @@ def test_a_nodes_cameras_do_not_all_ask_the_detector_in_the_same_round(bundle: B
         assert [ids(answer) for answer in answers] == [[1]] * 6
         rounds.append(len(seer.calls))
     assert rounds == [6, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2]
-    heirs = [camera.successor(bundle, loaded.model.engine) for camera in cameras]
+    successors = [camera.successor(bundle, loaded.model.engine) for camera in cameras]
     seer.calls.clear()
-    process_together([(heir, frame(13, 0), None) for heir in heirs])  # a cut: all begin anew, and in step again
-    process_together([(heir, frame(14, 1), None) for heir in heirs])
+    process_together([(successor, frame(13, 0), None) for successor in successors])  # a cut: all begin anew, in step
+    process_together([(successor, frame(14, 1), None) for successor in successors])
     assert seer.calls == [13] * 6 + [14]

@@ -17,7 +17,7 @@ from pipeline_scenes import CountingEngine, scene
 
 from sdtc_ros.errors import UsageError
 from sdtc_ros.models.bundle import Bundle
-from sdtc_ros.pipeline.inference import CropBuffer, answer
+from sdtc_ros.pipeline.inference import CropBuffer, infer
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together
 from sdtc_ros.types import Boxes, FramePoses
 
@@ -99,7 +99,7 @@ def test_engines_must_be_one(bundle: Bundle) -> None:
     clip = scene(1, 1)
     with pytest.raises(UsageError, match="must share one engine"):
         process_together([(pipeline, *clip[0]) for pipeline in pipelines])
-    assert answer([], CropBuffer()) == []
+    assert infer([], CropBuffer()) == []
 
 
 def test_the_buffer_is_kept_and_follows_the_crops_size() -> None:

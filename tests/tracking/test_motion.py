@@ -44,7 +44,7 @@ def test_a_steady_walker_is_where_he_goes_however_late_the_poses_are(newest: int
     motion = Motion()
     motion.detected(5 * STEP)
     for number in range(newest + 1):
-        motion.answered(answer(number, {7: walk(number)}))
+        motion.add_poses(answer(number, {7: walk(number)}))
     np.testing.assert_allclose(shifts(motion, now, 7), [np.subtract(walk(now), walk(5))], atol=1e-3)
 
 
@@ -56,7 +56,7 @@ def test_swinging_limbs_and_other_people_do_not_count() -> None:
         frame = answer(number, {7: walk(number), 2: (300 - 5 * number, 80)})
         frame.poses[0].keypoints[:7, :2] += 200 * np.random.default_rng(number).normal(size=(7, 2))
         frame.poses.reverse()
-        motion.answered(frame)
+        motion.add_poses(frame)
     found = shifts(motion, 9, 2, 99, 7)
     np.testing.assert_allclose(found[0], [-45, 0], atol=1e-3)
     assert np.isnan(found[1]).all()
@@ -68,7 +68,7 @@ def test_who_turned_back_is_followed_back() -> None:
     motion = Motion()
     motion.detected(0)
     for number in range(-6, 13):
-        motion.answered(answer(number, {7: walk(number if number < 3 else 6 - number)}))
+        motion.add_poses(answer(number, {7: walk(number if number < 3 else 6 - number)}))
     assert -12 <= shifts(motion, 12, 7)[0, 0] - (walk(-6)[0] - walk(0)[0]) <= 0.01
 
 
@@ -77,7 +77,7 @@ def test_too_few_sure_joints_tell_nothing(sure: int) -> None:
     motion = Motion()
     motion.detected(0)
     for number in range(8):
-        motion.answered(answer(number, {7: walk(number)}, sure))
+        motion.add_poses(answer(number, {7: walk(number)}, sure))
     assert np.isnan(shifts(motion, 9, 7)).all()
 
 
@@ -85,7 +85,7 @@ def test_without_a_sure_pose_in_the_detections_frame_the_speed_tells() -> None:
     motion = Motion()
     motion.detected(3 * STEP)
     for number in range(8):
-        motion.answered(answer(number, {7: walk(number)}, 15 if number != 3 else 0))
+        motion.add_poses(answer(number, {7: walk(number)}, 15 if number != 3 else 0))
     np.testing.assert_allclose(shifts(motion, 9, 7), [np.subtract(walk(9), walk(3))], atol=1e-3)
 
 
@@ -93,7 +93,7 @@ def test_old_poses_tell_nothing_of_now_nor_late_ones_of_before() -> None:
     motion = Motion()
     assert np.isnan(shifts(motion, 1, 7)).all()
     for number in range(8):
-        motion.answered(answer(number, {7: walk(number)}))
+        motion.add_poses(answer(number, {7: walk(number)}))
     motion.detected(7 * STEP)
     assert not np.isnan(motion.shifts(np.array([7]), 7 * STEP + LONGEST)).any()
     assert np.isnan(motion.shifts(np.array([7]), 7 * STEP + LONGEST + 1)).all()
@@ -106,12 +106,12 @@ def test_the_detections_pose_is_kept_beyond_the_span_and_nothing_else_is() -> No
     motion.detected(10 * STEP)
     first = answer(0, {7: walk(0)})
     image = weakref.ref(first.frame.image)
-    motion.answered(first)
+    motion.add_poses(first)
     del first
     assert image() is None
     for number in range(1, 1000):
         # the last stretch is twice as fast: a shift by speed alone would be too far
-        motion.answered(answer(number, {7: walk(number if number < 985 else 2 * number - 984)}))
+        motion.add_poses(answer(number, {7: walk(number if number < 985 else 2 * number - 984)}))
     np.testing.assert_allclose(shifts(motion, 999, 7), [np.subtract(walk(2 * 999 - 984), walk(10))], rtol=1e-4)
     assert len(motion._answers) <= SPAN // STEP + 3
 
@@ -122,7 +122,7 @@ def test_stamps_that_stand_still_or_creep_keep_memory_and_time_small(step: int) 
     for number in range(400):
         motion.detected(5 + number * step)
         one = answer(0, {7: walk(number)})
-        motion.answered(FramePoses(Frame(one.frame.image, 5 + number * step), one.poses))
+        motion.add_poses(FramePoses(Frame(one.frame.image, 5 + number * step), one.poses))
     assert len(motion._answers) <= MOST + 2
     assert (len(motion._answers) == 1) == (step == 0)
 
@@ -133,7 +133,7 @@ def test_only_the_last_moments_tell_the_speed() -> None:
     stood = 30 + 400_000_000 // STEP
     motion.detected(stood * STEP)
     for number in range(stood):
-        motion.answered(answer(number, {7: walk(min(number, 30))}))
+        motion.add_poses(answer(number, {7: walk(min(number, 30))}))
     np.testing.assert_allclose(shifts(motion, stood + 4, 7), [[0, 0]], atol=1e-3)
 
 
@@ -142,8 +142,8 @@ def test_another_models_joints_are_not_compared() -> None:
     motion = Motion()
     motion.detected(0)
     for number in range(4):
-        motion.answered(answer(number, {7: walk(number)}))
-    motion.answered(answer(4, {7: walk(4)}, joints=14))
+        motion.add_poses(answer(number, {7: walk(number)}))
+    motion.add_poses(answer(4, {7: walk(4)}, joints=14))
     assert np.isnan(shifts(motion, 6, 7)).all()
-    motion.answered(answer(5, {7: walk(5)}, joints=14))
+    motion.add_poses(answer(5, {7: walk(5)}, joints=14))
     np.testing.assert_allclose(shifts(motion, 6, 7), [np.subtract(walk(6), walk(0))], atol=1e-3)

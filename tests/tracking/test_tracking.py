@@ -126,9 +126,9 @@ def test_poses_tell_where_people_go_and_those_without_go_straight_on() -> None:
     for number in range(2):
         boxes = np.array([[10 + 5 * number, 10, 20, 40], [90 + 5 * number, 10, 20, 40]], np.float32)
         tracker.update(Boxes(boxes, np.ones(2, np.float32), ids), number * 100_000_000)
-        tracker.answered(answer_of({3: 20 + 5 * number}, number * 100_000_000))
-    tracker.answered(answer_of({3: 22}, 150_000_000))
-    tracker.answered(answer_of({3: 19}, 200_000_000))
+        tracker.add_poses(answer_of({3: 20 + 5 * number}, number * 100_000_000))
+    tracker.add_poses(answer_of({3: 22}, 150_000_000))
+    tracker.add_poses(answer_of({3: 19}, 200_000_000))
     # the speed of the last 0.3 s, 5 pixels a second back on balance, from the newest pose on
     np.testing.assert_allclose(tracker.predict(250_000_000).xywh[0], [15 - 6 - 0.25, 10, 20, 40], atol=1e-4)
     np.testing.assert_allclose(tracker.predict(250_000_000).xywh[1], [95 + 7.5, 10, 20, 40], atol=1e-4)
@@ -178,8 +178,8 @@ def test_poses_carry_who_is_missed() -> None:
     tracker = Tracker()
     for number in range(3):
         tracked(tracker, at(10), number)
-        tracker.answered(answer_of({1: 20}, number * 100_000_000))
-    tracker.answered(answer_of({1: 24}, 250_000_000))
+        tracker.add_poses(answer_of({1: 20}, number * 100_000_000))
+    tracker.add_poses(answer_of({1: 24}, 250_000_000))
     (place,) = tracked(tracker, at(), 3).values()
     assert place > 14
 

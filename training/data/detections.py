@@ -23,7 +23,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import PROTOCOLS
@@ -116,7 +116,7 @@ def _counting_frames(index: Index) -> list[tuple[int, int, int]]:
 
 def read_detections(path: Path) -> dict[_Key, list[tuple[list[float], float]]]:
     """Boxes (xywh) and scores by sequence and image; raises InputError for a file or folder that cannot be read."""
-    files = sorted(without_companions(path.glob("*.json"))) if path.is_dir() else [path]
+    files = sorted(without_apple_double(path.glob("*.json"))) if path.is_dir() else [path]
     if not files:
         raise InputError(f"{path} holds no *.json file; expected a file of detector boxes, or one a sequence")
     table: dict[_Key, list[tuple[list[float], float]]] = defaultdict(list)

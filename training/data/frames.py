@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError
 from sdtc_ros.io.sources import PICTURE_SUFFIXES
 
@@ -51,7 +51,7 @@ def read_frames(folder: Path) -> Frames:
     Raises InputError where two have one name but for the ending: frames and masks, say.
     """
     with os.scandir(folder) as entries:
-        paths = without_companions(Path(entry.name) for entry in entries)
+        paths = without_apple_double(Path(entry.name) for entry in entries)
     names: dict[str, str] = {}
     for path in paths:
         if path.suffix.lower() in PICTURE_SUFFIXES and names.setdefault(path.stem, path.name) != path.name:

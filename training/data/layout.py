@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sdtc_ros.companions import without_companions
+from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate.protocols import PROTOCOLS
 from sdtc_ros.ground_truth.json_input import load_json
@@ -123,10 +123,11 @@ def _annotation_files(folder: Path) -> tuple[Path, ...]:
     """The JSON files of a folder, or its folders with XML files, by name."""
     if not folder.is_dir():
         return ()
-    files = sorted(without_companions(folder.glob("*.json")))
+    files = sorted(without_apple_double(folder.glob("*.json")))
     if files:
         return tuple(files)
-    return tuple(sorted(path for path in folder.iterdir() if path.is_dir() and without_companions(path.glob("*.xml"))))
+    folders = (path for path in folder.iterdir() if path.is_dir())
+    return tuple(sorted(path for path in folders if without_apple_double(path.glob("*.xml"))))
 
 
 def _dataset_of(files: tuple[Path, ...]) -> str:

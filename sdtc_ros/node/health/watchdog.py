@@ -24,15 +24,15 @@ class Watchdog:
     """Watches a counter that should grow."""
 
     def __init__(self) -> None:
-        self._received, self._since, self._told = 0, monotonic(), False
+        self._received, self._since, self._reported = 0, monotonic(), False
 
     def is_news(self, received: int, seconds: float) -> bool:
         """Whether `received` has stood still for `seconds` (0: never mind); True once until it grows again."""
         if received != self._received:
-            self._received, self._since, self._told = received, monotonic(), False
-        if self._told or not 0 < seconds <= monotonic() - self._since:
+            self._received, self._since, self._reported = received, monotonic(), False
+        if self._reported or not 0 < seconds <= monotonic() - self._since:
             return False
-        self._told = True
+        self._reported = True
         return True
 
 

@@ -18,7 +18,7 @@ from sdtc_ros.errors import UsageError
 from sdtc_ros.node.input.image_source import IMAGE
 from sdtc_ros.node.ports import Ports
 
-PATIENCE = 5.0  # seconds without camera_info after which the log says that somebody waits for it
+INFO_TIMEOUT = 5.0  # seconds without camera_info after which the log says that somebody waits for it
 
 
 class Calibration:
@@ -42,7 +42,7 @@ class Calibration:
             self.close()
         elif self._subscription is None:
             self._subscribe()
-        elif self.newest is None and monotonic() - self._since >= PATIENCE:
+        elif self.newest is None and monotonic() - self._since >= INFO_TIMEOUT:
             self._ports.warn("camera_info", f"{self._what} wait for camera_info, but none comes on {self.topic}")
 
     def _subscribe(self) -> None:

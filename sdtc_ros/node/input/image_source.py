@@ -62,7 +62,7 @@ class MatchedSource(ImageSource):
     def __init__(self, ports: Ports, stream: Stream) -> None:
         """Subscribe to both; parameters detections_tolerance and detections_wait say how they are matched."""
         parameters = ports.parameters
-        self._told = ""  # what was last told of images left out, while none is matched
+        self._reported = ""  # what was last told of images left out, while none is matched
         self._matcher = Matcher(
             round(parameters["detections_tolerance"] * 1e9), parameters["detections_wait"], matched=self._pass_on,
             unmatched=self._leave_out,
@@ -82,17 +82,17 @@ class MatchedSource(ImageSource):
             self._matcher.image(message)
 
     def _pass_on(self, image: Any, detections: Any) -> None:
-        self._told = ""
+        self._reported = ""
         self._stream.pass_on(image, detections)
 
     def _leave_out(self, reason: str) -> None:
         self._stream.leave_unmatched()
         about = "detections that do not match" if self._matcher.heard else "no detections"
-        if not reason or self._told == about:
+        if not reason or self._reported == about:
             return
         why = "" if self._matcher.heard else f": {why_silent(self._ports.node, self._detections)}"
         if self._ports.warn(about, f"image skipped: {reason}{why}"):
-            self._told = about
+            self._reported = about
 
     def every_second(self) -> None:
         """Let the images go that have waited for too long."""

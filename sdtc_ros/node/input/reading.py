@@ -42,7 +42,7 @@ def read_arrival(arrival: Arrival, rotation: Rotation, classes: frozenset[str]) 
     """
     frame = frame_of_message(arrival.message, arrival.stamp)
     people = None
-    if arrival.companion is not None:
+    if arrival.detections is not None:
         size = frame.image.shape[1], frame.image.shape[0]
-        people = rotation.upright_boxes(boxes_of_detections(arrival.companion, classes), size)
+        people = rotation.upright_boxes(boxes_of_detections(arrival.detections, classes), size)
     return rotation.upright_frame(frame), people

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Companions that macOS leaves beside files on other disks: `._NAME` (AppleDouble) holds nothing of NAME's content."""
+"""AppleDouble files: macOS leaves `._NAME` beside NAME on other disks; it has nothing of NAME's content."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def is_companion(path: Path) -> bool:
-    """Whether a file is the companion of another."""
+def is_apple_double(path: Path) -> bool:
+    """Whether a file is one of these."""
     return path.name.startswith("._")
 
 
-def without_companions(paths: Iterable[Path]) -> list[Path]:
-    """The files that are none, in the order given."""
-    return [path for path in paths if not is_companion(path)]
+def without_apple_double(paths: Iterable[Path]) -> list[Path]:
+    """The other files, in the order given."""
+    return [path for path in paths if not is_apple_double(path)]
