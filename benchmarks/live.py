@@ -13,7 +13,7 @@
 
 The node is launched with the source tree's pose.launch.py. A process beside it publishes synthetic people that were
 rendered beforehand; another one stands for a person detector, with the true boxes (`--detector person`: the node's own
-instead). Where `--detector topic` is measured, every answer's boxes are compared with those of the frame that its
+instead). Where `--detector topic` is measured, every result's boxes are compared with those of the frame that its
 stamp names. Exit status 1 where frames are unaccounted for, 2 without ROS 2.
 """
 

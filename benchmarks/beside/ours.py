@@ -44,14 +44,14 @@ class Player:
         pipeline.reset()
 
     def step(self, number: int, image: Any, boxes: Any) -> None:
-        """One frame with P x 4 boxes of people; the answer is that of a frame before."""
+        """One frame with P x 4 boxes of people; the result is that of a frame before."""
         there = np.flatnonzero(~np.isnan(boxes[:, 0]))
         people = Boxes(boxes[there].astype(np.float32), np.ones(len(there), np.float32), there + 1)
         frame = Frame(image, number * 1_000_000_000 // RATE, name=str(number))
         self._keep(self._pipeline.process(frame, people if self._given else None))
 
     def finish(self) -> None:
-        """Take the answers that still wait."""
+        """Take the results that still wait."""
         for answer in self._pipeline.flush():
             self._keep(answer)
 

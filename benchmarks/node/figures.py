@@ -126,7 +126,7 @@ def wrong_answers(sent: Rows, heard: Rows) -> int:
 
 
 def latencies(heard: Rows) -> Latencies:
-    """Seconds from every answer's stamp to its receipt."""
+    """Seconds from every result's stamp to its receipt."""
     return (heard["received"] - heard["stamp"]) * 1e-9
 
 

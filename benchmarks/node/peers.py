@@ -95,7 +95,7 @@ def _send(
     message = messages[number]
     stamp = stamp_for(time.time_ns(), number)
     message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp, 1_000_000_000)
-    notes.write(stamp, which)  # before it is sent: an answer to a stamp that nobody noted would look wrong
+    notes.write(stamp, which)  # before it is sent: a result to a stamp that nobody noted would look wrong
     images.publish(message)
     infos.publish(CameraInfo(header=message.header, height=message.height, width=message.width))
 
@@ -131,7 +131,7 @@ def _detection(box: list[float], header: Any) -> Any:
 
 
 def listener(args: argparse.Namespace, node: Any) -> None:
-    """Write down every answer (HEARD) and every diagnostic message (a line of JSON)."""
+    """Write down every result (HEARD) and every diagnostic message (a line of JSON)."""
     clip = load(args.clip)
     notes = Notebook(args.out, HEARD)
     diagnostics = args.diagnostics.open("a", encoding="utf-8", buffering=1)

@@ -154,7 +154,7 @@ class Rig:
 
     @property
     def heard(self) -> Rows:
-        """HEARD: the answers that came so far."""
+        """HEARD: the results that came so far."""
         return read_rows(self._folder / "listener", HEARD)
 
     @property

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     done = _done(args, tasks)
     left = [task for task in tasks if task.name not in done]
-    if left:  # what is wrong with all is said once, before anything starts
+    if left:  # what is wrong with all is reported once, before anything starts
         check(replay_options(args, left[0].source, args.truth))
     jobs = min(args.jobs or cores(), max(1, len(left)))
     with stop_requests() as stop:

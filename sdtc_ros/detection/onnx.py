@@ -7,8 +7,8 @@
 """A person detector by path: ONNX exports of the YOLO family, YOLOX and RTMDet (see `layouts`).
 
 The input is 1 x 3 x H x W float; the image is scaled into its top left corner, the rest is grey 114 (letterbox). Which
-class is the person is said by the file's own class names (`names` in its metadata, as Ultralytics writes them), or by
-the user; it is never guessed.
+class is the person is given by the file's own class names (`names` in its metadata, as Ultralytics writes them), or
+by the user; it is never guessed.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ def open_detector(
 
     tensorrt-direct has no ONNX Runtime in it: a detector then takes CUDA where that can be had, else the CPU. ranges:
     of the dimensions that the graph leaves open, by name, for which TensorRT's engine is made and kept in the cache;
-    None: made anew for every shape. Raises BundleError for the graph and UsageError for the provider, as
+    None: rebuilt for every shape. Raises BundleError for the graph and UsageError for the provider, as
     `open_session`.
     """
     direct = provider == DIRECT

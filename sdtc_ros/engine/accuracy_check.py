@@ -7,7 +7,7 @@
 """The gate: how far an engine moves keypoints away from FP32 in ONNX Runtime on the CPU, and whether that is too far.
 
 Both answer the same windows of synthetic people, in crop pixels. A joint that the reference itself cannot decide on
-(two peaks of nearly the same height) says nothing about an engine and is left out. An engine that cuts its crops
+(two peaks of nearly the same height) says nothing about an engine and is left out. An engine that crops
 itself is given the frames, so that its cutting is judged with the rest. GPUs have kernels of their own for each batch
 size, so every size is judged by itself, and the worst counts.
 """
@@ -27,7 +27,7 @@ from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 
 GATE = 4  # what is measured and how: raised with every change to it, so that cached verdicts are not used
-WINDOWS = 16  # judged by, if nothing else is said
+WINDOWS = 16  # compared by default
 RIVAL = 0.9  # of the maximum: a second peak as high as this leaves the joint undecided
 MOST_UNDECIDED = 0.5  # share of the joints that may be left out
 RUNS = 3  # of a batch size on a device at least: plain, captured as a CUDA graph, and that graph again
@@ -130,7 +130,7 @@ def measure_deviation(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS,
     clear = decided(reference.heatmaps(held))
     found = []
     for batches, handles in _sizes(engine, people):
-        off = np.zeros((windows, 3, clear.shape[1]))  # the worst of what a window was answered
+        off = np.zeros((windows, 3, clear.shape[1]))  # the worst of what a window was processed
         for batch in batches:
             answer = engine.estimate(people.of(handles, batch))
             np.maximum.at(off, batch, _off(answer, (keypoints[batch], covariance[batch])))

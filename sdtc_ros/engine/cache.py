@@ -4,11 +4,11 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What is made once on a machine and kept: TensorRT engines, timing caches, verdicts of the deviation gate.
+"""What is made once on a computer and cached: TensorRT engines, timing caches, verdicts of the accuracy check.
 
 An entry is a file and a JSON file beside it that says in words what the content depends on (`Key`) and its SHA-256.
 Whatever does not agree with both is never used. Nothing here must succeed: where the folder cannot be written that is
-said once, and things are made again at the next start.
+reported once, and things are made again at the next start.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Cache:
     """A folder of entries, shared by any number of processes."""
 
     def __init__(self, folder: Path | None = None, report: Report = _log.warning) -> None:
-        """folder: `cache_folder()` unless it is given; report: told what the user has to know, a line at a time."""
+        """folder: `cache_folder()` unless it is given; report: called with each line for the user."""
         self.folder = folder or cache_folder()
         self._report = report
         self._said: set[str] = set()
@@ -90,7 +90,7 @@ class Cache:
         return content
 
     def read(self, key: Key) -> bytes | None:
-        """The entry's content, or None where there is none or it is damaged, which is said."""
+        """The entry's content, or None where there is none or it is damaged, which is reported."""
         sidecar = _sidecar(self.folder / f"{key.stem}.json")
         if sidecar is None:
             return None
@@ -106,7 +106,7 @@ class Cache:
         return content
 
     def write(self, key: Key, content: bytes) -> None:
-        """Keep the content; where that fails it is said once, and nothing is left behind."""
+        """Keep the content; where that fails it is reported once, and nothing is left behind."""
         with self.alone(key):
             self._write(key, content)
 
@@ -122,7 +122,7 @@ class Cache:
             self._cannot_keep(error)
 
     def folder_for(self, key: Key) -> Path | None:
-        """A folder for what another program keeps under this key, or None where there can be none, which is said."""
+        """A folder for what another program keeps under this key, or None (and a report) where there can be none."""
         folder = self.folder / key.stem
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -140,7 +140,7 @@ class Cache:
         self._remove(key.stem)
 
     def entries(self) -> list[Entry]:
-        """All that is kept, the newest first."""
+        """All entries, the newest first."""
         found = []
         for path in self.folder.glob("*.json"):
             sidecar = _sidecar(path)

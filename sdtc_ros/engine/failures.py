@@ -52,7 +52,7 @@ def no_memory(provider: str) -> str:
         return f"this computer has too little memory left: {_ADVICE}"
     try:
         return full_gpu(gpus()[0].name, *free_memory())
-    except UsageError:  # the driver is not to be asked; what is known is said
+    except UsageError:  # the driver is not to be asked; what is known is reported
         return f"the GPU has too little memory left: {_ADVICE} or provider 'cpu'"
 
 
@@ -62,7 +62,7 @@ def is_lost(reason: str) -> bool:
 
 
 def device_failure(error: Exception, provider: str) -> UsageError | None:
-    """What the user is told where the device is the cause of a runtime's exception; None where it is not."""
+    """What to report where the device is the cause of a runtime's exception; None where it is not."""
     reason = str(error)
     if isinstance(error, MemoryError) or is_full(reason):
         return UsageError(no_memory(provider))

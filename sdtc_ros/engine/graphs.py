@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """The graphs that a device engine runs beside the bundle's encoder, made with the `onnx` package.
 
-`cut_graph` cuts crops out of a frame that lies in device memory, `pooled_graph` lets the temporal graph gather its
+`cut_graph` crops a frame that lies in device memory, `pooled_graph` lets the temporal graph gather its
 windows from a pool of tokens by index: neither pixels nor tokens need to pass through host memory again.
 """
 

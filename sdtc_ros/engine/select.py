@@ -7,8 +7,8 @@
 """Which engine runs a bundle: the provider asked for, at the fastest precision whose keypoints hold.
 
 Every engine but the reference (FP32 in ONNX Runtime on the CPU) is compared with it before it is used (`_deviation`);
-where it moves keypoints too far, or cannot be had, the next safer precision is tried and that is said. The CPU takes a
-GPU's place only where the user allowed it.
+where it moves keypoints too far, or cannot be had, the next safer precision is tried and that is reported. The CPU
+takes a GPU's place only where the user allowed it.
 """
 
 from __future__ import annotations

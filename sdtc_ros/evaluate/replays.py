@@ -99,7 +99,7 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
 
 
 def _paired(truth: Sequence, poses_file: Path) -> tuple[Sequence, Sequence]:
-    """The annotated frames that a replay answered, and its answers, under the annotations' names and ids."""
+    """The annotated frames that a replay processed, and its results, under the annotations' names and ids."""
     data = load_json(poses_file)
     predictions = parse_sequence(data, poses_file, skeleton_of(data, truth.skeleton))
     names = {frame.name: frame for frame in truth.frames}

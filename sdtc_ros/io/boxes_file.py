@@ -115,7 +115,7 @@ def _number_of_image(identity: int, truth: Truth | None, what: str) -> Key:
 
 
 def read_boxes(path: Path, size: tuple[int, int] | None = None) -> BoxTable:
-    """A boxes file; size: (width, height) of the input's images, by which corners are told from boxes.
+    """A boxes file; size: (width, height) of the input's images, by which corners are distinguished from boxes.
 
     Raises InputError that says what is wrong with it where.
     """

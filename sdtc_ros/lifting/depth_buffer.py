@@ -29,7 +29,7 @@ class DepthBuffer(Generic[Image]):
         return len(self._images)
 
     def add(self, stamp: int, image: Image) -> None:
-        """Take the next depth image; a stamp that goes back begins anew, as the clock was set or a recording loops."""
+        """Take the next depth image; a stamp that goes back starts over, as the clock was set or a recording loops."""
         with self._lock:
             if self._images and stamp < self._images[-1][0]:
                 self._images.clear()

@@ -16,7 +16,7 @@ from sdtc_ros.lifting.body import Body
 Float64Array = npt.NDArray[np.float64]
 
 SHARE = 0.2  # quantile of the bones' answers: a bone that points at the camera looks short, thus far
-DEVIATION = 0.25  # of the answer's logarithm: children at the far end
+DEVIATION = 0.25  # of the result's logarithm: children at the far end
 
 
 def depth_by_size(keypoints: Float64Array, min_score: float, focal: float, body: Body) -> Float64Array:

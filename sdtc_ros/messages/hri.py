@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """People as ROS4HRI (REP 155) has them: /humans/bodies/tracked, and a few topics for every body.
 
-A body's id is opaque and unique, as the REP asks: a tag that is drawn anew for every camera and start, then the track
+A body's id is opaque and unique, as the REP asks: a tag that is drawn for every camera and start, then the track
 id. Its publishers come before its first mention in `tracked` and go after its last. Knows ROS only by the messages'
 layout (hri_msgs of Humble and later).
 """

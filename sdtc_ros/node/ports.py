@@ -71,8 +71,8 @@ class Ports:
     ) -> Any:
         """A subscription to a topic (as `topic` gives it, or absolute), with sensor data's quality of service.
 
-        reliability: settled already (empty: best effort, unless it is overridden); lost: told how many messages were
-        lost on their way; warn: told of publishers that do not match, in place of the log.
+        reliability: settled already (empty: best effort, unless it is overridden); lost: called with how many messages
+        were lost on their way; warn: called for publishers that do not match, in place of the log.
         """
         profile = reliable(depth) if reliability == RELIABLE else best_effort(depth)
         return make_subscription(

@@ -7,8 +7,8 @@
 """The node's services beside the lifecycle's: `~/reload` another model, `~/reset_tracks` (both std_srvs/Trigger).
 
 A reload loads and warms the bundle that parameter `bundle` names now, beside the one at work, and changes over between
-two frames: what waits is answered by the old model, people keep their tracks, and no frame of any camera is lost to
-it. Where it fails, the old model works on and the answer says why.
+two frames: what waits is processed by the old model, people keep their tracks, and no frame of any camera is lost to
+it. Where it fails, the old model stays in use and the response says why.
 """
 
 from __future__ import annotations

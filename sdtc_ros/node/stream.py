@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""One camera's stream of frames on its way through its pipeline: what is left out, what is counted, what is answered.
+"""One camera's stream of frames on its way through its pipeline: what is left out, what is counted, what is processed.
 
 Knows no ROS, only messages' attributes. `offer` is called in the subscriber's thread, all else in the worker's.
 """
@@ -41,7 +41,7 @@ class StreamHost(Protocol):
     """What a stream has of the camera that it belongs to; `now` and `warn` may be called in any thread.
 
     max_age: seconds from which a frame is too old and dropped (0: none is); max_wait: seconds of silence after which
-    what waits for later frames is answered (0: the pipeline's max_gap); lookahead_wait: seconds that a frame may wait
+    what waits for later frames is processed (0: the pipeline's max_gap); lookahead_wait: seconds that a frame may wait
     for later ones while frames come (see `lookahead`).
     """
 
@@ -132,7 +132,7 @@ class Stream:
         self.counts.unmatched += 1
 
     def frame_of(self, arrival: Arrival) -> tuple[Frame, Boxes | None] | None:
-        """The frame, and its people where they came with it; None (counted, and said) if it is too old or damaged."""
+        """The frame, and its people where they came with it; None (counted and reported) if too old or damaged."""
         stamp = stamp_of(arrival.message.header) or arrival.stamp
         if self._is_too_old(stamp):
             return None
@@ -172,7 +172,7 @@ class Stream:
             self.publish(result)
 
     def _let_in(self, frame: Frame, people: Boxes | None, found: Found | None) -> Pending | None:
-        """What `Pipeline.take` gives; boxes of it that are none are counted and told."""
+        """What `Pipeline.take` gives; boxes of it that are none are counted and reported."""
         before = self.pipeline.dropped_boxes
         pending = self.pipeline.take(frame, people, found)
         dropped = self.pipeline.dropped_boxes - before
@@ -193,16 +193,16 @@ class Stream:
         return max(0.0, self._worked_at + limit - monotonic())
 
     def publish_waiting(self) -> None:
-        """Give out the answers to all frames that wait for later ones, without those.
+        """Publish the results of all frames that wait for later ones, without those.
 
-        Where the engine fails, frames that are not answered yet wait on, for a frame that comes or the next call.
+        Where the engine fails, frames that are not processed yet wait on, for a frame that comes or the next call.
         """
         self._worked_at = None
         for result in self.pipeline.drain():
             self.publish(result)
 
     def publish(self, result: FramePoses) -> None:
-        """Give an answer out, and count it; nothing after `close`."""
+        """Publish a result and count it; does nothing after `close`."""
         if self._put is None:
             return
         result = self._host.publish(result)
@@ -228,7 +228,7 @@ class Stream:
         return True
 
     def _report_jumps(self, stamp: int) -> None:
-        """Say where the stamps go back, at which the pipeline begins anew."""
+        """Report stamps that go back, at which the pipeline starts over."""
         if self._newest is not None and stamp < self._newest:
             self.counts.restarts += 1
             self._host.warn(

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Keyframes of several pipelines answered together: one batch of crops, one batch of windows for all their people.
+"""Keyframes of several pipelines processed together: one batch of crops, one batch of windows for all their people.
 
 A pipeline alone results through the same functions, as a batch of one. What pipelines share is the engine; frames,
 tracks and windows stay each one's own, so the poses of a frame do not depend on who else is in the batch (but for the
@@ -32,7 +32,7 @@ Timings = dict[str, float]
 
 @dataclass(frozen=True)
 class Pending:
-    """A keyframe whose turn has come; to be answered before its pipeline takes another frame.
+    """A keyframe whose turn has come; to be processed before its pipeline takes another frame.
 
     engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the frame
     that came in; report: called with the result.
@@ -62,7 +62,7 @@ class CropBuffer:
 def infer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     """The poses of all keyframes, each of another pipeline, with at most one `encode` and one `estimate`.
 
-    The stages encode and estimate are shared: every answer's timings say how long they took for all.
+    The stages encode and estimate are shared: every result's timings say how long they took for all.
     """
     if any(one.engine is not pending[0].engine for one in pending):
         raise UsageError("pipelines that run in one batch must share one engine")

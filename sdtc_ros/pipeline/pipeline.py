@@ -7,8 +7,8 @@
 """From frames to poses: detect, track, crop, encode, estimate. The one pipeline behind node, replay and Python.
 
 Frame t + lookahead comes in, keyframe t goes out; all people of a frame share one batch of crops and one batch of
-windows, and so do several cameras' frames (see `inference`). Which frames a window holds, and when a crop moves, says
-`window`. Knows no ROS and no files.
+windows, and so do several cameras' frames (see `inference`). Which frames a window holds, and when a crop moves, is
+described in `window`. Knows no ROS and no files.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class PipelineConfig:
 
     lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do);
     crop_drift_threshold: the drift up to which a crop is held (see `window`), 0 for the papers' protocol;
-    min_box_score: weaker boxes are dropped; detect_every: boxes are detected in every k-th frame and carried on by the
+    min_box_score: weaker boxes are dropped; detect_every: boxes are detected in every k-th frame and propagated by the
     poses between; max_people: the best scored of a frame are taken; max_gap: seconds between two frames after which
-    nothing is carried over.
+    nothing is propagated over.
     """
 
     lookahead: int | None = None
@@ -117,10 +117,10 @@ class Pipeline:
         return cls(bundle, open_engine(bundle, engine), config, detector, runs_on=engine)
 
     def reset(self) -> None:
-        """Forget frames, people and what still waits for an answer; track ids go on counting."""
+        """Forget frames, people and what still waits for a result; track ids go on counting."""
         self.ring.clear()
         self._tracker.restart()
-        self._next = 0  # number of the keyframe to be answered next
+        self._next = 0  # number of the keyframe to be processed next
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0

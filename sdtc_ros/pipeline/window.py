@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """Windows of 2 * delta + 1 frames of every track, with held crops and the tokens that belong to them.
 
-The papers crop all frames of a window with the keyframe's box, so tokens can be kept from one keyframe to the next
+The papers crop all frames of a window with the keyframe's box, so tokens can be cached from one keyframe to the next
 only while the crop stays. Here each track holds a crop; when it stands at a keyframe, the keyframe's own fresh crop
 box is compared with it. *Drift* is how far any edge of the fresh box lies from the held one's, as a part of the held
 box's width (left, right) or height (top, bottom). Up to `threshold` the held crop stays and so do its tokens; beyond it
@@ -16,7 +16,7 @@ the crop on each side of the person: up to 0.1 the person never leaves the crop.
 
 A window is the frames t - delta ... t + delta, whether or not the person was detected in them: all are cropped with the
 keyframe's crop, as in the papers. Frames that do not exist (before the input or a cut, after it, or not yet arrived)
-are replaced by the nearest that does. So a new person is answered from a whole window at once, which costs up to
+are replaced by the nearest that does. So a new person is processed from a whole window at once, which costs up to
 2 * delta more encoder passes in the first keyframe than in the next ones (docs/tradeoffs.md says what that is worth).
 
 Tokens are computed when a window first asks for them, so nothing is encoded that no window needs.
@@ -117,7 +117,7 @@ class WindowRing:
         self._encoded = np.empty((0, ring), bool)  # whether the cell's tokens are there, and of the crop in force
 
     def cut(self) -> None:
-        """Let no later frame share a window with those so far (a gap, a new scene); these can still be answered."""
+        """Let no later frame share a window with those so far (a gap, a new scene); these can still be processed."""
         self._slots.clear()
         self._scene += 1
 

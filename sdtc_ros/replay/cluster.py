@@ -86,7 +86,7 @@ def _run(task: Task, stopping: str) -> Outcome:
     event = Event(stopping)
     if event.is_set():
         return Outcome(task.name, str(task.source), NOT_RUN)
-    # a lost worker's task begins anew in the same folder
+    # a lost worker's task starts over in the same folder
     again = task if "--overwrite" in task.words else replace(task, words=(*task.words, "--overwrite"))
     return run_task(again, event.is_set, prepare=_die_with_parent)
 

@@ -192,7 +192,7 @@ def _ended(task: Task, status: int, seconds: float) -> Outcome:
         task.name, str(task.source), 128 - status if status < 0 else status, seconds, frames, poses,
         said.get("ap"), said.get("mota"), _problem(task, status, said) if status else "", task.made,
     )  # fmt: skip
-    with suppress(OSError):  # on a full disk the outcome is told all the same
+    with suppress(OSError):  # on a full disk the outcome is reported all the same
         (task.out / RECORD).write_text(json.dumps(asdict(outcome), indent=1) + "\n", encoding="utf-8")
     return outcome
 

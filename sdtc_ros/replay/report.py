@@ -41,7 +41,7 @@ _STAGE_TEXT = {
 def write_report(result: ReplayResult, path: Path) -> Path:
     """Write the report of a replay to `path` and return that; the file appears whole or not at all.
 
-    A part that cannot be drawn is left out, and said there and in the result's notes. Raises OSError.
+    A part that cannot be drawn is left out, and reported there and in the result's notes. Raises OSError.
     """
     statistics = result.statistics
     drawn = [

@@ -44,14 +44,14 @@ class ReplayResult:
 
     @property
     def frames(self) -> int:
-        """How many keyframes were answered and written."""
+        """How many keyframes were processed and written."""
         return len(self.statistics.seconds)
 
 
 class Record:
     """result.json in a replay's folder, written however the replay ends; a full disk may leave none.
 
-    frames, poses, tracks: how many were answered and written; seconds of wall time; stopped: the exit status of a
+    frames, poses, tracks: how many were processed and written; seconds of wall time; stopped: the exit status of a
     request to end, or 0; error: what ended it, '' where nothing did; problems, notes, files (by role, relative): as
     ReplayResult's; ap, mota: totals, null where nothing was measured.
     """

@@ -6,8 +6,8 @@
 # governing permissions and limitations under the License.
 """Replay: a bag, a video or a folder of frames through the pipeline, and everything it leaves behind.
 
-Frames are read, answered and written one at a time, so memory does not grow with the input's length. However a
-replay ends (damage, Ctrl-C, a defect), what was answered until then is on disk and readable.
+Frames are read, processed and written one at a time, so memory does not grow with the input's length. However a
+replay ends (damage, Ctrl-C, a defect), what was processed until then is on disk and readable.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def replay(options: ReplayOptions, pipeline: Pipeline | None = None, progress: b
     """Run a replay to its end and write bag, JSON, video and report into `options.out`.
 
     pipeline: one made already, in place of the options' model, detector and settings. Raises UsageError, InputError
-    and BundleError before anything is written; damage met later is told in the result's `problems`. What came of it,
-    a failure too, is in the folder's result.json (see `Record`).
+    and BundleError before anything is written; damage met later is reported in the result's `problems`. What came of
+    it, a failure too, is in the folder's result.json (see `Record`).
     """
     record = Record(options.out)
     try:
@@ -203,7 +203,7 @@ def _truth(options: ReplayOptions, source: Source, pipeline: Pipeline) -> Truth 
 
 
 def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -> BoxTable | None:
-    """The boxes given from outside, or None where a detector is to find them."""
+    """The external boxes, or None where a detector is to find them."""
     kind = options.detector
     if is_detector(kind):
         return None

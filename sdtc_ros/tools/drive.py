@@ -4,11 +4,11 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Frames sent to a running node and its answers heard, in one thread: as fast as recorded, or as fast as it answers.
+"""Frames sent to a running node and its results heard, in one thread: as fast as recorded, or as fast as it answers.
 
 In the patient way (rate 0) a frame is sent when the node is free for it, so the node's slot never has two. A frame is
-free to go when the one before was answered, `lookahead` frames late; the first ones, which wait for others before they
-are answered, when the node's diagnostics count the one before as taken.
+free to go when the one before was processed, `lookahead` frames late; the first ones, which wait for others before they
+are processed, when the node's diagnostics count the one before as taken.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class DriveConfig:
     """How to send.
 
     rate: times as fast as recorded, 0: the patient way; lookahead: the node's; partner: the node's name; timeout:
-    seconds after which a frame without an answer is given up; start_timeout: seconds to wait for the node.
+    seconds after which a frame without a result is given up; start_timeout: seconds to wait for the node.
     """
 
     rate: float
@@ -72,7 +72,7 @@ class Driver:
         self._taken: int | None = None  # frames that the node has taken, by its diagnostics
 
     def hold(self, source: Source, stop: StopRequest) -> None:
-        """Wait for the node, send all frames and hear the answers; `stop` ends it early, with what has come."""
+        """Wait for the node, send all frames and hear the results; `stop` ends it early, with what has come."""
         self._stop = stop
         self._wait_for_node()
         send = self._send_in_time if self._config.rate else self._send_patiently
@@ -108,7 +108,7 @@ class Driver:
         self._player.publish(frame, boxes)
 
     def _hear_the_rest(self) -> None:
-        """The answers to frames that wait for later ones: the node gives them when it is told to begin anew."""
+        """The results of frames that wait for later ones: the node gives them when it is asked to start over."""
         config = self._config
         if not config.rate and not self._stop.status:
             if self._recording.sent > config.lookahead:
@@ -150,7 +150,7 @@ class Driver:
         self._spin(lambda: self._taken is not None and self._taken >= taken, monotonic() + self._config.timeout)
 
     def _let_answer(self, allowed: int) -> None:
-        """Wait until no more than `allowed` frames are open; those that are not answered in time are given up."""
+        """Wait until no more than `allowed` frames are open; those that are not processed in time are given up."""
         recording, since = self._recording, monotonic()
         while recording.open > allowed and not self._stop.status:
             before = recording.open

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""The live node, measured: recorded frames are sent to it as a camera would, its answers recorded and evaluated.
+"""The live node, measured: recorded frames are sent to it as a camera would, its results recorded and evaluated.
 
 Run by launch/evaluate.launch.py beside the node. Poses, bag and figures are written as `python -m sdtc_ros replay`
 writes them, so that both can be compared frame for frame; what only a live node has (drops, latency) is in live.json.

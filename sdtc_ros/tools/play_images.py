@@ -108,7 +108,7 @@ class Pace:
         self._last: int | None = None
 
     def due(self, stamp: int) -> float:
-        """Seconds (of `monotonic`) at which the frame of this stamp is due; stamps that jump back begin anew."""
+        """Seconds (of `monotonic`) at which the frame of this stamp is due; stamps that jump back start over."""
         if self._last is None or stamp < self._last:
             self._begin, self._first = monotonic(), stamp
         self._last = stamp

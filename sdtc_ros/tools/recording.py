@@ -4,10 +4,10 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What becomes of the frames that were sent to a running node: their answers, written as a replay writes its own.
+"""What becomes of the frames that were sent to a running node: their results, written as a replay writes its own.
 
-Knows no ROS, only the pose message's attributes. An answer belongs to the frame of its stamp; the node answers in
-order, so a frame that was sent before an answered one and is still open was dropped.
+Knows no ROS, only the pose message's attributes. A result belongs to the frame of its stamp; the node answers in
+order, so a frame that was sent before a processed one and is still open was dropped.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ class Sent:
 
 @dataclass
 class Recording:
-    """Frames sent and answers received; every answer is written to `outputs` as it comes.
+    """Frames sent and answers received; every result is written to `outputs` as it comes.
 
-    sent = answered + dropped + those still open. latency: seconds from sending a frame to its answer's arrival, by
-    answer; dropped: numbers of the frames without an answer; strangers: answers to no frame of ours.
+    sent = processed + dropped + those still open. latency: seconds from sending a frame to its result's arrival, by
+    answer; dropped: numbers of the frames without a result; strangers: answers to no frame of ours.
     """
 
     outputs: Outputs
@@ -54,12 +54,12 @@ class Recording:
 
     @property
     def open(self) -> int:
-        """How many frames wait for their answer."""
+        """How many frames wait for their result."""
         return len(self._open)
 
     @property
     def answered(self) -> int:
-        """How many frames have been answered."""
+        """How many frames have been processed."""
         return len(self.latency)
 
     def send(self, number: int, frame: Frame, moment: float) -> None:
@@ -69,7 +69,7 @@ class Recording:
         self._open.append(Sent(number, frame, moment))
 
     def receive(self, message: Any, moment: float) -> None:
-        """Take an answer; raises InputError for a message of another layout."""
+        """Take a result; raises InputError for a message of another layout."""
         poses = poses_from_message(message)
         if not any(sent.frame.stamp == poses.stamp for sent in self._open):
             self.strangers += 1
@@ -92,7 +92,7 @@ class Recording:
             self.drop()
 
     def summary(self) -> dict[str, Any]:
-        """The figures: frames sent, answered and dropped, latency in milliseconds."""
+        """The figures: frames sent, processed and dropped, latency in milliseconds."""
         figures: dict[str, Any] = {
             "sent": self.sent, "answered": self.answered, "dropped": len(self.dropped), "dropped_frames": self.dropped,
             "answers_to_others": self.strangers, "poses": sum(self.statistics.people),

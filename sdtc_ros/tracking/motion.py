@@ -4,13 +4,13 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""How far the people of a stream have moved, told by their poses: what carries boxes from one detection to the next.
+"""How far the people of a stream have moved, told by their poses: what propagates boxes from one detection to the next.
 
 A box of a walking person grows and shrinks with every step, and a detector's trembles: neither says well where the
 person goes. The joints do. Between two poses a person has moved by the median, over the joints that both are sure of,
 of how far each joint has moved; so a box is shifted, and keeps the size it was detected with.
 
-How long a pose may say so is told in seconds, not in frames: from a camera of five frames a second or fewer, with a
+How long a pose may say so is given in seconds, not in frames: from a camera of five frames a second or fewer, with a
 lookahead of 2, the newest pose is too old by the time it comes, and says nothing.
 """
 
@@ -35,7 +35,7 @@ LONGEST = 500_000_000  # nanoseconds for which the newest poses say where somebo
 
 @dataclass(frozen=True)
 class _Answer:
-    """The N people of an answered keyframe: stamp in nanoseconds, ids N, keypoints N x K x 3 (image pixels, score)."""
+    """The N people of a processed keyframe: stamp in nanoseconds, ids N, keypoints N x K x 3 (image pixels, score)."""
 
     stamp: int
     ids: IntArray

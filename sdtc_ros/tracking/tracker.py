@@ -8,7 +8,7 @@
 
 The library works in seconds when it is told the frames' stamps, so any frame rate will do. Two things are added:
 ids are never used twice (not after `restart` either), and with `confirm` = 1 a person has an id from the first frame
-on, where the library gives one from the second on. In frames without detection, boxes are carried on by the poses, and
+on, where the library gives one from the second on. In frames without detection, boxes are propagated by the poses, and
 where that is asked for, over one detection that misses a person.
 """
 
@@ -102,7 +102,7 @@ class Tracker:
         return tracked
 
     def _missed(self, tracked: Boxes, stamp: int) -> IntArray:
-        """Which rows of `_last` are to be carried over a detection that found the `tracked`.
+        """Which rows of `_last` are to be propagated over a detection that found the `tracked`.
 
         Not who was carried already, nor whose place a newcomer has: that is most likely himself under a new id.
         """
@@ -118,7 +118,7 @@ class Tracker:
         """The people of the last update, where they should be at `stamp` (nanoseconds), their boxes' sizes kept.
 
         Moved as their poses tell (see `motion`); where these cannot, at the constant speed of the last two updates. Who
-        was carried over the last update is among them only until `lost_seconds` after he was found.
+        was propagated over the last update is among them only until `lost_seconds` after he was found.
         """
         assert self._last.ids is not None
         seconds = np.float32((stamp - self._last_stamp) * 1e-9)

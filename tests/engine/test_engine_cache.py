@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_made_but_not_lost(tmp_path: Path) -> None:
     cache.obtain(KEY, lambda: b"engine")
     replace_by_folder(tmp_path)
     assert cache.obtain(KEY, lambda: b"engine") == b"engine"
-    assert "cannot be read" in lines[0]
+    assert "cannot read the entry" in lines[0]
     assert "cannot write to the cache" in lines[1]
 
 
@@ -154,7 +154,7 @@ def test_no_room_is_said_once_and_leaves_nothing(tmp_path: Path, monkeypatch: py
     assert cache.obtain(KEY, lambda: b"one") == b"one"
     assert cache.obtain(Key("temporal", {}), lambda: b"two") == b"two"
     assert len(lines) == 1
-    assert "(No space left on device): engines are built again at every start" in lines[0]
+    assert "(No space left on device): engines are rebuilt at every start" in lines[0]
     assert "SDTC_CACHE" in lines[0]
     assert not [*tmp_path.iterdir()]
 
@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be(tmp_path: Path) -> None:
     assert cache.folder_for(Key("ort", {})) is None
     assert cache.entries() == cache.clear() == []
     assert len(lines) == 1
-    assert lines[0].startswith(f"cannot write to the cache in '{tmp_path}/file/cache'")
+    assert lines[0].startswith(f"cannot write to the cache '{tmp_path}/file/cache'")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -93,7 +93,7 @@ def draw(index: Index, args: argparse.Namespace) -> Path:
     dataset = ClipDataset(index, WINDOW, args.delta, Augmentation() if args.augment else NO_AUGMENTATION)
     chosen = np.unique(np.linspace(0, len(dataset) - 1, max(1, args.windows)).round().astype(int)).tolist()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what does not decode is told in the summary
+        warnings.simplefilter("ignore")  # what does not decode is reported in the summary
         sheet = contact_sheet([(_caption(dataset, i), dataset[i]) for i in chosen], index.skeleton)
     if not args.decode:
         for broken in dataset.unreadable():

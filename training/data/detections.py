@@ -10,8 +10,8 @@ Which box is whose decides only whose joints PCKh asks for. AP asks for all: a b
 is in the benchmarks' evaluation.
 
 A file is what `sdtc_ros.io.boxes_file` reads: PoseTrack18 JSON, or a list of boxes with `image_name` (as the
-`val_boxes.json` of the field's public code); boxes of several sequences are told apart by the image's folder. A folder
-has one such file a sequence, named as its annotations; there a list may also count `frame`s from 0.
+`val_boxes.json` of the field's public code); boxes of several sequences are distinguished by the image's folder. A
+folder has one such file a sequence, named as its annotations; there a list may also count `frame`s from 0.
 """
 
 from __future__ import annotations

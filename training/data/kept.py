@@ -131,7 +131,7 @@ class KeptData(lightning.LightningDataModule):
         self.val_set = KeptWindows(known, features(network, known["crops"], device), c.delta)
 
     def train_dataloader(self) -> DataLoader[Window]:
-        """All kept windows in an order that the seed and the epoch fix."""
+        """All cached windows in an order that the seed and the epoch fix."""
         assert self.train_set is not None and self.trainer is not None
         c, trainer = self.config, self.trainer
         order = SeededOrder(self.train_set, c.seed, trainer.world_size, trainer.global_rank)

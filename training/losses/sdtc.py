@@ -41,7 +41,7 @@ def gaussian_heatmaps(
 def weighted_mean(values: Tensor, weight: Tensor) -> Tensor:
     """sum(values * weight) / sum(weight), 0 where nothing has weight; both of one shape.
 
-    Under torch.distributed the divisor is the processes' mean, so that the mean of their answers is the mean over all.
+    Under torch.distributed the divisor is the processes' mean, so that the mean of their results is the mean over all.
     """
     total = weight.detach().float().sum()
     if distributed.is_available() and distributed.is_initialized():

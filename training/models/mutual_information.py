@@ -99,7 +99,7 @@ class Dependence(nn.Module):
     """Estimates of I(a; place of b) by q(place of b | a); see the module's text.
 
     In all methods a is B x A x h x w, log_b the log-probabilities B x C x hw of b's places, weight B x C (0 leaves a
-    sample's channel out, 1 and None count it), and the answer a scalar in nats, the mean over channels. The estimates
+    sample's channel out, 1 and None count it), and the result a scalar in nats, the mean over channels. The estimates
     leave q as it is; `fit` alone trains it.
     """
 

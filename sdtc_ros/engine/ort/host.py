@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """ONNX Runtime behind the engine interface, with tokens in host memory: the CPU's engine, and the reference.
 
-Tokens are kept in host memory, as views of the arrays that the encoder returned; with the CUDA and TensorRT
+Tokens are cached in host memory, as views of the arrays that the encoder returned; with the CUDA and TensorRT
 providers they therefore cross the bus once each way.
 """
 

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What ONNX Runtime's TensorRT provider is told, so that it builds an engine once and not at every start.
+"""The options of ONNX Runtime's TensorRT provider, set so that it builds an engine once and not at every start.
 
 The provider checks little of what it finds in its cache (its manual asks the user to empty it whenever the model, ONNX
 Runtime, TensorRT or the GPU changes), so every combination of these gets a folder of its own (`cache.Key`). Option

@@ -99,7 +99,7 @@ def make_logger() -> Any:
             if severity <= trt.ILogger.Severity.WARNING:
                 _log.info(
                     "TensorRT: %s", msg
-                )  # errors are told where the call fails; most warnings tell nobody anything
+                )  # errors are reported where the call fails; most warnings tell nobody anything
 
     return Logger()
 
@@ -110,8 +110,8 @@ def build_engine(
     """Build the engine, with one optimisation profile for each of `profiles`; returns it and the new timing cache.
 
     memory: bytes that TensorRT may use for what a layer needs while it runs; timing: what an earlier build measured
-    of layers on this GPU, b"" if nothing; report: told how far it is, every few seconds. The GPU's context must be
-    current. Raises BundleError where TensorRT cannot take the graph, UsageError where it cannot build it here,
+    of layers on this GPU, b"" if nothing; report: called with how far it is, every few seconds. The GPU's context must
+    be current. Raises BundleError where TensorRT cannot take the graph, UsageError where it cannot build it here,
     KeyboardInterrupt where it was stopped.
     """
     import tensorrt as trt

@@ -27,9 +27,9 @@ class Counts:
     """What became of the frames received.
 
     replaced: a newer frame came before the worker was free; too_old: older than max_age; damaged: no image that could
-    be understood; answered: keyframes whose poses were handed on; people: poses in all of them; restarts: how often
+    be understood; answered: keyframes whose poses were published; people: poses in all of them; restarts: how often
     the stamps went back; unmatched: no detections came for it (where those come from outside); taken: let into the
-    pipeline, answered or not yet; invalid_boxes: person boxes that were none (see detection.boxes.usable_boxes);
+    pipeline, processed or not yet; invalid_boxes: person boxes that were none (see detection.boxes.usable_boxes);
     lost: sent but never received, where the DDS tells.
     """
 
@@ -99,7 +99,7 @@ class Figures:
     """One camera's last seconds.
 
     seconds: how many (up to WINDOW, less after the start); counts: of these seconds; total: since the start; latency:
-    as a report's, one an answer; stages: mean seconds a frame by stage; silent: seconds since the last image.
+    as a report's, one a result; stages: mean seconds a frame by stage; silent: seconds since the last image.
     """
 
     seconds: float

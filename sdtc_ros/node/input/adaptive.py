@@ -31,7 +31,7 @@ class AdaptiveSubscription:
     def __init__(
         self, ports: Ports, kind: type, topic: str, callback: Callable[[Any], None], lost: Callable[[int], None]
     ) -> None:
-        """Subscribe, by parameter reliability and the topic's qos_overrides; lost: told how many DDS has lost."""
+        """Subscribe, by parameter reliability and the topic's qos_overrides; lost: called with how many were lost."""
         self._ports, self._kind, self._topic, self._callback, self._lost = ports, kind, topic, callback, lost
         self._asked = ports.asked_reliability(topic)
         self.reliability = BEST_EFFORT if self._asked == AUTO else self._asked

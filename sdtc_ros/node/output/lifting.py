@@ -26,7 +26,7 @@ from sdtc_ros.types import FramePoses
 
 
 class LiveLifting:
-    """Lifts one camera's keyframes; what cannot be used is counted, told, and never stops the poses in the image.
+    """Lifts one camera's keyframes; what cannot be used is counted, reported, and never stops the poses in the image.
 
     lifted: keyframes with depth; waited: those whose depth was waited for; without_depth: those for which none came in
     time (joints are propagated only); blank: those whose depth image shows nothing; elsewhere: those whose depth is of
@@ -34,7 +34,7 @@ class LiveLifting:
     """
 
     def __init__(self, warn: Callable[[str, str], object], max_carry: float) -> None:
-        """warn: told what it is about, and a sentence; max_carry: as LiftingConfig's."""
+        """warn: called with what it is about, and a sentence; max_carry: as LiftingConfig's."""
         self._images = DepthBuffer[Any]()  # not decoded: most are of frames that no keyframe needs
         self.lifted = self.waited = self.without_depth = self.blank = self.elsewhere = self.unfit = 0
         self._warn, self._config = warn, LiftingConfig(max_carry=max_carry)

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What a camera's poses become: one class a topic, made when the node is configured, asked for every answer."""
+"""What a camera's poses become: one class a topic, made when the node is configured, asked for every result."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Output:
     """One way out. Publishers are had of the camera's ports, which also end them."""
 
     def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
-        """Send an answer, `skeleton` being that of its joints (called in the worker's thread)."""
+        """Send a result, `skeleton` being that of its joints (called in the worker's thread)."""
         raise NotImplementedError
 
     def every_second(self) -> None:
@@ -37,7 +37,7 @@ class Output:
 
 
 class Poses(Output):
-    """Every answer as a Detection2DArray."""
+    """Every result as a Detection2DArray."""
 
     def __init__(self, ports: Ports) -> None:
         """On `sdtc/poses`."""

@@ -32,7 +32,7 @@ POSES_3D = "sdtc/poses_3d"
 
 
 class Poses3D(Output):
-    """Every answer as a Detection3DArray, where parameter `depth` asks for it."""
+    """Every result as a Detection3DArray, where parameter `depth` asks for it."""
 
     def __init__(self, ports: Ports) -> None:
         """Subscribe to the depth images and its camera_info; raises UsageError for a target_frame without tf2."""
@@ -98,7 +98,7 @@ class Transforms:
         self._listener = TransformListener(self._buffer, ports.node)
 
     def at(self, source: str, stamp: int) -> Transform | None:
-        """That of the source frame at that moment (nanoseconds); None, counted and told, where it is not known."""
+        """That of the source frame at that moment (nanoseconds); None, counted and reported, where it is not known."""
         try:
             found = self._buffer.lookup_transform(self.target, source, Time(nanoseconds=stamp)).transform
         except Exception as error:  # tf2's classes for it: no such frame, too early, too late
