@@ -20,19 +20,18 @@ from sdtc_ros.evaluate import Result, evaluate
 from sdtc_ros.ground_truth.posetrack import read_folder
 from sdtc_ros.skeleton import POSETRACK
 
-ORACLES = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "poseval"
+RANDOM = Path(__file__).resolve().parent / "oracles" / "random"
+REAL = Path(__file__).resolve().parents[3] / "shared" / "oracles" / "poseval" / "real_annotations"
 PROBE = [95, 94, 93, 92, 91, 90]  # how NumPy sorted equal numbers where the figures were made
-needs_oracles = pytest.mark.skipif(not ORACLES.is_dir(), reason=f"the official tool's figures are not at {ORACLES}")
 
 
-def expected(name: str, file: str) -> dict[str, dict[str, float]]:
-    data = json.loads((ORACLES / name / file).read_text())
+def expected(folder: Path, file: str) -> dict[str, dict[str, float]]:
+    data = json.loads((folder / file).read_text())
     joints = ["head_bottom" if data["names"][str(i)] == "neck" else data["names"][str(i)] for i in range(16)]
     return {key: dict(zip(joints, data[key], strict=True)) for key in data if key != "names"}
 
 
-def run(name: str, **options) -> Result:
-    folder = ORACLES / name
+def run(folder: Path, **options) -> Result:
     return evaluate(read_folder(folder / "gt", ordered=False), read_folder(folder / "pred"), **options)
 
 
@@ -40,28 +39,26 @@ def same(ours: dict[str, float] | None, theirs: dict[str, float]) -> bool:
     return ours is not None and ours == {joint: pytest.approx(value, abs=1e-6) for joint, value in theirs.items()}
 
 
-@needs_oracles
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real annotations at {REAL}")
 def test_real_annotations_equal_the_official_figures():
-    result, official = run("real_annotations"), expected("real_annotations", "expected_ap.json")
+    result, official = run(REAL), expected(REAL, "expected_ap.json")
     assert same(result.ap, official["ap"])
     assert same(result.precision, official["pre"])
     assert same(result.recall, official["rec"])
     assert result.mota is None  # one frame a sequence: there is nothing to track
 
 
-@needs_oracles
 def test_tracks_precision_and_recall_equal_the_official_figures():
-    result = run("random")
-    assert same(result.mota, expected("random", "expected_mot.json")["mota"])
-    assert same(result.motp, expected("random", "expected_mot.json")["motp"])
-    assert same(result.precision, expected("random", "expected_ap.json")["pre"])
-    assert same(result.recall, expected("random", "expected_ap.json")["rec"])
+    result = run(RANDOM)
+    assert same(result.mota, expected(RANDOM, "expected_mot.json")["mota"])
+    assert same(result.motp, expected(RANDOM, "expected_mot.json")["motp"])
+    assert same(result.precision, expected(RANDOM, "expected_ap.json")["pre"])
+    assert same(result.recall, expected(RANDOM, "expected_ap.json")["rec"])
 
 
-@needs_oracles
 def test_ap_lies_where_equal_scores_allow():
     """Though said to be free of ties, this set has 259 scores of 1.0 and 44 of 0.01: a range is what is sure."""
-    result, total = run("random"), expected("random", "expected_ap.json")["ap"]["total"]
+    result, total = run(RANDOM), expected(RANDOM, "expected_ap.json")["ap"]["total"]
     low, high = result.ap_range
     assert low < total < high
     assert low < result.ap["total"] < high
@@ -69,17 +66,16 @@ def test_ap_lies_where_equal_scores_allow():
     assert any("equal scores" in warning for warning in result.warnings)
 
 
-@needs_oracles
 def test_ap_with_the_official_tools_own_order_of_equal_scores():
     """The tool reverses NumPy's default sort and takes the files as the folder lists them; here, as they were then."""
     probe = np.argsort(np.repeat([1.0, 0.5, 1.0, 0.2], 40))[::-1]
     if probe[:6].tolist() != PROBE:
         pytest.skip("NumPy orders equal numbers differently on this machine than where the figures were made")
-    folder = ORACLES / "random"
+    folder = RANDOM
     truth = {sequence.name: sequence for sequence in read_folder(folder / "gt")}
     as_then = [truth[f"{number}_mpii_test"] for number in ("000522", "000342", "002277")]
     result = evaluate(as_then, read_folder(folder / "pred"), ties="poseval")
-    assert same(result.ap, expected("random", "expected_ap.json")["ap"])
+    assert same(result.ap, expected(RANDOM, "expected_ap.json")["ap"])
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
