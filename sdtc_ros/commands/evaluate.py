@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.evaluate import PROTOCOLS, Protocol, evaluate, protocol_by_name
+from sdtc_ros.evaluate import PROTOCOLS, Protocol, protocol_by_name
 from sdtc_ros.evaluate.joints3d import evaluate_3d, table
+from sdtc_ros.evaluate.replays import evaluate_shared
 from sdtc_ros.evaluate.result import write_figures, write_json
 from sdtc_ros.evaluate.sequences3d import frames_in_space
 from sdtc_ros.ground_truth.fingerprint import fingerprint
@@ -65,12 +66,8 @@ def run(args: argparse.Namespace) -> int:
         return _run_in_space(args)
     protocol = protocol_by_name(args.protocol)
     ordered = args.ties == "stable"
-    result = evaluate(
-        _read_truth(args.truth, protocol, ordered),
-        _read_predictions(args.predictions, protocol, ordered),
-        protocol,
-        args.ties,
-    )
+    predictions = read_folder(args.predictions, protocol.skeleton, ordered, own=True)
+    result = evaluate_shared(_read_truth(args.truth, protocol, ordered), predictions, protocol, args.ties)
     for warning in result.warnings:
         print(f"sdtc_ros: warning: {warning}", file=sys.stderr)
     print(f"truth: {args.truth}, fingerprint {fingerprint(args.truth)}")
@@ -95,8 +92,4 @@ def _run_in_space(args: argparse.Namespace) -> int:
 def _read_truth(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequence]:
     if protocol.name == "hieve":
         return read_hieve_folder(folder)
-    return read_folder(folder, protocol.skeleton, ordered)
-
-
-def _read_predictions(folder: Path, protocol: Protocol, ordered: bool) -> list[Sequence]:
     return read_folder(folder, protocol.skeleton, ordered)

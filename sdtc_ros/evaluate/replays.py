@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.core import evaluate
-from sdtc_ros.evaluate.protocols import protocol_by_name
+from sdtc_ros.evaluate.protocols import Protocol, protocol_by_name
 from sdtc_ros.evaluate.result import Result
 from sdtc_ros.ground_truth.json_input import load_json
 from sdtc_ros.ground_truth.posetrack import parse_sequence, read_sequence, skeleton_of
@@ -47,25 +48,30 @@ def measure(truth: Truth, poses_file: Path, replayed: set[int], protocol: str | 
             "so no accuracy can be computed; do the annotations belong to this input?"
         )
     predictions = read_sequence(poses_file, truth.sequence.skeleton, own=True)
-    result = _evaluate(
+    result = evaluate_shared(
         [replace(truth.sequence, frames=kept)],
         [replace(predictions, name=truth.sequence.name)],
-        protocol or truth.protocol,
+        protocol_by_name(protocol or truth.protocol),
     )
     return Accuracy(result, count, len(annotated))
 
 
-def _evaluate(truths: list[Sequence], predictions: list[Sequence], name: str) -> Result:
-    """`evaluate`, by the joints that annotations and poses share; a warning names those that are left out."""
-    annotated, predicted = truths[0].skeleton, predictions[0].skeleton
-    protocol, shared = protocol_by_name(name), shared_joints(annotated, predicted)
+def evaluate_shared(
+    truths: list[Sequence],
+    predictions: list[Sequence],
+    protocol: Protocol,
+    ties: Literal["stable", "poseval"] = "stable",
+) -> Result:
+    """`evaluate`, by the joints that annotations and poses share; a warning names those that are left out.
+
+    truths, predictions: one at least of each, all of one skeleton a side. Raises as `evaluate`.
+    """
+    annotated, shared = truths[0].skeleton, shared_joints(truths[0].skeleton, predictions[0].skeleton)
+    predictions = [one.with_joints_of(shared) for one in predictions]
     if shared is annotated or protocol.skeleton is not annotated:
-        return evaluate(truths, [one.with_joints_of(shared) for one in predictions], protocol)
-    result = evaluate(
-        [one.with_joints_of(shared) for one in truths],
-        [one.with_joints_of(shared) for one in predictions],
-        replace(protocol, skeleton=shared),
-    )
+        return evaluate(truths, predictions, protocol, ties)
+    truths = [one.with_joints_of(shared) for one in truths]
+    result = evaluate(truths, predictions, replace(protocol, skeleton=shared), ties)
     out = ", ".join(joint for joint in annotated.joints if joint not in shared.joints)
     known = f"{len(shared)} joints that the model has of the {len(annotated)} annotated ones"
     said = f"measured on the {known}, without {out}"
@@ -94,7 +100,7 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
     if len(rules) > 1:
         told = ", ".join(f"{file} of {name}" for name, file in rules.items())
         raise InputError(f"the annotations are of several data sets ({told}); choose the rules with --protocol")
-    result = _evaluate(truths, answers, next(iter(rules)))
+    result = evaluate_shared(truths, answers, protocol_by_name(next(iter(rules))))
     return replace(result, warnings=[*out, *result.warnings])
 
 
