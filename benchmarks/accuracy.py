@@ -4,10 +4,11 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Synthetic people with their truth, through the product's own pipeline and evaluation: the benches of accuracy.
+"""Accuracy on clips of synthetic people, of whom everything is known.
 
-Clips come from seeds that neither training (under 1e9), validation (under 2e9) nor the demo draw from. Boxes are the
-annotations', or those a detector might give for them: edges moved, some people missed, nothing else known.
+The clips are those that `python -m training.data render clips` or `render bench` wrote, or stretches of the one that
+ships. Boxes are the annotations', or those a detector might give for them: edges moved, some people missed, nothing
+else known.
 """
 
 from __future__ import annotations
@@ -16,21 +17,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.measure import Clock, Recorder
+from sdtc_ros.demo.clip import clip_sequence, demo_clip
+from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate import Result, evaluate
-from sdtc_ros.ground_truth.posetrack import parse_sequence
+from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.ground_truth.sequence import Person, SequenceFrame
 from sdtc_ros.ground_truth.sequence import Sequence as Annotations
 from sdtc_ros.ground_truth.truth import Truth
 from sdtc_ros.io.boxes_file import truth_boxes
 from sdtc_ros.pipeline.pipeline import Pipeline
+from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Boxes, Frame, FramePoses
-from training.data.figures import SceneConfig, posetrack18_truth, render_clip
 
-FIRST_SEED = 2_000_001_000
-RATE = 30.0  # frames a second
+RATE = 20.0  # frames a second of what is rendered
 EDGE = 0.03  # standard deviation of a detected box's edges, of its width or height: an overlap of 0.91 on average
 MISSED = 0.05  # of the people of a frame, at random
 OCCLUDED = 0.7  # people of whom more than that is occluded are missed
@@ -40,7 +44,7 @@ OCCLUDED = 0.7  # people of whom more than that is occluded are missed
 class Scene:
     """A clip: frames, the annotated people's boxes with their ids (all frames), and the annotations."""
 
-    seed: int
+    number: int
     frames: list[Frame]
     boxes: list[Boxes]
     truth: Annotations
@@ -89,19 +93,45 @@ def play(
         run.answers.append(predictions(scene, own + pipeline.flush()))
 
 
-def render_scene(seed: int, frames: int, people: int) -> Scene:
-    """The clip of a seed: always the same for the same arguments."""
-    config = SceneConfig(frames=frames, fps=RATE, people=(people, people))
-    clip = render_clip(config, seed)
-    name = f"clip{seed}"
-    truth = parse_sequence(posetrack18_truth(clip, f"images/val/{name}"), Path(f"{name}.json"))
-    numbered = Truth(truth, {frame.id: number for number, frame in enumerate(truth.frames)})
-    table = truth_boxes(numbered)
+def find_scenes(folder: Path | None, count: int, frames: int) -> list[Scene]:
+    """The first `frames` frames of up to `count` clips of a PoseTrack18 folder; without one, stretches of the demo's.
+
+    Raises InputError for a folder without clips, or a clip whose pictures are missing.
+    """
+    if folder is None:
+        clip = demo_clip()
+        starts = range(0, max(len(clip.frames) - frames, 0) + 1, frames)[:count]
+        parts = [clip.part(start, start + frames) for start in starts]
+        return [
+            _scene(number, part.frames, clip_sequence(part, f"clip{number}", f"images/val/clip{number}"))
+            for number, part in enumerate(parts)
+        ]
+    files = sorted(folder.glob("annotations/*/*.json"))[:count]
+    if not files:
+        raise InputError(f"{folder} has no annotations/SPLIT/*.json, as `python -m training.data render clips` writes")
+    scenes = []
+    for number, file in enumerate(files):
+        truth = read_sequence(file, POSETRACK)
+        truth.frames = truth.frames[:frames]
+        scenes.append(_scene(number, [_picture(folder / frame.name) for frame in truth.frames], truth))
+    return scenes
+
+
+def _picture(path: Path) -> npt.NDArray[np.uint8]:
+    image = cv2.imread(str(path))
+    if image is None:
+        raise InputError(f"{path} is not a picture that can be read")
+    return np.asarray(image, np.uint8)
+
+
+def _scene(number: int, images: Sequence[npt.NDArray[np.uint8]], truth: Annotations) -> Scene:
+    """A clip's frames with their stamps, and the annotated boxes."""
+    table = truth_boxes(Truth(truth, {frame.id: number for number, frame in enumerate(truth.frames)}))
     given = [
-        Frame(image, round(number * 1e9 / RATE), name=truth.frames[number].name)
-        for number, image in enumerate(clip.frames)
+        Frame(image, round(place * 1e9 / RATE), name=frame.name)
+        for place, (image, frame) in enumerate(zip(images, truth.frames, strict=True))
     ]
-    return Scene(seed, given, [table.boxes(number, frame) for number, frame in enumerate(given)], truth)
+    return Scene(number, given, [table.boxes(place, frame) for place, frame in enumerate(given)], truth)
 
 
 def jittered(boxes: Boxes, random: np.random.Generator) -> Boxes:
@@ -118,7 +148,7 @@ def detected(scene: Scene, number: int, draw: int = 0) -> Boxes:
 
     Always the same for the same `draw`; another draw trembles and misses otherwise.
     """
-    random = np.random.default_rng([scene.seed, number, draw])
+    random = np.random.default_rng([scene.number, number, draw])
     boxes = jittered(scene.boxes[number], random)
     occluded = {person.track_id: _occluded(person) for person in scene.truth.frames[number].people}
     ids = [] if boxes.ids is None else boxes.ids.tolist()

@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """The person detector, frame by frame, at several sizes: `python benchmarks/detector.py [--video FILE] [--python MP]`.
 
-Milliseconds a frame, from the image to the boxes, on a video or one drawn person, each size and MediaPipe Pose in turn.
+Milliseconds a frame, from the image to the boxes, on a video or one synthetic person, each size and MediaPipe in turn.
 MediaPipe (an environment of its own, see benchmarks/peer.py) looks at the whole frame and gives one person's pose: its
 row is its whole cost, of which its detector is seldom a part. `ratio` is MediaPipe's milliseconds by the detector's at
 its default size.
@@ -37,7 +37,6 @@ from sdtc_ros.detection.person import PersonConfig, PersonDetector  # noqa: E402
 from sdtc_ros.io.sources import open_source  # noqa: E402
 
 SIZES = (320, 416, 608)
-SEED = 2_000_000_073  # of the drawn clip, as in benchmarks/peer.py
 
 
 @dataclass(frozen=True)
@@ -50,9 +49,9 @@ class Row:
 
 
 def frames_of(video: Path | None, count: int) -> npt.NDArray[np.uint8]:
-    """T x H x W x 3: the first frames of a video, or of one drawn person."""
+    """T x H x W x 3: the first frames of a video, or of the demo's clip, cut around one person."""
     if video is None:
-        return clips.synthetic(1, count, SEED).images
+        return clips.synthetic(count, alone=True).images
     return np.stack([frame.image for (_, frame), _ in zip(open_source(video).frames, range(count), strict=False)])
 
 
@@ -99,7 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = options("detector", "The person detector's cost at several sizes, beside MediaPipe's.", frames=30)
     parser.set_defaults(threads=1, rounds=3, model_name="nanodet-person", complexity=1)
     parser.add_argument("--python", default=sys.executable, help="of the environment that has mediapipe==0.10.21")
-    parser.add_argument("--video", type=Path, help="a video of yours (default: one drawn person)")
+    parser.add_argument("--video", type=Path, help="a video of yours (default: one synthetic person)")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, metavar="PX", help="default: 320 416 608")
     return carry_out(parser, arguments, _work)
 

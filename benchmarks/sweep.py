@@ -34,15 +34,14 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/sweep.py` finds the 
     sys.path.insert(0, str(ROOT))
 
 from benchmarks.accuracy import (  # noqa: E402
-    FIRST_SEED,
     Figures,
     Run,
     Scene,
     detected,
+    find_scenes,
     jittered,
     measure,
     play,
-    render_scene,
     standard_error,
 )
 from benchmarks.measure import CLOCKS, Clock, Recorder, begin, carry_out, options  # noqa: E402
@@ -115,7 +114,7 @@ def _pipeline(bundle: Bundle, scene: Scene, config: PipelineConfig, engine: Engi
 def _boxes(scene: Scene, kind: str) -> Sequence[Boxes | None]:
     if kind == DETECTED:
         return [None] * len(scene.frames)
-    random = np.random.default_rng(scene.seed)
+    random = np.random.default_rng(scene.number)
     return scene.boxes if kind == ANNOTATED else [jittered(one, random) for one in scene.boxes]
 
 
@@ -194,8 +193,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Print the tables; with --json and --plot also write figures and curve."""
     parser = options("sweep", "Accuracy and cost by one setting of the pipeline.", frames=32, rounds=False)
     parser.add_argument("setting", choices=list(VALUES), help="which setting")
-    parser.add_argument("--people", type=int, default=4, help="people a clip (default: %(default)s)")
-    parser.add_argument("--clips", type=int, default=24, help="clips, one a seed (default: %(default)s)")
+    parser.add_argument("--scenes", type=Path, metavar="DIR", help="rendered clips (default: stretches of the demo's)")
+    parser.add_argument("--clips", type=int, default=24, help="clips at most (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=2, help="of whom a detector misses (default: %(default)s)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves (PNG)")
     parser.set_defaults(threads=1, clock="cpu")
@@ -212,7 +211,7 @@ def _work(args: argparse.Namespace) -> None:
     if args.plot:
         plot(args.setting, rows, args.plot)
     if args.json:
-        counts = {"clips": args.clips, "draws": args.draws, "people": args.people, "setting": args.setting}
+        counts = {"clips": args.clips, "draws": args.draws, "setting": args.setting}
         write_json(args.json, _content(args.setting, rows) | counts | settings(args))
 
 
@@ -232,7 +231,7 @@ def _measured(args: argparse.Namespace) -> list[Row]:
         if getattr(args, name) < 1:
             raise UsageError(f"--{name} must be >= 1, got {getattr(args, name)}")
     bundle, clock = begin(args), CLOCKS[args.clock]
-    scenes = [render_scene(FIRST_SEED + number, args.frames, args.people) for number in range(args.clips)]
+    scenes = find_scenes(args.scenes, args.clips, args.frames)
     engine = OnnxEngine(bundle, threads=args.threads)
     return measure_all(bundle, engine, scenes, args.setting, args.lookahead, clock, args.draws)
 

@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/track_start.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.accuracy import FIRST_SEED, Run, Scene, measure, play, render_scene, standard_error  # noqa: E402
+from benchmarks.accuracy import Run, Scene, find_scenes, measure, play, standard_error  # noqa: E402
 from benchmarks.measure import CLOCKS, Recorder, begin, carry_out, options  # noqa: E402
 from benchmarks.report import settings, table, write_json  # noqa: E402
 from sdtc_ros.ground_truth.sequence import Sequence as Annotations  # noqa: E402
@@ -109,19 +109,19 @@ def _work(args: argparse.Namespace) -> None:
 
     args.bundle = begin(args)
     recorder = Recorder(OnnxEngine(args.bundle, threads=args.threads))
-    scenes = [render_scene(FIRST_SEED + number, args.frames, args.people) for number in range(args.clips)]
+    scenes = find_scenes(args.scenes, args.clips, args.frames)
     rows = rows_of(scenes, recorder, args)
     print(report(rows))
     if args.json:
-        content = {"clips": args.clips, "people": args.people, **settings(args)}
+        content = {"clips": args.clips, **settings(args)}
         write_json(args.json, {"rows": [asdict(row) for row in rows], **content})
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; with --json also write the figures."""
     parser = options("track_start", "What a new person's window is worth.", frames=14, rounds=False)
-    parser.add_argument("--people", type=int, default=4, help="people a clip (default: %(default)s)")
-    parser.add_argument("--clips", type=int, default=24, help="clips, one a seed (default: %(default)s)")
+    parser.add_argument("--scenes", type=Path, metavar="DIR", help="rendered clips (default: stretches of the demo's)")
+    parser.add_argument("--clips", type=int, default=24, help="clips at most (default: %(default)s)")
     parser.set_defaults(threads=1, clock="cpu")
     return carry_out(parser, arguments, _work)
 

@@ -8,7 +8,7 @@
 
 Lightning's command line: every field of every config is an option (`--model.config.delta 1`, `--trainer.max_steps
 2000`), `--print_config` shows them all, `--ckpt_path last` goes on where a run was stopped. Without arguments the
-project's tiny SDTC is trained on synthetic clips, its backbone first (two runs, within an hour on two cores).
+project's tiny SDTC is trained on the demo's clip, its backbone first (two runs, within an hour on two cores).
 
 A run's folder holds config.yaml, checkpoints/ (last.ckpt and the best by validation PCKh), metrics.csv, curves.png and
 TensorBoard events.

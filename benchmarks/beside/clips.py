@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.beside.worker import JOINTS
+from sdtc_ros.demo.clip import demo_clip
 from sdtc_ros.detection.person import PersonDetector
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import read_sequence
@@ -28,7 +29,6 @@ from sdtc_ros.io.sources import open_source
 from sdtc_ros.pipeline.crops import crop_boxes
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.tracking.tracker import Tracker
-from training.data.figures import SceneConfig, render_clip
 
 Array = npt.NDArray[np.float64]
 ASPECT = 0.75  # width to height of a crop
@@ -60,15 +60,27 @@ class Clip:
         np.savez(path, images=self.images, boxes=self.boxes, crops=crops)
 
 
-def synthetic(people: int, frames: int, seed: int) -> Clip:
-    """Drawn people who walk about before a still camera, with the exact truth."""
-    clip = render_clip(SceneConfig(frames=frames, people=(people, people)), seed)
-    inside = np.all((clip.keypoints >= 0) & (clip.keypoints <= (639, 479)), axis=-1) & clip.present[..., None]
-    points = np.where(inside[..., None], clip.keypoints, np.nan)[:, :, _COLUMNS]
-    unit = 0.3 * np.linalg.norm(clip.head_boxes[..., 2:], axis=-1)
-    boxes = np.where(clip.present[..., None], clip.boxes, np.nan)
-    name = f"synthetic, {people} people" if people > 1 else "synthetic, one person"
-    return Clip(name, np.stack(clip.frames), boxes, Truth(points, clip.visible[:, :, _COLUMNS], unit))
+def synthetic(frames: int, alone: bool = False) -> Clip:
+    """The middle of the demo's clip, with the exact truth; alone: cut around the one who is seen best."""
+    clip = demo_clip()
+    first = max(0, (len(clip.frames) - frames) // 2)
+    clip = clip.part(first, first + frames)
+    there, images, corner = np.arange(len(clip.track_ids)), np.stack(clip.frames), np.zeros(2)
+    if alone:
+        there = np.argsort(-clip.visible.sum(axis=(0, 2)))[:1]
+        box = clip.boxes[:, there[0]]
+        low, high = box[:, :2].min(axis=0), (box[:, :2] + box[:, 2:]).max(axis=0)
+        corner = np.clip(low - 0.1 * (high - low), 0, None).astype(int)
+        end = (high + 0.1 * (high - low)).astype(int)
+        images = np.ascontiguousarray(images[:, corner[1] : end[1], corner[0] : end[0]])
+    last = np.array(images.shape[2:0:-1]) - 1
+    present, keypoints = clip.present[:, there], clip.keypoints[:, there] - corner
+    inside = np.all((keypoints >= 0) & (keypoints <= last), axis=-1) & present[..., None]
+    points = np.where(inside[..., None], keypoints, np.nan)[:, :, _COLUMNS]
+    unit = 0.3 * np.linalg.norm(clip.head_boxes[:, there, 2:], axis=-1)
+    boxes = np.where(present[..., None], clip.boxes[:, there] - np.r_[corner, 0, 0], np.nan)
+    name = "synthetic, one person" if alone else f"synthetic, {len(there)} people"
+    return Clip(name, images, boxes, Truth(points, clip.visible[:, there][:, :, _COLUMNS], unit))
 
 
 def video(path: Path, frames: int) -> Clip:

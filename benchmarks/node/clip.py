@@ -4,22 +4,22 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What the camera shows: synthetic people, rendered beforehand and played there and back, so that nobody ever jumps."""
+"""What the camera shows: synthetic people, written beforehand and played there and back, so that nobody ever jumps."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks.node.records import NUMBERS
-from sdtc_ros.errors import UsageError
-from training.data.figures import SceneConfig, iterate_clip
+from sdtc_ros.demo.clip import demo_clip
 
-SECONDS = 2.0  # rendered; played there and back
-SEED = 11
+SECONDS = 2.0  # of the demo's clip; played there and back
+_ASIDE = 0.1  # of a box's size: how far a second box of somebody lies from the first
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,27 @@ class PlayedClip:
         return place if place <= last else 2 * last - place
 
 
-def render(path: Path, size: tuple[int, int], people: int, hz: float, seed: int = SEED) -> None:
-    """Render a clip of people who stay in the image to `path`.npy (images) and `path`.npz (boxes)."""
-    width, height = size
-    config = SceneConfig(
-        width=width, height=height, frames=min(NUMBERS, max(2, round(SECONDS * hz))), fps=hz,
-        people=(people, people), things=(0, 1), person_height=(height / 3, 0.8 * height),
-    )  # fmt: skip
-    for attempt in range(100):  # until everybody is in the image all the time: then every frame costs the same
-        truths = list(iterate_clip(config, seed + attempt))
-        if all(truth.present.all() and len(truth.present) == people for truth in truths):
-            break
-    else:
-        raise UsageError(f"no scene was found in which {people} people stay in an image of {width}x{height}")
-    np.save(path.with_suffix(".npy"), np.stack([truth.image for truth in truths]))
-    np.savez(path.with_suffix(".npz"), boxes=np.stack([truth.boxes for truth in truths]).astype(np.float32))
+def render(path: Path, size: tuple[int, int], people: int, hz: float) -> None:
+    """Write the middle of the demo's clip at a size (pixels) to `path`.npy (images) and `path`.npz (boxes).
+
+    Every frame has `people` boxes, so that every frame costs the same: of whom the picture holds, and where these are
+    fewer, of the same people again, a little aside.
+    """
+    clip = demo_clip()
+    count = min(NUMBERS, max(2, round(SECONDS * hz)), len(clip.frames))
+    clip = clip.part((len(clip.frames) - count) // 2, (len(clip.frames) + count) // 2)
+    scale = np.array(size) / np.array(clip.frames[0].shape[1::-1])
+    np.save(path.with_suffix(".npy"), np.stack([cv2.resize(frame, size) for frame in clip.frames]))
+    boxes = np.stack([_boxes(own[here], people) for own, here in zip(clip.boxes, clip.present, strict=True)])
+    np.savez(path.with_suffix(".npz"), boxes=(boxes * np.tile(scale, 2)).astype(np.float32))
+
+
+def _boxes(present: npt.NDArray[np.float32], people: int) -> npt.NDArray[np.float32]:
+    """`people` boxes (people, 4) xywh of those who are there (N, 4)."""
+    again, who = np.divmod(np.arange(people), len(present))
+    boxes = present[who].copy()
+    boxes[:, :2] += _ASIDE * again[:, None] * boxes[:, 2:]
+    return boxes
 
 
 def load(path: Path) -> PlayedClip:

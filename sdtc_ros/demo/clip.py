@@ -23,7 +23,7 @@ from sdtc_ros.skeleton import POSETRACK
 BLURRED = 0.05  # a joint counts as blurred when an exposure moves it by this share of the body box's height
 MOST_OCCLUDED = 0.9  # people of whom more is occluded are not annotated, nor those with fewer than three joints inside
 _PER_FRAME = ("keypoints", "visible", "blurred", "boxes", "head_boxes", "present")
-_DEMO = Path(__file__).with_name("people.npz")
+DEMO_FILE = Path(__file__).with_name("people.npz")
 
 Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
@@ -61,7 +61,7 @@ class Clip:
 
 def demo_clip(frames: int | None = None) -> Clip:
     """The clip that ships, or its first `frames`; raises InputError where its file is damaged."""
-    return read_clip(_DEMO, frames)
+    return read_clip(DEMO_FILE, frames)
 
 
 def read_clip(path: Path, frames: int | None = None) -> Clip:

@@ -104,15 +104,15 @@ def test_both_play_every_clip(arguments: list[str], tmp_path: Path, capsys: pyte
     assert peer.main(arguments) == 0
     figures = json.loads((tmp_path / "out.json").read_text())
     rows = {(row["clip"], row["contender"], row["mode"]): row for row in figures["results"]}
-    assert {key[1:] for key in rows if key[0] == "synthetic, 4 people"} == {
+    assert {key[1:] for key in rows if key[0] == "synthetic, 5 people"} == {
         ("ours", "boxes"), ("mediapipe", "tracking"), ("mediapipe", "still"),
     }  # fmt: skip
     assert {key[1:] for key in rows if key[0] == "synthetic, one person"} >= {
         ("ours", "detector"),
         ("mediapipe", "whole"),
     }
-    ours = rows["synthetic, 4 people", "ours", "boxes"]
-    theirs = rows["synthetic, 4 people", "mediapipe", "tracking"]
+    ours = rows["synthetic, 5 people", "ours", "boxes"]
+    theirs = rows["synthetic, 5 people", "mediapipe", "tracking"]
     assert figures["ratio"] == pytest.approx(ours["throughput"] / theirs["throughput"])
     assert ours["accuracy"]["found"] == 100
     assert theirs["accuracy"]["found"] == 100 * 7 / 8  # a tracker a person, each of which is silent once

@@ -20,12 +20,12 @@ import pytest
 from conftest import ROOT, Running
 
 from sdtc_ros.commands.demo import write_demo_input
+from sdtc_ros.demo.clip import demo_clip
 from sdtc_ros.io.bag import BagReader
 from sdtc_ros.io.sources import open_source
 from sdtc_ros.messages.poses import POSES_TOPIC
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted
-from training.data.figures import SceneConfig, render_clip
 
 LAUNCH = ROOT / "launch" / "evaluate.launch.py"
 FRAMES = 12
@@ -44,7 +44,7 @@ class Clip:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
     folder = tmp_path_factory.mktemp("clip")
-    made = render_clip(SceneConfig(frames=FRAMES, people=(2, 2)), 2_000_000_026)
+    made = demo_clip(FRAMES)
     bag, truth = write_demo_input(folder / "input", made)
     annotations = json.loads(truth.read_text())
     names = {image["id"]: image["file_name"] for image in annotations["images"]}

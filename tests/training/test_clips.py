@@ -17,15 +17,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from demo_folder import write_demo_folder
 from torch.utils.data import DataLoader
 
+from sdtc_ros.demo.clip import demo_clip
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.skeleton import HIEVE, POSETRACK
 from training.data import summary as reasons
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.clips import ClipDataset, FrameCache
-from training.data.figures import SceneConfig, render_clip, write_posetrack18
 from training.data.frames import neighbours, read_frames
 from training.data.index import build_index
 from training.data.layout import find_layout, find_splits
@@ -150,12 +151,13 @@ def test_head_sizes_are_those_of_the_benchmarks(tmp_path):
 
 
 def test_synthetic_clips_give_the_same_windows_through_files(tmp_path):
-    clip = render_clip(SceneConfig(width=200, height=150, frames=5, people=(2, 2), person_height=(90, 120)), 5)
-    write_posetrack18([("000005_made", clip)], tmp_path, quality=100)
+    clip = demo_clip(5)
+    write_demo_folder(tmp_path, clip, "000005_made")
     data = dataset(tmp_path)
     assert len(data) > 0
     for sample, row in enumerate(data.rows):
-        frame, person = int(data.index.people.frame[row]), int(data.index.people.track[row]) - 1
+        frame, track = int(data.index.people.frame[row]), int(data.index.people.track[row])
+        person = clip.track_ids.tolist().index(track)
         expected = person_window(clip, frame, person, 2, SIZE, NO_AUGMENTATION, np.random.default_rng(0))
         window = data[sample]
         assert np.allclose(window["points"][window["weight"] > 0], expected["points"][window["weight"] > 0], atol=0.01)

@@ -14,19 +14,14 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
+from sdtc_ros.demo.clip import Clip, write_clip
+from sdtc_ros.demo.clip import demo_clip as shipped_clip
+from sdtc_ros.errors import UsageError
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_crop
 from sdtc_ros.skeleton import POSETRACK
-from training.data import synthetic
+from training.data import demo_clip
 from training.data.augment import NO_AUGMENTATION, Augmentation, CropTransform, half_body_box, sample_transform
-from training.data.figures import Clip, SceneConfig
-from training.data.synthetic import (
-    VALIDATION_SEED,
-    SyntheticConfig,
-    SyntheticData,
-    SyntheticValidation,
-    SyntheticWindows,
-    usable_people,
-)
+from training.data.demo_clip import DemoConfig, DemoData, DemoValidation, DemoWindows, split_clip, usable_people
 from training.data.windows import person_window
 
 SIZE = (48, 64)  # a crop's width and height
@@ -277,56 +272,38 @@ def test_only_people_who_can_be_seen_are_used():
     assert usable_people(clip, 1) == [0, 1, 2, 3]
 
 
-@pytest.fixture
-def rendered(monkeypatch):
-    """Rendering replaced by a clip that is bright by its seed; returns the (frames, seed) asked for."""
-    asked = []
-
-    def render(scene, seed):
-        asked.append((scene.frames, seed))
-        frames = [
-            np.full((HEIGHT, WIDTH, 3), (seed // 256 % 256, number, seed % 256), np.uint8)
-            for number in range(scene.frames)
-        ]
-        return replace(make_clip(scene.frames), frames=frames)
-
-    monkeypatch.setattr(synthetic, "render_clip", render)
-    return asked
-
-
 def take(stream, count=12):
     samples = iter(stream)
     return [next(samples) for _ in range(count)]
 
 
-def stream_of(seed=0, rank=0, pool=2, reuse=3, batch=1, skip=0):
-    return SyntheticWindows(SceneConfig(frames=6), SIZE, 1, HARD, seed, pool, reuse, rank, batch, skip)
+def stream_of(seed=0, rank=0, batch=1, skip=0):
+    return DemoWindows(make_clip(people=2), SIZE, 1, HARD, seed, rank, batch, skip)
 
 
 def same(one, other):
     return all(np.array_equal(a[key], b[key]) for a, b in zip(one, other, strict=True) for key in a)
 
 
-def test_a_stream_is_fixed_by_its_seed(rendered):
+def test_a_stream_is_fixed_by_its_seed():
     assert same(take(stream_of()), take(stream_of()))
     assert not same(take(stream_of()), take(stream_of(seed=1)))
 
 
-def test_ranks_and_workers_have_streams_of_their_own(rendered, monkeypatch):
+def test_ranks_and_workers_have_streams_of_their_own(monkeypatch):
     streams = []
     for worker in (None, 1, 2):
         number = None if worker is None else type("Worker", (), {"id": worker, "num_workers": 3})
-        monkeypatch.setattr(synthetic, "get_worker_info", lambda number=number: number)
+        monkeypatch.setattr(demo_clip, "get_worker_info", lambda number=number: number)
         streams += [take(stream_of(rank=rank)) for rank in (0, 1)]
     for i, one in enumerate(streams):
         assert not any(same(one, other) for other in streams[:i])
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2, 3])
-def test_a_stream_goes_on_after_any_number_of_batches(rendered, workers):
+def test_a_stream_goes_on_after_any_number_of_batches(workers):
     def batches(skip, count):
-        stream = stream_of(pool=2, reuse=3, batch=2, skip=skip)
-        loader = iter(DataLoader(stream, batch_size=2, num_workers=workers))
+        loader = iter(DataLoader(stream_of(batch=2, skip=skip), batch_size=2, num_workers=workers))
         return [next(loader) for _ in range(count)]
 
     whole = batches(0, 7)
@@ -335,58 +312,51 @@ def test_a_stream_goes_on_after_any_number_of_batches(rendered, workers):
     assert not same(whole[:3], whole[3:6])
 
 
-def test_clips_are_replaced_when_they_have_given_their_windows(rendered):
-    samples = take(stream_of(pool=2, reuse=5), 40)
-    clips = [tuple(sample["crops"][1, 32, 24, ::2].tolist()) for sample in samples]
-    given = [clips.count(clip) for clip in set(clips)]
-    assert max(given) == 5
-    assert sum(count != 5 for count in given) <= 3  # the first one, which ends early, and the two that still give
-    assert len({seed for _, seed in rendered}) == len(rendered) >= 40 / 5
-
-
-def test_seeds_of_training_validation_parity_and_demo_never_meet(rendered):
-    take(stream_of(reuse=1), 60)
-    training = [seed for _, seed in rendered]
-    rendered.clear()
-    SyntheticValidation(SceneConfig(), SIZE, 1, clips=5)
-    validation = [seed for _, seed in rendered]
-    assert max(training) < VALIDATION_SEED == min(validation)
-    assert max(training) > VALIDATION_SEED / 2  # the range is used
-    assert len(set(validation)) == 5
-
-
-def test_every_delta_is_validated_on_the_same_keyframes(rendered):
-    sets = {delta: SyntheticValidation(SceneConfig(frames=6), SIZE, delta, clips=2) for delta in (0, 1, 3)}
-    assert {len(windows) for windows in sets.values()} == {len(sets[0])}
-    assert len(sets[0]) == 6
+def test_every_delta_is_validated_on_the_same_keyframes():
+    sets = {delta: DemoValidation(make_clip(24, people=2), SIZE, delta) for delta in (0, 1, 3)}
+    assert {len(windows) for windows in sets.values()} == {2 * 4}  # frames 4, 8, 12 and 16
     for delta, windows in sets.items():
+        assert len(windows.truth.sequences[0].frames) == 4
         for sample, single in zip(windows, sets[0], strict=True):
             assert sample["crops"].shape[0] == 2 * delta + 1
             assert np.array_equal(sample["crops"][delta], single["crops"][0])
             assert np.array_equal(sample["points"][delta], single["points"][0])
-            numbers = sample["crops"][:, 32, 24, 1].astype(int)
-            assert np.diff(numbers).tolist() == [1] * (2 * delta)  # whole windows, none is clamped
 
 
-def test_validation_is_not_augmented_and_rendered_once(rendered):
-    config = SyntheticConfig(size=SIZE, delta=1, batch=4, workers=0, pool=2, validation_clips=2)
-    data = SyntheticData(config)
-    first = next(iter(data.val_dataloader()))
-    count = len(rendered)
-    again = next(iter(data.val_dataloader()))
-    assert len(rendered) == count == 2
-    assert first["crops"].shape == (6, 3, 64, 48, 3)
+def test_what_is_trained_on_is_not_validated_on():
+    train, validation = split_clip("", 24)
+    whole = shipped_clip()
+    assert len(train.frames) + len(validation.frames) == len(whole.frames)
+    assert len(validation.frames) == 24
+    assert np.array_equal(validation.keypoints[-1], whole.keypoints[-1])
+    with pytest.raises(UsageError, match="held_out: 1000 of the clip's"):
+        split_clip("", 1000)
+    with pytest.raises(UsageError, match="held_out: 0 of"):
+        split_clip("", 0)
+
+
+@pytest.fixture
+def clip_file(tmp_path):
+    """A clip of one's own."""
+    write_clip(tmp_path / "mine.npz", make_clip(16), 95)
+    return str(tmp_path / "mine.npz")
+
+
+def test_validation_is_not_augmented(clip_file):
+    data = DemoData(DemoConfig(clip_file, 9, size=SIZE, delta=1, batch=4, workers=0))
+    first, again = (next(iter(data.val_dataloader())) for _ in range(2))
+    assert first["crops"].shape == (1, 3, 64, 48, 3)
     boxes = crop_boxes(BOX[None], SIZE[0] / SIZE[1])
     np.testing.assert_allclose(first["points"][0, 1], to_crop(spread_joints()[None], boxes, SIZE)[0], atol=1e-4)
     assert all(bool((first[key] == again[key]).all()) for key in first)
 
 
-def test_training_batches_follow_the_config(rendered):
-    config = SyntheticConfig(size=SIZE, delta=2, batch=3, workers=0, pool=2, seed=5)
-    batch = next(iter(SyntheticData(config).train_dataloader()))
+def test_training_batches_follow_the_config(clip_file):
+    config = DemoConfig(clip_file, 9, size=SIZE, delta=2, batch=3, workers=0, seed=5)
+    batch = next(iter(DemoData(config).train_dataloader()))
     assert batch["crops"].shape == (3, 5, 64, 48, 3)
     assert batch["head_size"].shape == (3,)
-    other = next(iter(SyntheticData(replace(config, seed=6)).train_dataloader()))
+    other = next(iter(DemoData(replace(config, seed=6)).train_dataloader()))
     assert not bool((batch["points"] == other["points"]).all())
-    again = next(iter(SyntheticData(config).train_dataloader()))
+    again = next(iter(DemoData(config).train_dataloader()))
     assert bool((batch["crops"] == again["crops"]).all())

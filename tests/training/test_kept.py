@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Kept windows: rendered once, the same for every delta, with the features that the network itself would compute."""
+"""Kept windows: cut once, the same for every delta, with the features that the network itself would compute."""
 
 from __future__ import annotations
 
@@ -15,23 +15,19 @@ import torch
 
 from sdtc_ros.errors import UsageError
 from training.data import kept
-from training.data.figures import SceneConfig
 from training.data.kept import KeptConfig, KeptData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SDTCTraining, SingleFrameTraining
 
 pytestmark = pytest.mark.slow
-
-SCENE = SceneConfig(width=160, height=120, frames=8, people=(1, 2), person_height=(60.0, 100.0))
 VIT = ViTConfig(image_size=(64, 48), patch=16, dim=32, depth=2, heads=2)
 
 
 def data_in(folder, delta=2, **changes):
     return KeptData(
         KeptConfig(
-            folder=str(folder), windows=6, widest=2, scene=SCENE, size=(48, 64), delta=delta, batch=2, pool=2, reuse=3,
-            validation_clips=1, **changes,
+            folder=str(folder), windows=6, widest=2, held_out=9, size=(48, 64), delta=delta, batch=2, **changes,
         )
     )  # fmt: skip
 
@@ -51,15 +47,15 @@ def sdtc(small_config, **changes):
 
 
 @pytest.fixture
-def rendered(monkeypatch):
+def cut(monkeypatch):
     """How many streams were opened."""
     opened = []
-    stream = kept.SyntheticWindows
-    monkeypatch.setattr(kept, "SyntheticWindows", lambda *a, **k: (opened.append(a), stream(*a, **k))[1])
+    stream = kept.DemoWindows
+    monkeypatch.setattr(kept, "DemoWindows", lambda *a, **k: (opened.append(a), stream(*a, **k))[1])
     return opened
 
 
-def test_kept_features_are_the_backbone_s_and_lie_there_for_the_next_run(small_config, tmp_path, rendered):
+def test_kept_features_are_the_backbone_s_and_lie_there_for_the_next_run(small_config, tmp_path, cut):
     module, data = sdtc(small_config), data_in(tmp_path)
     fit(module, data)
     batch = next(iter(data.train_dataloader()))
@@ -68,7 +64,7 @@ def test_kept_features_are_the_backbone_s_and_lie_there_for_the_next_run(small_c
     files = sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy"))
     fit(sdtc(small_config), data_in(tmp_path))
     assert sorted(path.stat().st_mtime_ns for path in tmp_path.rglob("*.npy")) == files
-    assert len(rendered) == 1
+    assert len(cut) == 1
 
 
 def test_training_on_kept_features_is_training_on_the_crops(small_config, tmp_path):
@@ -92,11 +88,11 @@ def test_training_on_kept_features_is_training_on_the_crops(small_config, tmp_pa
     assert all(torch.allclose(ours[name].float(), theirs[name].float(), atol=2e-3) for name in ours)
 
 
-def test_a_smaller_delta_is_cut_from_the_same_windows(small_config, tmp_path, rendered):
+def test_a_smaller_delta_is_cut_from_the_same_windows(small_config, tmp_path, cut):
     wide, narrow = data_in(tmp_path), data_in(tmp_path, delta=1)
     fit(sdtc(small_config), wide)
     fit(SingleFrameTraining(SingleFrameConfig(VIT, head_width=8), OptimiserConfig(warmup_steps=1)), narrow)
-    assert len(rendered) == 1
+    assert len(cut) == 1
     assert "context" not in narrow.train_set[0]  # its backbone learns
     np.testing.assert_array_equal(narrow.train_set[3]["crops"], wide.train_set[3]["crops"][1:-1])
     np.testing.assert_array_equal(narrow.train_set[3]["points"], wide.train_set[3]["points"][1:-1])
@@ -116,14 +112,14 @@ def test_a_frozen_single_frame_network_reads_the_keyframe_s_features(tmp_path):
     assert torch.allclose(by_features.heatmaps, by_crops.heatmaps, atol=1e-3)
 
 
-def test_other_scenes_and_backbones_are_kept_apart(small_config, tmp_path, rendered):
+def test_other_augmentations_and_backbones_are_kept_apart(small_config, tmp_path, cut):
     fit(sdtc(small_config), data_in(tmp_path))
     torch.manual_seed(1)
     fit(SDTCTraining(small_config, OptimiserConfig(warmup_steps=1)), data_in(tmp_path))
-    assert len(rendered) == 1
+    assert len(cut) == 1
     assert len(list(tmp_path.glob("windows-*/features-*"))) == 2
     fit(sdtc(small_config), data_in(tmp_path, augmentation=kept.Augmentation(shift=0.0)))
-    assert len(rendered) == 2
+    assert len(cut) == 2
 
 
 def test_what_was_broken_off_is_made_anew(tmp_path):

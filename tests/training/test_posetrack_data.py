@@ -34,13 +34,12 @@ from training.checkpoint import KEY, read_checkpoint
 from training.data import clips
 from training.data.__main__ import main
 from training.data.clips import ClipDataset
+from training.data.demo_clip import DemoConfig, DemoData
 from training.data.detections import match_detections
-from training.data.figures import SceneConfig
 from training.data.index import build_index
 from training.data.layout import find_layout
 from training.data.loader import NearbyOrder, SeededOrder
 from training.data.posetrack import PoseTrackConfig, PoseTrackData
-from training.data.synthetic import SyntheticConfig, SyntheticData
 from training.decode import encode_heatmaps
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
@@ -216,10 +215,7 @@ def test_the_learning_rate_falls_at_the_epochs(tmp_path):
 
 
 def test_epochs_that_have_no_end_are_refused(tmp_path):
-    scene = SceneConfig(width=64, height=64, people=(1, 1), person_height=(40, 50))
-    endless = SyntheticData(
-        SyntheticConfig(scene, size=(48, 64), delta=0, batch=2, workers=0, pool=1, validation_clips=1)
-    )
+    endless = DemoData(DemoConfig(held_out=9, size=(48, 64), delta=0, batch=2, workers=0))
     with pytest.raises(UsageError, match="these data have no epochs.*set model.init_args.optimiser.milestone_unit"):
         fit(tmp_path, tmp_path / "run", 3, data=endless, milestones=(1,), milestone_unit="epochs")
 

@@ -39,6 +39,8 @@ def test_the_missing_extra_is_named(installed: set[str], tmp_path: Path, capsys:
         (["windows", "--count", "0"], "--count and --workers must be >= 1"),
         (["windows", "--count", "1", "--workers", "0"], "--count and --workers must be >= 1"),
         (["windows", "--count", "1", "--seed", "-1"], "--seed must not be negative"),
+        (["windows", "--count", "1", "--occluded", "1.5"], "required: --occluded, --crowded, --blurred"),
+        (["windows", "--count", "1", "--furthest", "1"], "--furthest >= 2"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(

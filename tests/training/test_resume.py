@@ -16,16 +16,13 @@ import lightning
 import pytest
 
 from training.callbacks import LastCheckpoint
-from training.data.figures import SceneConfig
-from training.data.synthetic import SyntheticConfig, SyntheticData
+from training.data.demo_clip import DemoConfig, DemoData
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTCConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SDTCTraining
 
 pytestmark = pytest.mark.slow
-
-SCENE = SceneConfig(width=96, height=96, frames=6, people=(1, 2), person_height=(50, 70))
 NETWORK = SDTCConfig(
     ViTConfig(image_size=(64, 48), dim=16, depth=1, heads=2, drop_path=0.2), delta=1, channels=16, head_width=8,
     mlsme=MLSMEConfig(2, masked_share=0.5), freeze_backbone=False,
@@ -52,13 +49,11 @@ def fit(run: Path, until: int | None = None, resume: Path | None = None, workers
         callbacks=[losses, LastCheckpoint(run)], num_sanity_val_steps=0, default_root_dir=run, val_check_interval=2,
         accumulate_grad_batches=1,
     )  # fmt: skip
-    config = SyntheticConfig(
-        SCENE, size=(48, 64), delta=1, batch=2, workers=workers, pool=2, reuse=3, validation_clips=1
-    )
+    config = DemoConfig(held_out=9, size=(48, 64), delta=1, batch=2, workers=workers)
     with warnings.catch_warnings(), contextlib.suppress(ConnectionAbortedError):
         warnings.simplefilter("ignore")
         model = SDTCTraining(NETWORK, OptimiserConfig(warmup_steps=2))
-        trainer.fit(model, datamodule=SyntheticData(config), ckpt_path=resume, weights_only=True)
+        trainer.fit(model, datamodule=DemoData(config), ckpt_path=resume, weights_only=True)
     return losses.values
 
 

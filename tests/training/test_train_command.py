@@ -22,7 +22,7 @@ import torch
 import yaml
 
 from training.checkpoint import KEY, load_network, read_checkpoint
-from training.data import synthetic
+from training.data import demo_clip
 from training.train import main
 
 pytestmark = pytest.mark.slow
@@ -34,9 +34,7 @@ MICRO = [
     "--trainer.val_check_interval", "2", "--trainer.enable_progress_bar", "false", "--trainer.accelerator", "cpu",
     "--trainer.log_every_n_steps", "1", "--trainer.enable_model_summary", "false",
     "--model.init_args.config.backbone.image_size", "[64, 48]",
-    f"{DATA}batch", "2", f"{DATA}pool", "2", f"{DATA}workers", "0", f"{DATA}validation_clips", "1",
-    f"{DATA}scene.width", "200", f"{DATA}scene.height", "150", f"{DATA}scene.frames", "6",
-    f"{DATA}scene.people", "[3, 3]", f"{DATA}scene.person_height", "[70, 130]",
+    f"{DATA}batch", "2", f"{DATA}workers", "0", f"{DATA}held_out", "9",
 ]  # fmt: skip
 
 
@@ -68,13 +66,13 @@ def runs(tmp_path_factory, streams):
     """Both shipped configs, SDTC's at delta 1 on the backbone of the run before; the working folder is the runs'."""
     folder, back = tmp_path_factory.mktemp("train"), Path.cwd()
 
-    class Noted(synthetic.SyntheticWindows):
+    class Noted(demo_clip.DemoWindows):
         def __init__(self, *arguments, **named) -> None:
             super().__init__(*arguments, **named)
             streams.append(self)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synthetic, "SyntheticWindows", Noted)
+        patch.setattr(demo_clip, "DemoWindows", Noted)
         os.chdir(folder)
         assert fit("backbone-tiny", "--trainer.max_steps", "2") == 0
         assert fit("sdtc-tiny", "--trainer.max_steps", "2", "--model.init_args.config.delta", "1") == 0

@@ -14,9 +14,8 @@ import pytest
 import torch
 
 from sdtc_ros.skeleton import POSETRACK
-from training.data.figures import SceneConfig
+from training.data.demo_clip import DemoValidation, split_clip
 from training.data.posetrack import PoseTrackConfig, PoseTrackData
-from training.data.synthetic import SyntheticValidation
 from training.decode import encode_heatmaps
 from training.validation import Validation
 
@@ -37,8 +36,7 @@ def measure(windows, truth, off: dict[int, float] | None = None, scores: dict[in
 
 @pytest.fixture(scope="module")
 def synthetic():
-    scene = SceneConfig(width=160, height=120, people=(2, 2), person_height=(60, 80), things=(0, 0))
-    return SyntheticValidation(scene, SIZE, 1, clips=2)
+    return DemoValidation(split_clip("", 24)[1], SIZE, 1)
 
 
 def test_keypoints_return_to_their_people(synthetic):

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""A fixed set of synthetic windows, rendered once and kept on disk with the frozen backbone's features.
+"""A fixed set of windows of a clip, cut once and kept on disk with the frozen backbone's features.
 
 For ablations in small, `class_path: training.data.kept.KeptData`: a frozen backbone answers the same windows the same
 way in every run and every epoch, and is most of a step's work. Augmentation is drawn once, with the window.
@@ -29,41 +29,39 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from sdtc_ros.demo.clip import DEMO_FILE
 from sdtc_ros.errors import UsageError
 from training.data.augment import Augmentation
-from training.data.figures import SceneConfig
+from training.data.demo_clip import DemoValidation, DemoWindows, split_clip
 from training.data.loader import ResumableLoader, SeededOrder
-from training.data.synthetic import SyntheticValidation, SyntheticWindows
 from training.data.truth import ValidationTruth
 from training.data.windows import Window
 from training.models.baselines import SingleFrame
 from training.models.sdtc import SDTC, normalise
 
 STREAM_SEED = 7  # of the windows themselves; a run's seed only orders them
-VERSION = 1  # of what lies in the folder: part of its name
+VERSION = 2  # of what lies in the folder: part of its name
 
 Array = npt.NDArray[Any]
 
 
 @dataclass
 class KeptConfig:
-    """What is rendered (as SyntheticConfig's), how many windows, and where they are kept.
+    """Which clip windows are cut from (as DemoConfig's), how many, and where they are kept.
 
-    widest: the delta that windows are rendered with; smaller ones are cut from the same windows. The other fields are
-    SyntheticConfig's.
+    widest: the delta that windows are cut with; smaller ones are cut from the same windows. The other fields are
+    DemoConfig's.
     """
 
     folder: str = "runs/kept"
     windows: int = 6000
     widest: int = 3
-    scene: SceneConfig = field(default_factory=SceneConfig)
+    clip: str = ""
+    held_out: int = 24
     augmentation: Augmentation = field(default_factory=Augmentation)
     size: tuple[int, int] = (96, 128)
     delta: int = 2
     batch: int = 32
-    pool: int = 24
-    reuse: int = 30
-    validation_clips: int = 40
     seed: int = 0
 
 
@@ -87,7 +85,7 @@ class KeptWindows(Dataset[Window]):
 
 
 class KeptData(lightning.LightningDataModule):
-    """Kept windows to train on, the synthetic bench's validation windows to validate on."""
+    """Kept windows to train on, those of the clip's end to validate on."""
 
     boxes = "ground-truth boxes"
 
@@ -100,15 +98,15 @@ class KeptData(lightning.LightningDataModule):
         self.val_set: Dataset[Window] | None = None
 
     def prepare_data(self) -> None:
-        """Render the training windows, where they are not there yet."""
-        make_once(self._folder(), self._render)
+        """Cut the training windows, where they are not there yet."""
+        make_once(self._folder(), self._cut)
 
     def setup(self, stage: str) -> None:
-        """Open the windows, and see to the features: rendered and computed once, by the first process."""
+        """Open the windows, and see to the features: cut and computed once, by the first process."""
         if self.train_set is not None:
             return
         c = self.config
-        self.validation = SyntheticValidation(c.scene, c.size, c.delta, c.validation_clips)
+        self.validation = DemoValidation(split_clip(c.clip, c.held_out)[1], c.size, c.delta)
         arrays = read_arrays(self._folder())
         assert self.trainer is not None
         network: Any = self.trainer.lightning_module.network
@@ -149,15 +147,15 @@ class KeptData(lightning.LightningDataModule):
     def _folder(self) -> Path:
         """Named after everything that decides what the windows are."""
         c = self.config
-        decides = [VERSION, asdict(c.scene), asdict(c.augmentation), c.windows, c.widest, list(c.size), c.pool, c.reuse]
+        clip = hashlib.sha256(Path(c.clip or DEMO_FILE).read_bytes()).hexdigest()
+        decides = [VERSION, clip, c.held_out, asdict(c.augmentation), c.windows, c.widest, list(c.size)]
         digest = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
         return Path(c.folder) / f"windows-{digest}"
 
-    def _render(self, folder: Path) -> None:
+    def _cut(self, folder: Path) -> None:
         c = self.config
-        stream = iter(
-            SyntheticWindows(c.scene, c.size, c.widest, c.augmentation, STREAM_SEED, pool=c.pool, reuse=c.reuse)
-        )
+        clip = split_clip(c.clip, c.held_out)[0]
+        stream = iter(DemoWindows(clip, c.size, c.widest, c.augmentation, STREAM_SEED))
         kept: dict[str, Array] = {}
         for number in tqdm(range(c.windows), "windows", disable=None):
             window = next(stream) | {"sample": np.int64(number)}

@@ -14,6 +14,14 @@ from pathlib import Path
 
 from sdtc_ros.errors import UsageError
 
+SHARES = {
+    "occluded": "of windows with something in front (0.35)",
+    "crowded": "with others around (0.45)",
+    "blurred": "with a long exposure (0.25)",
+    "moving": "with a moving camera (0.4)",
+    "walking": "of people who walk or run (0.5)",
+    "posed": "of those who do not: in one of MakeHuman's poses (0.25)",
+}
 DIFFICULTIES = ("clear", "occluded", "blurred", "crossing", "small", "moving")
 
 
@@ -23,6 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     windows = kinds.add_parser("windows", help="crops of one person over a few frames, in shards")
     windows.add_argument("--count", type=int, required=True, metavar="N", help="how many windows")
     windows.add_argument("--delta", type=int, default=2, help="frames on each side of a keyframe (2)")
+    for share, what in SHARES.items():
+        windows.add_argument(f"--{share}", type=float, metavar="SHARE", help=what)
+    windows.add_argument("--furthest", type=float, metavar="M", help="metres from the camera at most (11)")
     _add_common(windows)
     clips = kinds.add_parser("clips", help="whole clips in PoseTrack18's layout, with depth, cameras and bags")
     clips.add_argument("--count", type=int, required=True, metavar="N", help="how many clips")
@@ -78,7 +89,12 @@ def run(args: argparse.Namespace) -> int:
 
         if args.delta < 0:
             raise UsageError("--delta must not be negative")
-        output.write_windows(folders, WindowSettings(delta=args.delta), args.seed, args.count, args.out, args.workers)
+        given = {name: getattr(args, name) for name in (*SHARES, "furthest") if getattr(args, name) is not None}
+        if any(not 0 <= given[name] <= 1 for name in SHARES if name in given) or given.get("furthest", 2) < 2:
+            shares = ", ".join(f"--{name}" for name in SHARES)
+            raise UsageError(f"required: {shares} from 0 to 1, --furthest >= 2")
+        settings = WindowSettings(delta=args.delta, **given)
+        output.write_windows(folders, settings, args.seed, args.count, args.out, args.workers)
         return 0
     from training.synthetic.clips import ClipSettings
 
@@ -95,9 +111,9 @@ def run(args: argparse.Namespace) -> int:
     if args.frames < 2 or args.rate <= 0 or min(args.size) < 64 or not 0 < args.people[0] <= args.people[1]:
         raise UsageError("required: --frames >= 2, --rate > 0, --size >= 64, --people LEAST <= MOST")
     wanted = output.ClipOutput(args.out, args.split, depth=not args.no_depth, bag=not args.no_bag)
-    settings = [
+    each = [
         ClipSettings(args.frames, args.rate, tuple(args.size), tuple(args.people), difficulty)
         for difficulty in args.difficulty or DIFFICULTIES
     ]
-    output.write_clips(folders, settings, args.seed, args.count, wanted, args.workers)
+    output.write_clips(folders, each, args.seed, args.count, wanted, args.workers)
     return 0

@@ -15,9 +15,9 @@ from typing import TypedDict
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.demo.clip import Clip
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from training.data.augment import Augmentation, sample_transform
-from training.data.figures import Clip
 
 
 class Window(TypedDict):
@@ -100,7 +100,7 @@ def person_window(
     skeleton: Skeleton = POSETRACK,
     sample: int = 0,
 ) -> Window:
-    """Cut the window of a synthetic `person` around `frame`, clamped at the clip's ends."""
+    """Cut the window of a clip's `person` around `frame`, clamped at the clip's ends."""
     frames = np.clip(np.arange(frame - delta, frame + delta + 1), 0, len(clip.frames) - 1)
     box = clip.boxes[frame, person]
     subject = Subject(

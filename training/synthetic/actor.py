@@ -13,11 +13,12 @@ whatever body walks, and a repeated cycle walks on.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from training.synthetic import rotations
+from training.synthetic.clearance import clear_hands
 from training.synthetic.motion import Motion
 from training.synthetic.person import Person, joints_of
 from training.synthetic.rasteriser import skin
@@ -54,6 +55,7 @@ def make_actor(person: Person, motion: Motion, place: np.ndarray, heading: float
 
     Heading 0 leaves the motion's own front, -y at its start.
     """
+    motion = replace(motion, pose=clear_hands(person, motion.pose))
     rotation, translation = solve(person.rig, motion.pose, np.zeros((len(motion.pose), 3)))
     translation += _on_the_ground(person, rotation, translation)[:, None].astype(np.float32)
     turn = rotations.about("z", heading).astype(np.float32)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -20,6 +21,8 @@ from training.synthetic.camera import View
 from training.synthetic.noise import fractal
 
 CAPTURE_HEIGHT = 1.6  # metres: how high panoramas are taken
+_GROUND_GRAIN, _WALL_GRAIN = 150.0, 12.0  # pixels of grain for a metre of ground, for a pixel of a panorama
+_SHARP_GROUND = 4.0  # metres up to which the ground's grain is whole
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,8 @@ class Backdrop:
 
     Column: `scale` pixels a radian of azimuth from `yaw`; row: `scale` pixels a radian of angle from straight up, `top`
     at row 0. A panorama goes round, and what lies below its horizon is on the ground, so that it shifts as the camera
-    moves; a picture is far away and mirrored at its edges.
+    moves; a picture is far away and mirrored at its edges. `detail`, 0 to 1: how much grain is made up where a panorama
+    has too few pixels.
     """
 
     texture: np.ndarray
@@ -36,20 +40,28 @@ class Backdrop:
     scale: float
     top: float
     mirrored: bool
+    detail: float = 0.0
 
     def seen(self, view: View) -> np.ndarray:
         """The picture (height, width, 3) float32 of a view."""
         image = np.empty((view.height, view.width, 3), np.float32)
         _look_up(
             self.texture, self.yaw, self.scale, self.top, self.mirrored, view.rotation, view.eye, view.focal, view.cx,
-            view.cy, image,
+            view.cy, _grain(), self.detail, image,
         )  # fmt: skip
         return image
 
 
 def panorama_backdrop(picture: np.ndarray, yaw: float) -> Backdrop:
-    """A panorama turned by `yaw`."""
-    return Backdrop(picture, yaw, picture.shape[1] / (2 * np.pi), 0.0, False)
+    """A panorama turned by `yaw`; the fewer pixels it has, the more grain it gets."""
+    return Backdrop(picture, yaw, picture.shape[1] / (2 * np.pi), 0.0, False, min(1.0, 512 / picture.shape[1]))
+
+
+@lru_cache(maxsize=1)
+def _grain() -> np.ndarray:
+    """Noise (512, 512) float32 about 0 that tiles: roughness of walls and grounds."""
+    noise = fractal(np.random.default_rng(0), 512, 16, 5, 0.8)
+    return np.ascontiguousarray(noise - noise.mean(), dtype=np.float32)
 
 
 def picture_backdrop(random: np.random.Generator, picture: np.ndarray, view: View) -> Backdrop:
@@ -75,10 +87,15 @@ def read_picture(path: Path, longest: int = 960) -> np.ndarray | None:
 @njit(cache=True, fastmath=True, nogil=True)
 def _look_up(
     texture: np.ndarray, yaw: float, scale: float, top: float, mirrored: bool, rotation: np.ndarray, eye: np.ndarray,
-    focal: float, cx: float, cy: float, image: np.ndarray,
+    focal: float, cx: float, cy: float, grain: np.ndarray, detail: float, image: np.ndarray,
 ) -> None:  # fmt: skip
-    """Each pixel's direction, taken from where the panorama was captured, and the texture there, bilinear."""
+    """Each pixel's direction, taken from where the panorama was captured, and the texture there, bilinear.
+
+    Grain shades it and moves the place that is looked up by part of a texture's pixel, so that a coarse panorama's soft
+    edges get rough ones; on the ground it is a metre's, elsewhere the panorama's own.
+    """
     rows, columns = texture.shape[0], texture.shape[1]
+    tile = grain.shape[0]
     r = rotation
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
@@ -86,15 +103,27 @@ def _look_up(
             dx = r[0, 0] * a + r[1, 0] * b + r[2, 0]
             dy = r[0, 1] * a + r[1, 1] * b + r[2, 1]
             dz = r[0, 2] * a + r[1, 2] * b + r[2, 2]
-            if not mirrored and dz < -1e-3 and eye[2] > 0.05:
+            amount, gu, gv = detail, 0.0, 0.0
+            ground = not mirrored and dz < -1e-3 and eye[2] > 0.05
+            if ground:
                 reach = eye[2] / -dz
                 dx, dy, dz = eye[0] + reach * dx, eye[1] + reach * dy, -CAPTURE_HEIGHT
+                gu, gv = dx * _GROUND_GRAIN, dy * _GROUND_GRAIN
+                amount *= min(1.0, _SHARP_GROUND / (1e-6 + math.sqrt(dx * dx + dy * dy)))
             turn = math.atan2(dy, dx) - yaw
             turn -= 2 * math.pi * math.floor(turn / (2 * math.pi))
             if mirrored and turn > math.pi * 1.5:
                 turn -= 2 * math.pi
             column = turn * scale - 0.5
             row = (math.acos(dz / math.sqrt(dx * dx + dy * dy + dz * dz)) - top) * scale - 0.5
+            shade = 1.0
+            if amount > 0:
+                if not ground:
+                    gu, gv = column * _WALL_GRAIN, row * _WALL_GRAIN
+                i, j = int(math.floor(gv)) % tile, int(math.floor(gu)) % tile
+                shade += (0.5 if ground else 0.1) * amount * grain[i, j]
+                column += 2.0 * amount * grain[j, i]
+                row += 2.0 * amount * grain[tile - 1 - i, j]
             left, upper = int(math.floor(column)), int(math.floor(row))
             fx, fy = column - left, row - upper
             right, lower = left + 1, upper + 1
@@ -107,7 +136,7 @@ def _look_up(
             for c in range(3):
                 above = texture[upper, left, c] * (1 - fx) + texture[upper, right, c] * fx
                 below = texture[lower, left, c] * (1 - fx) + texture[lower, right, c] * fx
-                image[y, x, c] = above * (1 - fy) + below * fy
+                image[y, x, c] = (above * (1 - fy) + below * fy) * shade
 
 
 @njit(cache=True, nogil=True)

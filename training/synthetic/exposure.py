@@ -53,7 +53,9 @@ def expose(scene: Scene, moment: Moment, views: Sequence[View], supersample: int
     ends = [(scene.vertices(n, moment.begin), scene.vertices(n, moment.end)) for n in numbers if moment.smeared]
     moved = max((_moved(begin, end, views) for begin, end in ends), default=0.0)
     if moved < 1:
-        drawing = render(scene, middle, views[1].finer(supersample), moment.middle, supersample)
+        drawing = render(
+            scene, middle, views[1].finer(supersample), moment.middle, supersample, shared=4 if supersample > 1 else 1
+        )
         if supersample == 1:
             return drawing.image, drawing, 1
         return cv2.resize(drawing.image, size, interpolation=cv2.INTER_AREA), drawing, supersample
@@ -66,7 +68,7 @@ def expose(scene: Scene, moment: Moment, views: Sequence[View], supersample: int
         shapes = middle if part == parts // 2 else [begin + np.float32(share) * (end - begin) for begin, end in ends]
         angle = 2 * np.pi * part / parts
         view = _between(views, share).finer(1, (0.3 * np.cos(angle), 0.3 * np.sin(angle)))
-        drawing = render(scene, shapes, view, moment.middle, 2, behind)
+        drawing = render(scene, shapes, view, moment.middle, 2, behind, shared=2)
         total += drawing.image
         if part == parts // 2:
             centre = drawing

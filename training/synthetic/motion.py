@@ -50,12 +50,15 @@ class Motion:
 
 def draw_motion(
     random: np.random.Generator, library: MotionLibrary, times: np.ndarray, align: np.ndarray,
-    walking: float = 0.5,
+    walking: float = 0.5, posed: float = 0.25,
 ) -> Motion:  # fmt: skip
-    """A motion at `times` (T,) seconds; a share `walking` walks; `align` is the rig's, for MakeHuman's poses."""
+    """A motion at `times` (T,) seconds: a share `walking` walks, a share `posed` of the others holds a library's pose.
+
+    align: the rig's, for MakeHuman's poses.
+    """
     if random.random() < walking:
         motion = draw_walk(random, library, times)
-    elif library.poses and random.random() < 0.22:
+    elif library.poses and random.random() < posed:
         motion = _held_pose(random, library, times, align)
     else:
         angles, name = gesture_angles(random, times)
@@ -128,18 +131,43 @@ def _with_arms(random: np.random.Generator, pose: np.ndarray, other: np.ndarray,
 def _held_pose(
     random: np.random.Generator, library: MotionLibrary, times: np.ndarray, align: np.ndarray
 ) -> Motion:  # fmt: skip
-    """One of MakeHuman's poses, coming out of another one or held."""
+    """One of MakeHuman's poses, or somewhere between two of them, or on the way from one to the other.
+
+    The poses are few: half are mirrored, and all limbs are turned by some degrees.
+    """
     paths = [library.poses[int(i)] for i in random.integers(len(library.poses), size=2)]
-    start, end = (makehuman_pose(path, align) for path in paths)
-    if random.random() < 0.5:
+    start, end = (_varied(random, makehuman_pose(path, align)) for path in paths)
+    kind = random.random()
+    if kind < 0.35:
         start = end
     begin = random.uniform(times[0] - 0.5, times[-1])
     share = np.clip((times - begin) / random.uniform(0.5, 1.2), 0, 1)
     share = share * share * (3 - 2 * share)
+    if kind > 0.7:
+        share = random.uniform(0.15, 0.85) + 0.15 * share
     turned = rotations.between(
         np.tile(start, (len(times), 1, 1)), np.tile(end, (len(times), 1, 1)), np.repeat(share, len(start))
     )
     return Motion(turned.reshape(len(times), -1, 3, 3), paths[1].stem)
+
+
+def _varied(random: np.random.Generator, pose: np.ndarray) -> np.ndarray:
+    """A pose (15, 3, 3), mirrored or not, its limbs turned by about 8 degrees, hands and feet with them."""
+    if random.random() < 0.5:
+        pose = mirrored(pose)
+    pose = pose.copy()
+    for side in "lr":
+        for parts in (("thigh", "shin", "foot"), ("upper_arm", "forearm", "hand"), ("forearm", "hand")):
+            limb = [INDEX[f"{part}_{side}"] for part in parts]
+            pose[limb] = rotations.about_vector(random.normal(0, 0.14, (1, 3))) @ pose[limb]
+    return pose
+
+
+def mirrored(pose: np.ndarray) -> np.ndarray:
+    """A pose (15, 3, 3) with left and right exchanged."""
+    other = [INDEX[name[:-2] + {"_l": "_r", "_r": "_l"}.get(name[-2:], name[-2:])] for name in INDEX]
+    across = np.diag([-1.0, 1.0, 1.0])
+    return across @ pose[other] @ across
 
 
 def _restless(random: np.random.Generator, pose: np.ndarray, times: np.ndarray) -> np.ndarray:

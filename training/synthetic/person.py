@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from sdtc_ros.skeleton import POSETRACK
 from training.synthetic.bodies import BODY_VERTICES, INFLUENCES, LEFT_EYE, RIGHT_EYE, Bodies
@@ -23,6 +24,8 @@ from training.synthetic.wardrobe import WOMENS_HAIR, Wardrobe
 
 _EYES = 144  # vertices of both
 _EASE = {"top": (0.003, 0.016), "bottom": (0.001, 0.010), "onepiece": (0.004, 0.004), "skirt": (0.008, 0.008)}
+_TUCKED = 0.25  # share of tops that go under the trousers or skirt
+_LAYER, _LAYER_REACH = 0.006, 0.04  # metres between two layers of cloth, and within which they are held apart
 _RAISED = {"shoulder": 0.055, "hip": 0.035}
 """Share of the torso by which people label shoulders and hips above the means of vertices (fitted on labels)."""
 
@@ -101,6 +104,7 @@ def draw_person(
         else:
             face_material = _cloth_of(random, garment, textures, materials, palette)
         worn.append((garment, _with_ease(random, garment, garment.fit(body)), face_material))
+    _layer(random, worn)
     parts = _Parts()
     shown = ~_covered(garments, template, body, rig)[template.faces].all(axis=1)
     of_body = np.where(template.is_eye, 1, 0)
@@ -233,6 +237,33 @@ def _material_of(worn: list[tuple[Garment, np.ndarray, np.ndarray]], kinds: tupl
     return 0
 
 
+def _layer(random: np.random.Generator, worn: list[tuple[Garment, np.ndarray, np.ndarray]]) -> None:
+    """Put tops over bottoms, a few of them under, where both are: neither shows through the other's cloth."""
+    tops = [place for place, (garment, _, _) in enumerate(worn) if garment.kind == "top"]
+    bottoms = [place for place, (garment, _, _) in enumerate(worn) if garment.kind in ("bottom", "skirt")]
+    if not tops or not bottoms:
+        return
+    over, under = (bottoms[0], tops[0]) if random.random() < _TUCKED else (tops[0], bottoms[0])
+    garment, vertices, face_material = worn[over]
+    below = worn[under][1]
+    normals = _outward_normals(below, worn[under][0].faces)
+    distance, nearest = cKDTree(below).query(vertices, distance_upper_bound=_LAYER_REACH)
+    near = np.isfinite(distance)
+    normal = normals[nearest[near]]
+    height = ((vertices[near] - below[nearest[near]]) * normal).sum(axis=1)
+    vertices = vertices.copy()
+    vertices[near] += normal * np.maximum(_LAYER - height, 0)[:, None]
+    worn[over] = garment, vertices, face_material
+
+
+def _outward_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals (N, 3) of a garment, away from the body whichever way its faces are wound."""
+    normals = np.zeros_like(vertices)
+    vertex_normals(vertices, faces, normals)
+    inward = (normals * (vertices - vertices.mean(axis=0)))[:, :2].sum() < 0
+    return -normals if inward else normals
+
+
 def _with_ease(random: np.random.Generator, garment: Garment, vertices: np.ndarray) -> np.ndarray:
     """Looser than its cut: outward along the normals in waves, more towards the hem, so that no two fit alike."""
     low, high = _EASE.get(garment.kind, (0.0, 0.0))
@@ -241,10 +272,7 @@ def _with_ease(random: np.random.Generator, garment: Garment, vertices: np.ndarr
     ease = random.uniform(low, high)
     if not ease:
         return vertices
-    normals = np.zeros_like(vertices)
-    vertex_normals(vertices, garment.faces, normals)
-    if (normals * (vertices - vertices.mean(axis=0)))[:, :2].sum() < 0:
-        normals = -normals
+    normals = _outward_normals(vertices, garment.faces)
     rate, phase = random.uniform(14, 34, 3), random.uniform(0, 6)
     wave = np.sin(vertices @ (rate * [1, 1, 0.5]) + phase) * np.sin(vertices @ (rate[[1, 2, 0]] * [0.8, -0.8, 0.8]))
     drop = np.clip((vertices[:, 2].max() - vertices[:, 2]) / (np.ptp(vertices[:, 2]) + 1e-6), 0, 1) ** 2

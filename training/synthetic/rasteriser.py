@@ -89,15 +89,17 @@ def draw(
     height, width = inverse_depth.shape
     for i in range(faces.shape[0]):
         a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-        za, zb, zc = screen[a, 2], screen[b, 2], screen[c, 2]
-        if za <= 0 or zb <= 0 or zc <= 0:
-            continue
-        ax, ay, bx, by = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1]
-        cx, cy = screen[c, 0], screen[c, 1]
+        ax, bx, cx = screen[a, 0], screen[b, 0], screen[c, 0]
         left, right = max(0, math.ceil(min(ax, bx, cx))), min(width - 1, math.floor(max(ax, bx, cx)))
+        if left > right:  # most faces of a small person lie between pixel centres
+            continue
+        ay, by, cy = screen[a, 1], screen[b, 1], screen[c, 1]
         top, bottom = max(0, math.ceil(min(ay, by, cy))), min(height - 1, math.floor(max(ay, by, cy)))
+        if top > bottom:
+            continue
+        za, zb, zc = screen[a, 2], screen[b, 2], screen[c, 2]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if left > right or top > bottom or abs(area) < 1e-9:
+        if za <= 0 or zb <= 0 or zc <= 0 or abs(area) < 1e-9:
             continue
         scale = 1.0 / area
         for y in range(top, bottom + 1):
@@ -126,12 +128,14 @@ def draw_depth(screen: np.ndarray, faces: np.ndarray, nearest: np.ndarray) -> No
     height, width = nearest.shape
     for i in range(faces.shape[0]):
         a, b, c = faces[i, 0], faces[i, 1], faces[i, 2]
-        ax, ay, bx, by = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1]
-        cx, cy = screen[c, 0], screen[c, 1]
+        ax, bx, cx = screen[a, 0], screen[b, 0], screen[c, 0]
         left, right = max(0, math.ceil(min(ax, bx, cx))), min(width - 1, math.floor(max(ax, bx, cx)))
+        if left > right:
+            continue
+        ay, by, cy = screen[a, 1], screen[b, 1], screen[c, 1]
         top, bottom = max(0, math.ceil(min(ay, by, cy))), min(height - 1, math.floor(max(ay, by, cy)))
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if left > right or top > bottom or abs(area) < 1e-9:
+        if top > bottom or abs(area) < 1e-9:
             continue
         scale = 1.0 / area
         for y in range(top, bottom + 1):
@@ -143,6 +147,16 @@ def draw_depth(screen: np.ndarray, faces: np.ndarray, nearest: np.ndarray) -> No
                     z = u * screen[a, 2] + v * screen[b, 2] + w * screen[c, 2]
                     if z > nearest[y, x]:
                         nearest[y, x] = z
+
+
+@njit(cache=True, fastmath=True, nogil=True)
+def mark(screen: np.ndarray, nearest: np.ndarray) -> None:
+    """As draw_depth, of the vertices alone: the silhouette of a mesh that is fine for this picture."""
+    height, width = nearest.shape
+    for i in range(screen.shape[0]):
+        x, y = math.floor(screen[i, 0] + 0.5), math.floor(screen[i, 1] + 0.5)
+        if 0 <= x < width and 0 <= y < height and screen[i, 2] > nearest[y, x]:
+            nearest[y, x] = screen[i, 2]
 
 
 @njit(cache=True, fastmath=True, nogil=True)

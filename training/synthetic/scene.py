@@ -23,6 +23,7 @@ from training.synthetic.shading import SHADOW_SIZE, Lighting, Maps, ShadowMap, S
 
 _UP = np.array([0.05, 0.03, 1.0])  # where cover is looked for: nearly above
 _FLOOR_SHRINK = 4  # shadows on the floor are drawn this much coarser
+_DENSE = 100  # vertices for each pixel of a shadow's longer side, from which on they cover it without their faces
 
 
 @dataclass
@@ -62,12 +63,14 @@ class Drawing:
 
 
 def render(
-    scene: Scene, shapes: list[np.ndarray], view: View, instant: int, coarser: int = 1, behind: np.ndarray | None = None
-) -> Drawing:
+    scene: Scene, shapes: list[np.ndarray], view: View, instant: int, coarser: int = 1,
+    behind: np.ndarray | None = None, shared: int = 1,
+) -> Drawing:  # fmt: skip
     """The picture of a view; `shapes` are the actors' vertices then and there.
 
     instant: whose shadows on bodies are used, made if need be; coarser: the picture will be shrunk by this or averaged
-    with others, so the backdrop and shadows on the ground are drawn so much coarser; behind: those, from another call.
+    with others, so the backdrop and shadows on the ground are drawn so much coarser; behind: those, from another call;
+    shared: how many pixels take one computed colour (shading.shade).
     """
     meshes = [actor.person.mesh for actor in scene.actors] + scene.props
     shapes = shapes + [prop.vertices for prop in scene.props]
@@ -95,7 +98,7 @@ def render(
         shadows = _shadows_of(scene, number, instant, mesh, shape)
         _shade_mesh(
             scene, mesh, shape, screens[number], windows[number], view.eye, image, face_ids, firsts[number], shadows,
-            coarser > 1,
+            shared,
         )  # fmt: skip
     return Drawing(image, inverse_depth, owner)
 
@@ -129,7 +132,7 @@ def _holds(window: tuple[int, int, int, int]) -> bool:
 def _shade_mesh(
     scene: Scene, mesh: Mesh, shape: np.ndarray, screen: np.ndarray, window: tuple[int, int, int, int],
     eye: np.ndarray, image: np.ndarray, face_ids: np.ndarray, first: int,
-    shadows: tuple[ShadowMap, ShadowMap], paired: bool,
+    shadows: tuple[ShadowMap, ShadowMap], shared: int,
 ) -> None:  # fmt: skip
     """Colour the pixels that a mesh has in `face_ids`."""
     normals = np.empty_like(shape)
@@ -139,7 +142,7 @@ def _shade_mesh(
         mesh.material_colours, mesh.material_looks, mesh.skin,
     )  # fmt: skip
     maps = Maps(scene.textures.patterns, scene.textures.folds, scene.textures.skins)
-    shade(image, face_ids, first, window, surface, maps, scene.light, shadows[0], shadows[1], eye, paired)
+    shade(image, face_ids, first, window, surface, maps, scene.light, shadows[0], shadows[1], eye, shared)
 
 
 def _shadows_of(scene: Scene, number: int, instant: int, mesh: Mesh, shape: np.ndarray) -> tuple[ShadowMap, ShadowMap]:
@@ -177,15 +180,20 @@ def _shadow_floor(scene: Scene, meshes: list[Mesh], shapes: list[np.ndarray], vi
         if amount < 0.05:
             continue
         cast = np.zeros(small, np.float32)
+        slant = (direction / max(0.2, float(direction[2]))).astype(np.float32)
+        s = 1 / _FLOOR_SHRINK
         for mesh, shape in zip(meshes, shapes, strict=True):
-            flat = shape - (shape[:, 2:] / max(0.2, float(direction[2]))) * direction.astype(np.float32)
+            flat = shape - shape[:, 2:] * slant
             screen = np.empty_like(flat)
-            s = 1 / _FLOOR_SHRINK
             rasteriser.project(
                 flat, view.rotation, view.translation, view.focal * s, view.cx * s, view.cy * s, screen
             )  # fmt: skip
             left, top, right, bottom, whole = rasteriser.screen_bounds(screen)
-            if whole and right > 0 and bottom > 0 and left < small[1] and top < small[0]:
+            if not whole or right <= 0 or bottom <= 0 or left >= small[1] or top >= small[0]:
+                continue
+            if len(shape) > _DENSE * max(right - left, bottom - top):
+                rasteriser.mark(screen, cast)
+            else:
                 rasteriser.draw_depth(screen, mesh.faces, cast)
         blurred = cv2.GaussianBlur((cast > 0).astype(np.float32), (0, 0), blur)
         darkness = np.maximum(darkness, amount * blurred)

@@ -150,30 +150,44 @@ def _sky(sky: np.ndarray, channel: int, x: float, y: float, z: float) -> float:
 
 
 @njit(cache=True, nogil=True)
-def _copied(face_ids: np.ndarray, first_id: int, faces: int, x: int, y: int) -> bool:
-    """Whether a pixel of a surface takes the colour of the one beside it: the odd ones whose partner is its too."""
-    partner = x ^ 1
-    if (x + y) % 2 == 0 or partner >= face_ids.shape[1]:
-        return False
-    return 0 <= face_ids[y, partner] - first_id < faces
+def _source(
+    face_ids: np.ndarray, first_id: int, face_material: np.ndarray, x: int, y: int, shared: int
+) -> tuple[int, int]:
+    """The pixel whose colour a surface's pixel (x, y) takes: itself, or the one of its block that is computed.
+
+    Only of the same surface and material, so that hems and outlines keep all their pixels.
+    """
+    if shared == 4:
+        column, row = x & ~1, y & ~1
+    elif shared == 2 and (x + y) % 2 == 1:
+        column, row = min(x ^ 1, face_ids.shape[1] - 1), y
+    else:
+        return x, y
+    other = face_ids[row, column] - first_id
+    if 0 <= other < face_material.shape[0] and face_material[other] == face_material[face_ids[y, x] - first_id]:
+        return column, row
+    return x, y
 
 
 @njit(cache=True, fastmath=True, nogil=True)
 def shade(
     image: np.ndarray, face_ids: np.ndarray, first_id: int, window: tuple[int, int, int, int], surface: Surface,
-    maps: Maps, light: Lighting, sun_shadow: ShadowMap, cover: ShadowMap, eye: np.ndarray, paired: bool,
+    maps: Maps, light: Lighting, sun_shadow: ShadowMap, cover: ShadowMap, eye: np.ndarray, shared: int,
 ) -> None:  # fmt: skip
     """Colour the pixels of `image` (H, W, 3) float32 that `face_ids` gives to this surface.
 
-    window: left, top, right, bottom (excluded) of the pixels that can be its; eye: the camera's place (3,); paired:
-    compute every second pixel, in a chequered pattern, and copy it to the one beside it: for supersampled pictures.
+    window: left, top, right, bottom (excluded) of the pixels that can be its; eye: the camera's place (3,); shared: how
+    many pixels of a material take one computed colour, 1, 2 (in a chequered pattern) or 4 (blocks), for pictures that
+    will be shrunk or averaged.
     """
     faces = surface.faces.shape[0]
     screen, p, normal, uv = surface.screen, surface.vertices, surface.normals, surface.face_uv
     for y in range(window[1], window[3]):
         for x in range(window[0], window[2]):
             i = face_ids[y, x] - first_id
-            if i < 0 or i >= faces or (paired and _copied(face_ids, first_id, faces, x, y)):
+            if i < 0 or i >= faces:
+                continue
+            if shared > 1 and _source(face_ids, first_id, surface.face_material, x, y, shared) != (x, y):
                 continue
             a, b, c = surface.faces[i, 0], surface.faces[i, 1], surface.faces[i, 2]
             ax, ay, bx, by = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1]
@@ -227,10 +241,11 @@ def shade(
                 sky = _sky(light.sky, channel, nx, ny, nz) * ambient
                 lit = sky + light.sun_colour[channel] * toward + light.fill_colour[channel] * filled
                 image[y, x, channel] = albedo * lit + light.sun_colour[channel] * shine + sky * rim
-    if paired:
+    if shared > 1:
         for y in range(window[1], window[3]):
             for x in range(window[0], window[2]):
                 i = face_ids[y, x] - first_id
-                if 0 <= i < faces and _copied(face_ids, first_id, faces, x, y):
+                if 0 <= i < faces:
+                    column, row = _source(face_ids, first_id, surface.face_material, x, y, shared)
                     for channel in range(3):
-                        image[y, x, channel] = image[y, x ^ 1, channel]
+                        image[y, x, channel] = image[row, column, channel]

@@ -64,11 +64,13 @@ class WindowSettings:
 
     delta: int = 2
     size: tuple[int, int] = (192, 256)
-    occluded: float = 0.35
-    crowded: float = 0.45
-    blurred: float = 0.25
-    moving: float = 0.4
+    occluded: float = 0.35  # something in front
+    crowded: float = 0.45  # others beside, behind and in front
+    blurred: float = 0.25  # a long exposure
+    moving: float = 0.4  # the camera
     walking: float = 0.5
+    posed: float = 0.25  # of those who do not walk: MakeHuman's poses, sports among them
+    furthest: float = 11.0  # metres from the camera; the nearest is 1.6
 
 
 @dataclass(frozen=True)
@@ -117,12 +119,13 @@ def _try_window(
     per = 3 if long else 1
     moments = [Moment(t * per, t * per + per // 2, t * per + per - 1) for t in range(count)]
     person = people[int(random.integers(len(people)))]
-    motion = draw_motion(random, assets.motions, instants, person.rig.align, settings.walking)
+    motion = draw_motion(random, assets.motions, instants, person.rig.align, settings.walking, settings.posed)
     middle = moments[key].middle
     hero = make_actor(person, motion, np.zeros(2), random.uniform(0, 2 * np.pi), middle)
     shape = hero.vertices(middle)
     centre = np.mean(bounds(shape), axis=0).astype(float)
-    camera = draw_camera(random, centre, float(np.exp(random.uniform(np.log(1.6), np.log(11)))), settings.moving)
+    distance = float(np.exp(random.uniform(np.log(1.6), np.log(settings.furthest))))
+    camera = draw_camera(random, centre, distance, settings.moving)
     crop = _crop_of(random, camera.view(0.0), shape, settings.size)
     if crop is None:
         return None

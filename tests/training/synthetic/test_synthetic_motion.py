@@ -18,7 +18,7 @@ from training.synthetic.capture import poses_of_points, read_motion
 from training.synthetic.figure import ANGLE, ANGLES, pose_of_angles
 from training.synthetic.gait import Gait, gait_angles
 from training.synthetic.gestures import ARMS, LEGS, draw_gesture, gesture_angles
-from training.synthetic.motion import MotionLibrary, captured, draw_motion
+from training.synthetic.motion import MotionLibrary, captured, draw_motion, mirrored
 from training.synthetic.rig import INDEX, SEGMENTS
 
 TIMES = np.arange(12) / 12
@@ -168,3 +168,16 @@ def test_rotation_vectors_are_scipy_s_for_small_and_half_turns_too() -> None:
     angles = np.r_[random.uniform(0, np.pi, 50), 0, 1e-7, 3.12, np.pi - 1e-3, np.pi - 1e-6, np.full(5, 0.5)]
     rotation = rotations.about_vector(axes * angles[:, None])
     np.testing.assert_allclose(rotations.vector_of(rotation), axes * angles[:, None], atol=1e-5)
+
+
+def test_a_mirrored_pose_is_the_same_on_the_other_side() -> None:
+    angles = np.zeros(len(ANGLES))
+    for name, value in (("arm_flex", 80), ("arm_out", 30), ("elbow", 40), ("hip_flex", 50), ("knee", 70)):
+        angles[ANGLE[f"{name}_l"]] = value
+    angles[ANGLE["head_turn"]] = 20
+    pose = pose_of_angles(angles[None])[0]
+    one, other = points_of(pose[None]), points_of(mirrored(pose)[None])
+    for part in ("knee", "ankle", "elbow", "wrist"):
+        for side, across in (("l", "r"), ("r", "l")):
+            np.testing.assert_allclose(other[f"{part}_{across}"], one[f"{part}_{side}"] * [-1, 1, 1], atol=1e-9)
+    np.testing.assert_allclose(mirrored(mirrored(pose)), pose, atol=1e-12)

@@ -21,6 +21,7 @@ from training.synthetic.exposure import TOLERANCE, joint_visibility
 from training.synthetic.mesh import box, ellipsoid
 from training.synthetic.output import _claim, millimetres
 from training.synthetic.scene import Drawing
+from training.synthetic.shading import _source
 from training.synthetic.windows import frames_of, read_shard
 
 pytestmark = pytest.mark.slow
@@ -144,3 +145,29 @@ def test_a_damaged_shard_is_refused_by_name(tmp_path: Path) -> None:
     shard = {"joints": np.zeros((1, 1, 15, 2)), "offsets": np.array([0, 4]), "jpeg": np.zeros(4, np.uint8)}
     with pytest.raises(InputError, match="window 0 of the shard"):
         frames_of(shard, 0)
+
+
+def test_vertices_alone_mark_a_fine_mesh_s_silhouette() -> None:
+    vertices, faces, _ = ellipsoid(np.array([20.0, 20, 0]), np.array([9.0, 7, 9]), 1.0, rings=80)
+    screen = np.ascontiguousarray(vertices, np.float32)
+    whole, marked = np.zeros((2, 40, 40), np.float32)
+    rasteriser.draw_depth(screen, faces.astype(np.int32), whole)
+    rasteriser.mark(screen, marked)
+    assert (marked > 0).sum() == pytest.approx((whole > 0).sum(), rel=0.2)
+    assert ((whole > 0) & (marked == 0)).sum() < 0.02 * (whole > 0).sum()
+
+
+@pytest.mark.parametrize("shared", [1, 2, 4])
+def test_a_colour_is_shared_within_a_material_only(shared: int) -> None:
+    """Faces 0 and 1 are one material, 2 another; -1 is the backdrop: hems keep all their pixels."""
+    ids = np.random.default_rng(0).integers(-1, 3, (8, 10)).astype(np.int32)
+    material = np.array([5, 5, 6], np.int32)
+    computed = 0
+    for y, x in np.argwhere(ids >= 0).tolist():
+        column, row = _source(ids, 0, material, x, y, shared)
+        assert ids[row, column] >= 0
+        assert material[ids[row, column]] == material[ids[y, x]]
+        assert (column // 2, row // 2) == (x // 2, y // 2)
+        assert _source(ids, 0, material, column, row, shared) == (column, row)
+        computed += (column, row) == (x, y)
+    assert computed == (ids >= 0).sum() if shared == 1 else computed < (ids >= 0).sum()
