@@ -100,10 +100,26 @@ class Lifter:
         )
         tracks = [self._track(pose.track_id) for pose in result.poses]
         found = self._observe(depth, seen, tracks, stamp)
-        people = [
-            self._person(pose, seen, found, index, tracks[index], stamp) for index, pose in enumerate(result.poses)
-        ]
-        return FramePoses3D(result, people)
+        depths, deviations, states = (
+            np.stack(rows)
+            for rows in zip(
+                *(
+                    self._joints(pose, seen, found, index, tracks[index], stamp)
+                    for index, pose in enumerate(result.poses)
+                ),
+                strict=True,
+            )
+        )
+        joints = (depths[..., None] * seen.rays).astype(np.float32)
+        covariances = _covariances(depths, deviations, seen).astype(np.float32)
+        scores = np.where(states == UNKNOWN, 0, seen.keypoints[..., 2]).astype(np.float32)
+        return FramePoses3D(
+            result,
+            [
+                Pose3D(pose, joints[index], covariances[index], scores[index], states[index])
+                for index, pose in enumerate(result.poses)
+            ],
+        )
 
     def _track(self, track_id: int) -> TrackMemory:
         if track_id not in self._tracks:
@@ -178,22 +194,21 @@ class Lifter:
         rough = near[np.arange(len(near)), count.argmax(axis=1)]
         return np.where(np.isfinite(rough), rough, 3.0)
 
-    def _person(self, pose: Pose, seen: _Seen, found: _Found, index: int, track: TrackMemory, stamp: int) -> Pose3D:
-        """One person, put together from what was observed and what is propagated."""
+    def _joints(
+        self, pose: Pose, seen: _Seen, found: _Found, index: int, track: TrackMemory, stamp: int
+    ) -> tuple[Float64Array, Float64Array, npt.NDArray[np.uint8]]:
+        """One person's depths and deviations (K metres), observed or propagated, and the joints' states; remembers."""
         torso = found.torso[index] if np.isfinite(found.torso[index]) else track.torso
         earlier, loose, age = track.expected(stamp, torso)
         z, deviations = found.depths[index].copy(), found.deviations[index].copy()
         observed = np.isfinite(z)
         sure = pose.keypoints[:, 2] >= self.config.min_score
-        carried = ~observed & sure & (age <= self.config.max_carry) & (np.nan_to_num(earlier) > 0)
-        z[carried], deviations[carried] = earlier[carried], loose[carried]
-        joints = z[:, None] * seen.rays[index]
+        carried = ~observed & sure & (age <= self.config.max_carry) & (earlier > 0)  # NaN is not
         if observed.any():
-            track.remember(stamp, float(torso), np.where(observed[:, None], joints, np.nan), deviations, self._body)
-        states = np.where(observed, OBSERVED, np.where(carried, PROPAGATED, UNKNOWN)).astype(np.uint8)
-        scores = np.where(states == UNKNOWN, 0, pose.keypoints[:, 2]).astype(np.float32)
-        covariances = _covariances(z, deviations, seen, index)
-        return Pose3D(pose, joints.astype(np.float32), covariances.astype(np.float32), scores, states)
+            joints = z[:, None] * seen.rays[index]
+            track.remember(stamp, float(torso), joints, deviations, self._body)
+        z[carried], deviations[carried] = earlier[carried], loose[carried]
+        return z, deviations, np.where(observed, OBSERVED, np.where(carried, PROPAGATED, UNKNOWN)).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -249,10 +264,12 @@ def _first(*values: Float64Array) -> Float64Array:
     return result
 
 
-def _covariances(z: Float64Array, deviations: Float64Array, seen: _Seen, index: int) -> Float64Array:
-    """K x 3 x 3 metres squared: the image's covariance at that depth, and the depth's along the ray."""
-    xx, xy, yy = seen.covariance[index].T
-    image = np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
-    across = seen.slopes[index] @ image @ seen.slopes[index].transpose(0, 2, 1)
-    along = seen.rays[index][:, :, None] * seen.rays[index][:, None, :]
-    return z[:, None, None] ** 2 * across + deviations[:, None, None] ** 2 * along
+def _covariances(z: Float64Array, deviations: Float64Array, seen: _Seen) -> Float64Array:
+    """P x K x 3 x 3 metres squared: the image's covariance at that depth, and the depth's along the ray."""
+    xx, xy, yy = np.moveaxis(seen.covariance, -1, 0)[..., None, None]
+    right, down = seen.slopes[..., 0], seen.slopes[..., 1]
+    mixed = right[..., :, None] * down[..., None, :]
+    across = xx * right[..., :, None] * right[..., None, :] + yy * down[..., :, None] * down[..., None, :]
+    across += xy * (mixed + mixed.swapaxes(-1, -2))
+    along = seen.rays[..., :, None] * seen.rays[..., None, :]
+    return z[..., None, None] ** 2 * across + deviations[..., None, None] ** 2 * along

@@ -69,8 +69,8 @@ class TrackMemory:
         self.deviations[seen] = deviations[seen]
         self.stamps[seen] = stamp
         ends = np.array(body.edges, np.int64).reshape(-1, 2)
-        length = np.linalg.norm(joints[ends[:, 0]] - joints[ends[:, 1]], axis=1)
+        length = np.sqrt(((joints[ends[:, 0]] - joints[ends[:, 1]]) ** 2).sum(axis=1))
         new = np.isfinite(length)
         rate = np.where(self.counts == 0, 1.0, BONE_RATE)
-        self.bones[new] += (rate * (length - self.bones))[new]
-        self.counts[new] += 1
+        self.bones += np.where(new, rate * (length - self.bones), 0.0)
+        self.counts += new
