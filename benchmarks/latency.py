@@ -10,6 +10,9 @@ The node's own worker and stream, in this process, without ROS: a thread offers 
 and stamps them, the worker answers what it can. Each rate twice: waiting for `lookahead` frames that are worked on,
 however long that takes ("in frames"), and no longer than they take at the camera's rate ("in time", the default).
 `ratio` is the median latency in time by that in frames, at the highest rate.
+
+`--clock cpu` is for a machine that has other work: the camera's time then goes by the processor's time of this process,
+with one thread, as if a core had nothing else to do.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -38,6 +42,8 @@ from sdtc_ros.node.lookahead import AUTOMATIC  # noqa: E402
 from sdtc_ros.node.parameters import PARAMETERS  # noqa: E402
 from sdtc_ros.node.stream import Arrival, Stream  # noqa: E402
 from sdtc_ros.node.worker import LiveWorker  # noqa: E402
+from sdtc_ros.pipeline.inference import CropBuffer, answer  # noqa: E402
+from sdtc_ros.pipeline.pipeline import detect_together  # noqa: E402
 from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
 WAYS = {"in frames": 3600.0, "in time": AUTOMATIC}
@@ -64,13 +70,13 @@ class _Camera:
 
     max_age = max_wait = 0.0
 
-    def __init__(self, lookahead_wait: float) -> None:
-        self.lookahead_wait = lookahead_wait
+    def __init__(self, lookahead_wait: float, clock: Callable[[], float]) -> None:
+        self.lookahead_wait, self._clock = lookahead_wait, clock
         self.latencies: list[float] = []  # milliseconds
         self.people: list[int] = []
 
     def now(self) -> int:
-        return time.time_ns()
+        return round(self._clock() * 1e9)
 
     def warn(self, about: str, sentence: str) -> None:
         pass
@@ -79,7 +85,7 @@ class _Camera:
         return frame_of_message(arrival.message, arrival.stamp), None
 
     def publish(self, result: FramePoses) -> FramePoses:
-        self.latencies.append((time.time_ns() - result.frame.stamp) / 1e6)
+        self.latencies.append((self.now() - result.frame.stamp) / 1e6)
         self.people.append(len(result.poses))
         return result
 
@@ -87,10 +93,24 @@ class _Camera:
         pass
 
 
+@dataclass
+class CpuClock:
+    """Seconds of this process's processor time, and those that it was idle in."""
+
+    idle: float = 1000.0  # a stamp of zero would mean none
+
+    def __call__(self) -> float:
+        """The time now."""
+        return self.idle + time.process_time()
+
+    def wait_until(self, moment: float) -> None:
+        """Be idle until then, where it is later than now."""
+        self.idle += max(0.0, moment - self())
+
+
 def measure(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: float) -> Result:
     """Offer the frames at that rate, over and over, for so many seconds."""
-    camera = _Camera(WAYS[way])
-    latencies, people = camera.latencies, camera.people
+    camera = _Camera(WAYS[way], time.time)
     stream = Stream(loaded.pipeline(), camera)
     errors: list[Exception] = []
     worker = LiveWorker([stream], failed=errors.append)
@@ -100,25 +120,53 @@ def measure(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: flo
     for number in range(int((WARM + seconds) * hz)):
         time.sleep(max(0.0, begin + number / hz - time.monotonic()))
         if number == int(WARM * hz):
-            warm = len(latencies)
-        stream.offer(image_message(frames[number % len(frames)]))
+            warm = len(camera.latencies)
+        stream.offer(image_message(frames[number % len(frames)], camera.now()))
     deadline = time.monotonic() + TIMEOUT
-    while len(latencies) == warm and not errors and time.monotonic() < deadline:
+    while len(camera.latencies) == warm and not errors and time.monotonic() < deadline:
         time.sleep(0.01)
     lookahead = stream.pipeline.lookahead
     worker.stop(None)
     if errors:
         raise errors[0]
-    counted = latencies[warm:]
+    return _result(camera, warm, hz, way, seconds, lookahead)
+
+
+def measure_cpu(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds: float) -> Result:
+    """The same on a core without other work: what the worker does, in this thread, on the processor's time."""
+    clock, buffer = CpuClock(), CropBuffer()
+    camera = _Camera(WAYS[way], clock)
+    stream = Stream(loaded.pipeline(), camera, clock)
+    stream.open(lambda arrival: False)
+    begin, offered, warm = clock(), 0, 0
+    while offered < (WARM + seconds) * hz:
+        clock.wait_until(begin + offered / hz)
+        stamp = begin + offered / hz
+        while stamp <= clock():  # the newest is worked on
+            stream.receive()
+            offered, newest = offered + 1, stamp
+            warm = len(camera.latencies) if offered <= WARM * hz else warm
+            stamp = begin + offered / hz
+        message = image_message(frames[(offered - 1) % len(frames)], round(newest * 1e9))
+        taken = stream.frame_of(Arrival(message, camera.now()))
+        assert taken is not None
+        (found,) = detect_together([(stream.pipeline, *taken)])
+        for result in answer(stream.take(*taken, found), buffer):
+            stream.hand_on(result)
+    return _result(camera, warm, hz, way, seconds, stream.pipeline.lookahead)
+
+
+def _result(camera: _Camera, warm: int, hz: float, way: str, seconds: float, lookahead: int) -> Result:
+    counted = camera.latencies[warm:]
     if not counted:
         raise InputError(f"no frame was processed in {seconds:g} s: increase --seconds")
     p50, p99 = np.quantile(counted, [0.5, 0.99]).tolist()
-    return Result(way, hz, len(counted) / seconds, p50, p99, float(np.mean(people[warm:])), lookahead)
+    return Result(way, hz, len(counted) / seconds, p50, p99, float(np.mean(camera.people[warm:])), lookahead)
 
 
-def image_message(image: Any) -> Any:
-    """What the stream reads of a sensor_msgs/Image that was taken now."""
-    seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
+def image_message(image: Any, stamp: int) -> Any:
+    """What the stream reads of a sensor_msgs/Image of that stamp (nanoseconds)."""
+    seconds, nanoseconds = divmod(stamp, 1_000_000_000)
     height, width = image.shape[:2]
     header = SimpleNamespace(stamp=SimpleNamespace(sec=seconds, nanosec=nanoseconds), frame_id="camera")
     return SimpleNamespace(
@@ -169,17 +217,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--bundle", default="", help="folder of a model bundle (default: the shipped one)")
     parser.add_argument("--detect-every", type=int, default=1, metavar="K", help="detect in every K-th frame only")
     parser.add_argument("--threads", type=int, default=0, help="of ONNX Runtime (default: its own choice)")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: one thread's processor time")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures")
     return carry_out(parser, arguments, _work)
 
 
 def _work(args: argparse.Namespace) -> None:
+    if args.clock == "cpu":
+        args.threads = 1
+        cv2.setNumThreads(1)
     given = {"bundle": args.bundle, "detect_every": args.detect_every, "threads": args.threads}
     loaded = load({parameter.name: parameter.default for parameter in PARAMETERS} | given)
-    args.model_name, args.clock = loaded.model.bundle.name, "wall"
+    args.model_name = loaded.model.bundle.name
     print(surroundings(args) + "\n", flush=True)
     frames = read_frames(args.video)
-    results = [measure(loaded, frames, hz, way, args.seconds) for hz in sorted(args.hz) for way in WAYS]
+    run = measure_cpu if args.clock == "cpu" else measure
+    results = [run(loaded, frames, hz, way, args.seconds) for hz in sorted(args.hz) for way in WAYS]
     print(report(results))
     if args.json:
         by_way = {r.way: r.p50 for r in results[-len(WAYS) :]}

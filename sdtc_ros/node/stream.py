@@ -73,8 +73,9 @@ class StreamHost(Protocol):
 class Stream:
     """Frames of one camera in, poses out."""
 
-    def __init__(self, pipeline: Pipeline, host: StreamHost) -> None:
-        self.pipeline, self._host = pipeline, host
+    def __init__(self, pipeline: Pipeline, host: StreamHost, clock: Callable[[], float] = monotonic) -> None:
+        """clock: seconds, by which waiting and rates go."""
+        self.pipeline, self._host, self._clock = pipeline, host, clock
         self._put: Callable[[Arrival], bool] | None = None
         self._forget()
 
@@ -96,11 +97,11 @@ class Stream:
     def adopt(self, pipeline: Pipeline) -> None:
         """Go on with another pipeline, and as many later frames as its model takes."""
         self.pipeline = pipeline
-        self._limit = LookaheadLimit(pipeline.max_lookahead)
+        self._limit = LookaheadLimit(pipeline.max_lookahead, self._clock)
 
     def _forget(self) -> None:
         self.meter = Meter()
-        self._limit = LookaheadLimit(self.pipeline.max_lookahead)
+        self._limit = LookaheadLimit(self.pipeline.max_lookahead, self._clock)
         self._newest: int | None = None  # stamp of the newest frame
         self._worked_at: float | None = None  # when the newest frame was worked on; None: nothing waits for later ones
 
@@ -154,7 +155,7 @@ class Stream:
             self._leave_damaged(error)
             return []
         self.counts.taken += 1
-        self._worked_at = monotonic()
+        self._worked_at = self._clock()
         return [] if pending is None else [pending]
 
     def _leave_damaged(self, error: InputError) -> None:
@@ -190,7 +191,7 @@ class Stream:
         if self._worked_at is None:
             return None
         limit = self._host.max_wait or self.pipeline.config.max_gap
-        return max(0.0, self._worked_at + limit - monotonic())
+        return max(0.0, self._worked_at + limit - self._clock())
 
     def publish_waiting(self) -> None:
         """Publish the results of all frames that wait for later ones, without those.
@@ -212,7 +213,7 @@ class Stream:
     def worked(self, seconds: float) -> None:
         """Note how long a frame was worked on, other cameras' frames of its batch included."""
         if self._worked_at is not None:  # a slow model's work is no silence
-            self._worked_at = monotonic()
+            self._worked_at = self._clock()
         self.meter.worked(seconds)
 
     def _is_too_old(self, stamp: int) -> bool:

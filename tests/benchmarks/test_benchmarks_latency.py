@@ -25,7 +25,8 @@ from benchmarks import latency  # noqa: E402
 pytestmark = pytest.mark.slow
 
 
-def test_both_ways_at_every_rate(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("clock", ["wall", "cpu"])
+def test_both_ways_at_every_rate(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, clock: str) -> None:
     monkeypatch.setattr(latency, "WARM", 0.0)
     make_bundle(tmp_path / "bundle", size=(96, 128))
     video = cv2.VideoWriter(str(tmp_path / "clip.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10, (96, 72))
@@ -33,7 +34,7 @@ def test_both_ways_at_every_rate(tmp_path: Path, capsys, monkeypatch: pytest.Mon
         video.write(np.full((72, 96, 3), 40 * number, np.uint8))
     video.release()
     words = [str(tmp_path / "clip.avi"), "--bundle", str(tmp_path / "bundle"), "--hz", "20", "10", "--seconds", "1"]
-    assert latency.main([*words, "--threads", "1", "--json", str(tmp_path / "out.json")]) == 0
+    assert latency.main([*words, "--clock", clock, "--threads", "1", "--json", str(tmp_path / "out.json")]) == 0
     written = json.loads((tmp_path / "out.json").read_text())
     assert [(one["hz"], one["way"]) for one in written["results"]] == [
         (10, "in frames"), (10, "in time"), (20, "in frames"), (20, "in time"),

@@ -19,8 +19,7 @@ from fake_bundle import make_bundle
 from stream_host import RecordingHost
 from test_node_parts import image_message, stamp
 
-from sdtc_ros.node import stream as stream_module
-from sdtc_ros.node.lookahead import AUTOMATIC, LookaheadLimit
+from sdtc_ros.node.lookahead import AUTOMATIC
 from sdtc_ros.node.stream import BOXES, Arrival, Stream
 from sdtc_ros.pipeline.inference import CropBuffer, infer
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
@@ -30,16 +29,15 @@ from sdtc_ros.types import Boxes
 class Bench(RecordingHost):
     """A stream by hand, on a clock by hand: a camera at 30 Hz, and a node that needs `work` camera periods a frame."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, wait: float, boxes: Boxes | None = None) -> None:
+    def __init__(self, folder: Path, wait: float, boxes: Boxes | None = None) -> None:
         super().__init__()
         self.clock, self.lookahead_wait, self.number = 100.0, wait, 0
         self.taken: list[int] = []
         self.boxes = boxes or Boxes(np.array([[1, 1, 4, 6]], np.float32), np.ones(1, np.float32))
         self.people_move = False
-        monkeypatch.setattr(stream_module, "LookaheadLimit", partial(LookaheadLimit, clock=lambda: self.clock))
         make_bundle(folder / "bundle")
         pipeline = Pipeline.from_bundle(folder / "bundle", PipelineConfig(max_gap=60.0), detector=self._detect)
-        self.stream = Stream(pipeline, self)
+        self.stream = Stream(pipeline, self, lambda: self.clock)
         self.stream.open(lambda arrival: False)
 
     def _detect(self, image: Any) -> Boxes:
@@ -70,8 +68,8 @@ class Bench(RecordingHost):
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    return partial(Bench, tmp_path, monkeypatch)
+def bench(tmp_path: Path) -> Any:
+    return partial(Bench, tmp_path)
 
 
 def test_a_node_that_keeps_up_waits_for_all_frames(bench: Any) -> None:
