@@ -152,7 +152,7 @@ def measure_cpu(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds:
         assert taken is not None
         (found,) = detect_together([(stream.pipeline, *taken)])
         for result in answer(stream.take(*taken, found), buffer):
-            stream.hand_on(result)
+            stream.publish(result)
     return _result(camera, warm, hz, way, seconds, stream.pipeline.lookahead)
 
 
