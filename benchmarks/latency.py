@@ -42,7 +42,7 @@ from sdtc_ros.node.lookahead import AUTOMATIC  # noqa: E402
 from sdtc_ros.node.parameters import PARAMETERS  # noqa: E402
 from sdtc_ros.node.stream import Arrival, Stream  # noqa: E402
 from sdtc_ros.node.worker import LiveWorker  # noqa: E402
-from sdtc_ros.pipeline.inference import CropBuffer, answer  # noqa: E402
+from sdtc_ros.pipeline.inference import CropBuffer, infer  # noqa: E402
 from sdtc_ros.pipeline.pipeline import detect_together  # noqa: E402
 from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
@@ -151,7 +151,7 @@ def measure_cpu(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds:
         taken = stream.frame_of(Arrival(message, camera.now()))
         assert taken is not None
         (found,) = detect_together([(stream.pipeline, *taken)])
-        for result in answer(stream.take(*taken, found), buffer):
+        for result in infer(stream.take(*taken, found), buffer):
             stream.publish(result)
     return _result(camera, warm, hz, way, seconds, stream.pipeline.lookahead)
 
