@@ -27,7 +27,6 @@ from sdtc_ros.evaluate import Result
 from sdtc_ros.host import cores
 from sdtc_ros.replay.cluster import run_on_cluster
 from sdtc_ros.replay.many import (
-    LOG,
     NOT_RUN,
     NOTHING,
     Outcome,
@@ -37,7 +36,7 @@ from sdtc_ros.replay.many import (
     outcome_line,
     run_tasks,
 )
-from sdtc_ros.replay.outputs import POSETRACK, results_in
+from sdtc_ros.replay.outputs import LOG, POSETRACK, results_in
 from sdtc_ros.skeleton import Skeleton
 
 _NOT_IN_RESULTS = ("overwrite", "quiet", "threads", "model")  # the model counts by its hash

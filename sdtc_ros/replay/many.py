@@ -29,10 +29,8 @@ from typing import Any
 import sdtc_ros
 from sdtc_ros.errors import InputError
 from sdtc_ros.replay.guard import StopRequest
-from sdtc_ros.replay.outputs import POSETRACK
-from sdtc_ros.replay.result import RESULT, read_record
+from sdtc_ros.replay.outputs import LOG, POSETRACK, RECORD, RESULT, read_result
 
-LOG, RECORD = "replay.log", "batch.json"
 NOTHING, NOT_RUN = 0, -1  # statuses: all went well; not begun
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 _POLL = 0.05  # seconds between looks at the processes
@@ -186,7 +184,7 @@ def _start(task: Task, prepare: Callable[[], None] | None) -> subprocess.Popen[b
 
 def _ended(task: Task, status: int, seconds: float) -> Outcome:
     """What a replay left and says of itself, noted beside it."""
-    said = read_record(task.out)
+    said = read_result(task.out)
     frames, poses = (said["frames"], said["poses"]) if said else _written(task.out / POSETRACK)
     outcome = Outcome(
         task.name, str(task.source), 128 - status if status < 0 else status, seconds, frames, poses,

@@ -8,11 +8,13 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,14 +31,10 @@ from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.replay.statistics import RunStatistics
 from sdtc_ros.types import FramePoses
 
-POSES_BAG, POSETRACK, VIDEO, REPORT, EVALUATION = (
-    "poses_bag",
-    "posetrack",
-    "annotated",
-    "report.html",
-    "evaluation.json",
-)
-_OURS = (POSES_BAG, POSETRACK, f"{VIDEO}.mp4", f"{VIDEO}.avi", REPORT, EVALUATION)
+POSES_BAG, POSETRACK, VIDEO = "poses_bag", "posetrack", "annotated"
+REPORT, EVALUATION, RESULT = "report.html", "evaluation.json", "result.json"
+LOG, RECORD = "replay.log", "batch.json"  # what a batch puts beside them
+_OURS = (POSES_BAG, POSETRACK, f"{VIDEO}.mp4", f"{VIDEO}.avi", REPORT, EVALUATION, RESULT)
 
 
 @dataclass(frozen=True)
@@ -150,8 +148,18 @@ class Outputs:
 
 
 def results_in(out: Path) -> list[Path]:
-    """What a replay into this folder would replace."""
-    return [out / name for name in _OURS if (out / name).exists()]
+    """What a replay into this folder would replace; the record of one that failed at once counts for nothing."""
+    there = [out / name for name in _OURS if (out / name).exists()]
+    return there if there != [out / RESULT] or read_result(out).get("frames") != 0 else []
+
+
+def read_result(out: Path) -> dict[str, Any]:
+    """What result.json says in a replay's folder; {} where there is none, as of a process that was killed."""
+    try:
+        content = json.loads((out / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 def prepare_folder(out: Path, overwrite: bool, option: str = "--overwrite") -> None:

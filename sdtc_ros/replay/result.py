@@ -18,10 +18,8 @@ from sdtc_ros.errors import SdtcError
 from sdtc_ros.evaluate.replays import Accuracy
 from sdtc_ros.io.sources import Source
 from sdtc_ros.pipeline.pipeline import Pipeline
-from sdtc_ros.replay.outputs import results_in
+from sdtc_ros.replay.outputs import LOG, RESULT
 from sdtc_ros.replay.statistics import RunStatistics
-
-RESULT = "result.json"
 
 
 @dataclass
@@ -70,9 +68,13 @@ class Record:
         self._write("")
 
     def failed(self, error: BaseException) -> None:
-        """The replay ends by this error; before its `begin` no word goes beside the results of another."""
-        if self._result is not None or (self._out.is_dir() and not results_in(self._out)):
+        """The replay ends by this error; before its `begin` that is noted for a batch alone, whose folder it is."""
+        if self._result is not None or self._is_a_batchs():
             self._write(str(error) if isinstance(error, SdtcError) else f"{type(error).__name__}: {error}".rstrip(": "))
+
+    def _is_a_batchs(self) -> bool:
+        """Whether a batch runs this replay: it has begun the log and removed an earlier record."""
+        return (self._out / LOG).exists() and not (self._out / RESULT).exists()
 
     def _write(self, error: str) -> None:
         content = {"error": error} | (_figures(self._result, self._out) if self._result else {"frames": 0, "poses": 0})
@@ -80,15 +82,6 @@ class Record:
         with suppress(OSError):
             part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
             part.replace(self._out / RESULT)
-
-
-def read_record(out: Path) -> dict[str, Any]:
-    """What result.json says in a replay's folder; {} where there is none, as of a process that was killed."""
-    try:
-        content = json.loads((out / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _figures(result: ReplayResult, out: Path) -> dict[str, Any]:

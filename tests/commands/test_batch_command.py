@@ -26,8 +26,8 @@ from sdtc_ros.__main__ import main
 from sdtc_ros.commands import batch as command
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.ground_truth.posetrack import read_folder, read_sequence
-from sdtc_ros.replay.many import RECORD, Outcome
-from sdtc_ros.replay.result import RESULT
+from sdtc_ros.replay.many import Outcome
+from sdtc_ros.replay.outputs import RECORD, RESULT
 
 pytestmark = pytest.mark.slow
 

@@ -21,7 +21,7 @@ import pytest
 from fake_bundle import make_bundle
 
 from sdtc_ros.__main__ import main
-from sdtc_ros.replay.many import LOG
+from sdtc_ros.replay.outputs import LOG
 
 pytestmark = pytest.mark.slow
 

@@ -179,6 +179,19 @@ def test_lookahead_and_excerpt(tmp_path, model, boxes):
     assert read_sequence(out / "posetrack" / "tour.json").frames[0].name == "tour/000003.jpg"
 
 
+def test_a_folder_of_somebody_elses_is_left_as_it_is(tmp_path, model, capsys):
+    """A replay that cannot begin leaves nothing in it; one that could would not replace a result.json unasked."""
+    out = tmp_path / "out"
+    out.mkdir()
+    assert run_replay(tmp_path / "absent.mp4", out, model) == 3
+    assert list(out.iterdir()) == []
+    (out / "result.json").write_text('{"theirs": 1}')
+    clip = make_folder(tmp_path / "clip")
+    assert run_replay(clip, out, model) == 2
+    assert "already holds results (result.json)" in capsys.readouterr().err
+    assert (out / "result.json").read_text() == '{"theirs": 1}'
+
+
 def test_results_are_not_overwritten_unasked(tmp_path, model, boxes, capsys):
     clip, out = make_folder(tmp_path / "clip"), tmp_path / "out"
     assert run_replay(clip, out, model, "--boxes", boxes) == 0
