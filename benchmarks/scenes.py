@@ -7,7 +7,7 @@
 """Scenes for benchmarks of speed: frames of noise, and boxes of people who walk, with ids.
 
 What is in the picture does not change the cost of a network, but how boxes move does: a crop that moves must be
-encoded anew. So everyone walks, in a direction and at a pace of their own, and turns at the image's edges.
+encoded again. So everyone walks, in a direction and at a pace of their own, and turns at the image's edges.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def _made(folder: Path, manifest: dict[str, Any], precision: str, windows: int) 
 
 
 def _judged(bundle: Bundle, precision: str, scratch: Path) -> OnnxEngine:
-    """The engine that answers for a precision: on the CPU FP16 has to be rounded in so many words."""
+    """The engine that answers for a precision: on the CPU FP16 has to be rounded explicitly."""
     if precision != "fp16":
         return OnnxEngine(bundle, precision=precision)
     for source, name in zip(bundle.graphs(precision), graph_names(PRECISIONS[0]), strict=True):

@@ -50,7 +50,7 @@ PERSON, TRUTH, TOPIC = "person", "truth", "topic"
 ONNX, BOXES = ".onnx", ".json"  # the endings of a detector and of a file of boxes
 DETECTORS = {
     PERSON: "person (the detector that ships)",
-    ONNX: "the path of an .onnx file (a detector of yours)",
+    ONNX: "the path of an .onnx file (your own detector)",
     BOXES: "the path of a .json file (boxes found before)",
     TRUTH: "truth (the boxes of --truth)",
     TOPIC: "topic (another process sends them, as vision_msgs/Detection2DArray on `detections`)",

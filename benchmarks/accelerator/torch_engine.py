@@ -54,7 +54,7 @@ class Temporal(nn.Module):
 class TorchEngine:
     """See sdtc_ros.engine.base.Engine; `network` is changed to the type and moved to the device.
 
-    A compiled network sees batches of powers of two only, padded where needed: another size would be compiled anew.
+    A compiled network sees batches of powers of two only, padded where needed: another size would be compiled again.
     """
 
     def __init__(self, network: SDTC, device: str, precision: str, *, compiled: bool) -> None:

@@ -7,7 +7,7 @@
 """MediaPipe Pose (`mediapipe` 0.10.21's "solutions" interface), which finds one person in a picture.
 
 Several people therefore need a picture each: the crop box that our pipeline would cut, cut out of the frame as it is.
-Modes: "tracking" has one tracker a person, which looks for the body anew only where it lost it; "still" looks for it
+Modes: "tracking" has one tracker a person, which looks for the body again only where it lost it; "still" looks for it
 in every picture; "whole" gets the whole frame, for clips of one person. Runs in MediaPipe's environment, so it imports
 nothing of ours.
 """

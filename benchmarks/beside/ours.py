@@ -35,7 +35,7 @@ class Player:
     reads = "boxes"
 
     def __init__(self, mode: str, shape: tuple[int, ...], pipeline: Pipeline) -> None:
-        """Begin the pipeline anew."""
+        """Reset the pipeline."""
         self.points = np.full(shape, np.nan)
         self._given = mode == "boxes"
         self._pipeline = pipeline

@@ -125,7 +125,7 @@ PIPELINE_OPTIONS = (
     _option("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)"),
     _choice(PROVIDER),
     _choice(PRECISION),
-    _option("--allow-cpu", action="store_true", help="run on the CPU where the provider cannot be had"),
+    _option("--allow-cpu", action="store_true", help="run on the CPU where the provider is not available"),
     _option("--threads", type=int, default=0, metavar="N", help="threads of ONNX Runtime (default: its own choice)"),
 )  # fmt: skip
 

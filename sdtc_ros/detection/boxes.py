@@ -7,7 +7,7 @@
 """Person boxes of a frame: what a detector is, checks on boxes whoever made them, and non-maximum suppression.
 
 A detector is any callable from an image (H x W x 3 uint8 BGR) to Boxes: `person` has the one that the package ships
-with, `onnx` one that runs a graph of yours. One that can look at several images at once is a BatchDetector.
+with, `onnx` one that runs a graph of the user's. One that can look at several images at once is a BatchDetector.
 """
 
 from __future__ import annotations

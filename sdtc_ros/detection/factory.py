@@ -53,7 +53,7 @@ def is_detector(which: str) -> bool:
 def make_detector(config: DetectorConfig | None = None, engine: EngineConfig | None = None) -> Detector:
     """The detector, open and run once; engine: what the model runs on.
 
-    Raises UsageError for a name that is none or a provider that cannot be had, BundleError for a file that cannot be
+    Raises UsageError for a name that is none or a provider that is not available, BundleError for a file that cannot be
     used.
     """
     from sdtc_ros.engine.select import EngineConfig

@@ -111,7 +111,7 @@ def _cache() -> Iterator[Finding]:
             pass
     except OSError as error:
         yield Finding(
-            PART, BROKEN, "cache", f"{cache.folder} cannot be written ({error.strerror}), so engines are built anew at "
+            PART, BROKEN, "cache", f"{cache.folder} cannot be written ({error.strerror}), so engines are rebuilt at "
             "every start", "make room there, or name another folder in SDTC_CACHE",
         )  # fmt: skip
         return

@@ -77,7 +77,7 @@ def _engine(bundle: Bundle, config: EngineConfig, what: str) -> Iterator[Finding
     start = perf_counter()
     try:
         engine = open_engine(bundle, config, report=report)
-    except UsageError as error:  # the provider cannot be had; a BundleError is for `checked`
+    except UsageError as error:  # the provider is not available; a BundleError is for `checked`
         yield Finding(PART, MISSING if config.provider != "cpu" else BROKEN, what, str(error))
         return
     opened = perf_counter() - start

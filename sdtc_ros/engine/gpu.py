@@ -53,7 +53,7 @@ def gpus() -> list[GpuInfo]:
 
 
 def free_memory(number: int = 0) -> tuple[int, int]:
-    """Bytes free and in all on that GPU; raises UsageError where they cannot be had."""
+    """Bytes free and in all on that GPU; raises UsageError where they are not known."""
     library = _open_driver()
     device, context, out = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_void_p()
     free, total = ctypes.c_size_t(), ctypes.c_size_t()

@@ -7,7 +7,7 @@
 """Which engine runs a bundle: the provider asked for, at the fastest precision whose keypoints hold.
 
 Every engine but the reference (FP32 in ONNX Runtime on the CPU) is compared with it before it is used (`_deviation`);
-where it moves keypoints too far, or cannot be had, the next safer precision is tried and that is reported. The CPU
+where it moves keypoints too far, or is not available, the next safer precision is tried and that is reported. The CPU
 takes a GPU's place only where the user allowed it.
 """
 
@@ -41,7 +41,7 @@ class EngineConfig:
 
     provider: cpu, cuda or tensorrt (ONNX Runtime's), or tensorrt-direct (TensorRT itself, through pycuda); precision:
     fp32, fp16, int8, or auto: the fastest that the bundle holds for a GPU, fp32 for the CPU; threads: of ONNX Runtime
-    on the CPU, 0 for its own choice; allow_cpu: run there where the provider cannot be had.
+    on the CPU, 0 for its own choice; allow_cpu: run there where the provider is not available.
     """
 
     provider: str = PROVIDER.default
@@ -62,8 +62,8 @@ def open_engine(
 ) -> Engine:
     """A warm engine for a bundle; report is sidecar, in one sentence each, what was not as asked.
 
-    Raises UsageError where the provider cannot be had and the CPU is not allowed, BundleError for a bundle that cannot
-    be used, has no graphs of that precision, or whose keypoints deviate at every precision.
+    Raises UsageError where the provider is not available and the CPU is not allowed, BundleError for a bundle that
+    cannot be used, has no graphs of that precision, or whose keypoints deviate at every precision.
     """
     config, cache = config or EngineConfig(), cache or Cache(report=report)
     precisions = _precisions(bundle, config)

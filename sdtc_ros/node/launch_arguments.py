@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """What our launch files need beside launch itself. Imports nothing but the standard library: any Python can use it.
 
-An argument that no launch file has is refused, where launch itself passes it over in silence.
+An argument that no launch file has is refused, where launch itself ignores it.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ three frames a second, the same two are 670 ms, and the poses are of no use to a
 the wait is what it would be at the camera's own rate, or what parameter lookahead_wait allows.
 
 Windows give way next. A person who moves gets a new crop every few frames, and then every frame of the window is
-encoded anew: the fewer frames are worked on, the further people move between two of them, and the longer each takes.
+encoded again: the fewer frames are worked on, the further people move between two of them, and the longer each takes.
 Where the node falls behind its camera, neighbours lie far apart in time as well and say little. So keyframes are then
 estimated alone, until the node keeps up and windows are tried again. Knows no ROS.
 """

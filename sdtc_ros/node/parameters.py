@@ -100,7 +100,7 @@ PARAMETERS = (
     ),
     Parameter(PROVIDER.name, PROVIDER.default, PROVIDER.about, choices=PROVIDER.words),
     Parameter(PRECISION.name, PRECISION.default, PRECISION.about, choices=PRECISION.words),
-    Parameter("allow_cpu", False, "run on the CPU where the provider cannot be had; otherwise that ends the node"),
+    Parameter("allow_cpu", False, "run on the CPU where the provider is not available; otherwise that ends the node"),
     Parameter("threads", 0, "threads of ONNX Runtime; 0: its own choice", 0, 1024),
     Parameter(
         "cameras", [], "names of several cameras that share the model: for each NAME the topics NAME/image, "
@@ -167,7 +167,7 @@ PARAMETERS = (
         dynamic=True,
     ),
     Parameter(
-        "max_gap", 1.0, "seconds without a frame after which tracks and windows begin anew", 0.001, 3600.0,
+        "max_gap", 1.0, "seconds without a frame after which tracks and windows start over", 0.001, 3600.0,
         dynamic=True,
     ),
     Parameter(

@@ -88,7 +88,7 @@ class Services:
                 pass
         except Exception as error:  # the engine's, at what still waits; the node must not die of it
             return self._refused(response, f"tracks and windows go on as they were: {in_words(error)}")
-        return _answer(response, "tracks and windows begin anew, with new ids", success=True)
+        return _answer(response, "tracks and windows start over, with new ids", success=True)
 
     def _change_over(self, model: Model, configuration: int) -> None:
         """Put all cameras on the model, or none (worker's thread, or the executor's where there is no worker).

@@ -85,7 +85,7 @@ class Stream:
         return self.meter.counts
 
     def open(self, put: Callable[[Arrival], bool]) -> None:
-        """Begin anew, counts and all; `put` passes an arrival on, and says whether an older one had to go for it."""
+        """Start over, counts included; `put` passes an arrival on, and says whether an older one had to go for it."""
         self.pipeline.reset()
         self._forget()
         self._put = put
@@ -235,13 +235,13 @@ class Stream:
             self._host.warn(
                 RESTARTED,
                 f"the stamps went back by {(self._newest - stamp) * 1e-9:.3g} s, to {stamp} (a bag that loops, a clock "
-                "that was set, two cameras on one topic?): tracks and windows begin anew",
+                "that was set, two cameras on one topic?): tracks and windows start over",
             )
         self._newest = stamp
 
 
 def restart(streams: Sequence[Stream]) -> None:
-    """Answer what waits in all streams, then begin their tracks and windows anew; track ids go on counting.
+    """Answer what waits in all streams, then start their tracks and windows over; track ids go on counting.
 
     Where answering raises, all go on with the tracks that they have.
     """

@@ -133,7 +133,7 @@ class Pipeline:
         self.ring.threshold = config.crop_drift_threshold
 
     def successor(self, bundle: Bundle, engine: Engine) -> Pipeline:
-        """A pipeline on another model that goes on with this one's people and ids, its windows begun anew.
+        """A pipeline on another model that goes on with this one's people and ids, its windows started over.
 
         What still waits is this one's to answer (`flush`), and after that it is not to be used. Raises UsageError where
         the model's delta is smaller than the lookahead asked for.
@@ -188,13 +188,13 @@ class Pipeline:
 
     def _cut_at_gaps(self, frame: Frame) -> None:
         """Let windows and tracks end where time jumps or the image changes its size."""
-        if self._begins_anew(frame):
+        if self._starts_over(frame):
             self.ring.cut()
             self._tracker.restart()
             self._since_detection = 0
         self._stamp, self._shape = frame.stamp, frame.image.shape
 
-    def _begins_anew(self, frame: Frame) -> bool:
+    def _starts_over(self, frame: Frame) -> bool:
         step = 0 if self._stamp is None else frame.stamp - self._stamp
         changed = bool(self._shape) and frame.image.shape != self._shape
         return step < 0 or step > self.config.max_gap * 1e9 or changed
@@ -209,7 +209,7 @@ class Pipeline:
     def will_detect(self, frame: Frame) -> bool:
         """Whether the frame, coming without boxes, would be one in which the detector is asked."""
         check_image(frame)
-        return self._begins_anew(frame) or self._since_detection % self.config.detect_every == 0
+        return self._starts_over(frame) or self._since_detection % self.config.detect_every == 0
 
     def _people(self, frame: Frame, boxes: Boxes | None, found: Found | None, timings: Timings) -> Boxes:
         """The frame's people with track ids: from the boxes given, detected, or expected."""

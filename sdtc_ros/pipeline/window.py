@@ -10,7 +10,7 @@ The papers crop all frames of a window with the keyframe's box, so tokens can be
 only while the crop stays. Here each track holds a crop; when it stands at a keyframe, the keyframe's own fresh crop
 box is compared with it. *Drift* is how far any edge of the fresh box lies from the held one's, as a part of the held
 box's width (left, right) or height (top, bottom). Up to `threshold` the held crop stays and so do its tokens; beyond it
-the crop becomes the fresh one and the frames of the window are cropped and encoded anew. 0 therefore gives the
+the crop becomes the fresh one and the frames of the window are cropped and encoded again. 0 therefore gives the
 papers' protocol: every window in its own keyframe's crop. The crop's 25 % enlargement leaves a margin of a tenth of
 the crop on each side of the person: up to 0.1 the person never leaves the crop.
 

@@ -45,6 +45,7 @@ def test_crops_are_those_of_the_host_to_the_bit(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("max_batch", [64, 3])
+@pytest.mark.slow
 def test_a_pipeline_gives_the_same_poses_to_the_bit(max_batch: int) -> None:
     """The shipped model on people that wander, come and go; in chunks too, where a window's slots lie anywhere."""
     bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))

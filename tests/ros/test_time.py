@@ -57,7 +57,7 @@ def test_frames_older_than_max_age_are_dropped_and_counted(ready, hand) -> None:
     assert "4 frames received = 3 answered + 0 dropped for newer + 1 too old + " in node.log
 
 
-def test_a_gap_longer_than_max_gap_begins_anew(ready, hand) -> None:
+def test_a_gap_longer_than_max_gap_starts_over(ready, hand) -> None:
     ready("lookahead:=0", "max_gap:=100.0")
     stamps = [0, 1, 2, 200, 201]  # seconds
     for number, seconds in enumerate(stamps):
@@ -70,7 +70,7 @@ def test_a_gap_longer_than_max_gap_begins_anew(ready, hand) -> None:
     assert ids[0] == ids[2] != ids[3] == ids[4]
 
 
-def test_a_bag_that_loops_begins_anew_with_one_line_in_the_log(ready, hand) -> None:
+def test_a_bag_that_loops_starts_over_with_one_line_in_the_log(ready, hand) -> None:
     node = ready("lookahead:=1", "max_gap:=60.0")
     for turn in range(2):
         for number in range(4):

@@ -6,12 +6,15 @@
 # governing permissions and limitations under the License.
 """Small networks for the tests of training/ and export/."""
 
+import cv2
 import pytest
 import torch
 
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.vit import ViTConfig
+
+cv2.setNumThreads(1)  # tests fork loader workers, which must not inherit a pool of threads (training.data.loader)
 
 SMALL_VIT = ViTConfig(image_size=(64, 48), patch=16, dim=32, depth=2, heads=2)
 SMALL = SDTCConfig(backbone=SMALL_VIT, channels=16, head_width=8, mlsme=MLSMEConfig(heads=2))

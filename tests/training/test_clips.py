@@ -335,8 +335,10 @@ def test_people_who_cannot_be_used_are_counted(tmp_path, edit, reason):
         shows_its_joints(windows[sample], 15)
 
 
-@pytest.mark.parametrize("new", [False, True])
-@pytest.mark.parametrize("edits", [("keypoints",), ("bbox",), ("unmarked",), ("keypoints", "unmarked"), ()])
+@pytest.mark.parametrize(
+    ("edits", "new"),
+    [(("keypoints",), False), (("bbox",), True), (("unmarked",), False), (("keypoints", "unmarked"), True), ((), True)],
+)
 def test_people_without_a_head_box_do_not_stop_validation_whatever_else_they_lack(tmp_path, edits, new):
     """Evaluation refuses people it cannot measure: they are left out and counted, whichever reason was found first."""
     data = made.posetrack18(tmp_path, new=new)

@@ -145,7 +145,6 @@ def test_a_schedule_without_an_end_is_refused(runs, capsys):
 
 
 REFUSED = {
-    "no backbone": (["--model.init_args.backbone_checkpoint", "gone.ckpt"], 4, "no checkpoint at gone.ckpt"),
     "nothing to go on from": (["--ckpt_path", "gone.ckpt"], 4, "no checkpoint at gone.ckpt"),
     "another network's": (["--ckpt_path", "runs/backbone-tiny/checkpoints/last.ckpt"], 4, "do not fit this config: "),
     "another size": (

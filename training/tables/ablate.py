@@ -9,7 +9,7 @@
 A table is a YAML file in training/configs/tables: a title, the config its rows start from, and for each row a name, the
 paper's figure and the options that differ. Each row and seed is a run of training/train.py in a folder of its own;
 one that is finished is not trained again, one that was interrupted goes on from its last checkpoint. After every run
-the table is written anew beside the paper's figures, as table.md and table.png.
+the table is rewritten beside the paper's figures, as table.md and table.png.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ def open_onnx_device(
 ) -> DeviceEngine:
     """A warm engine of the bundle's graphs on provider cuda or tensorrt.
 
-    Raises UsageError where the provider cannot be had, BundleError where the graphs cannot be used.
+    Raises UsageError where the provider is not available, BundleError where the graphs cannot be used.
     """
     encoder, temporal = bundle.graphs(precision)
     told = {"cuda": CUDA_OPTIONS}
@@ -52,7 +52,7 @@ def open_onnx_device(
         with tensorrt_options(bundle, name, graph, precision, largest, cache) as options:
             return open_session(graph, provider, name=title, provider_options={**told, provider: options})
 
-    sessions = {ENCODER: open_graph(ENCODER, encoder)}  # first: where the provider cannot be had, it says so
+    sessions = {ENCODER: open_graph(ENCODER, encoder)}  # first: where the provider is not available, it says so
     need_onnx(provider)
     check_graphs(bundle, precision)
     sessions[TEMPORAL] = open_graph(TEMPORAL, pooled_graph(temporal, bundle.tokens))

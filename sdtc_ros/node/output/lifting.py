@@ -48,7 +48,7 @@ class LiveLifting:
     def lift(
         self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float, wait: float = 0.0
     ) -> FramePoses3D | None:
-        """A keyframe's people in space; None where they cannot be had.
+        """A keyframe's people in space; None where that is not possible.
 
         info: the newest CameraInfo, or None; tolerance: seconds between the stamps of image and depth; wait: seconds
         that a depth image may come later than the poses.
