@@ -300,7 +300,7 @@ def test_ranks_and_workers_have_streams_of_their_own(monkeypatch):
         assert not any(same(one, other) for other in streams[:i])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("workers", [0, 3])
 def test_a_stream_goes_on_after_any_number_of_batches(workers):
     def batches(skip, count):
         loader = iter(DataLoader(stream_of(batch=2, skip=skip), batch_size=2, num_workers=workers))
