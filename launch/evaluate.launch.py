@@ -46,7 +46,7 @@ _ARGUMENTS = {
     "truth": ("", "annotations (PoseTrack JSON file, or their folder); adds the AP"),
     "boxes": ("", "person boxes to send on `detections`: truth, or a .json file's; the node then runs detector:=topic"),
     "rate": ("0", "times the recorded speed; 0: each frame once the one before is published, so none is dropped"),
-    "topic": ("", "the bag's image topic; needed where it has several"),
+    "topic": ("", "the bag's image topic; required if it has several"),
     "start": ("0", "number of the first frame"),
     "frames": ("", "how many frames (by default all)"),
     "video": ("false", "write an annotated video too"),

@@ -26,10 +26,10 @@ from sdtc_ros.errors import InputError, SdtcError
 COMMANDS = {
     "replay": "poses of a rosbag2, a video or a folder of frames: bag, JSON, video, report",
     "batch": "replay of many inputs, in several processes or on several hosts, evaluated together",
-    "demo": "make a synthetic bag with its truth, replay it, tell the accuracy",
+    "demo": "make a synthetic bag with its truth, replay it, print the accuracy",
     "evaluate": "compare predicted poses with annotated ones: AP, precision, recall, MOTA",
     "info": "what a model bundle is and how well it does",
-    "cache": "what is kept on this machine (TensorRT engines, verdicts), and how to clear it",
+    "cache": "list or clear the cache of TensorRT engines and accuracy checks",
     "doctor": "what is installed, what can run here, and what to do about the rest",
 }
 

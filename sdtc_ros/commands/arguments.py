@@ -48,33 +48,33 @@ def add_options(parser: argparse.ArgumentParser, options: Sequence[Option]) -> l
 # how an input is replayed, whichever it is
 RUN_OPTIONS = (
     _option("--overwrite", action="store_true", help="replace the results of an earlier replay in DIR"),
-    _option("--topic", metavar="TOPIC", help="the bag's image topic; needed where it has several"),
+    _option("--topic", metavar="TOPIC", help="the bag's image topic; required if it has several"),
     _option("--start", type=int, default=0, metavar="N", help="number of the first frame (default 0)"),
     _option("--frames", type=int, metavar="N", help="how many frames (default: to the end)"),
     _option(
         "--fps",
         type=float,
         metavar="HZ",
-        help="frame rate of a folder of images (default 25), or in place of the video's own",
+        help="frame rate of a folder of images (default 25), or instead of the video's own",
     ),
     _option(
         "--rotate", type=int, choices=[0, 90, 180, 270], default=0, metavar="DEGREES",
-        help="0, 90, 180 or 270: turn the images clockwise before people are looked for, where the camera was mounted "
-        "turned; what is written stays as the camera saw it",
+        help="0, 90, 180 or 270: rotate the images clockwise before detection, for a camera that was mounted "
+        "rotated; results refer to the camera's own image",
     ),
     _option(
         "--depth", nargs="?", const="auto", default="", metavar="TOPIC",
-        help="also give joints in metres, with the bag's depth images that are registered to the colour images "
+        help="also estimate joints in metres, from the bag's depth images registered to the colour images "
         "(without TOPIC: its only depth topic)",
     ),
     _option(
         "--camera-info", default="auto", metavar="TOPIC",
         help="the colour camera's camera_info (default: the one beside the depth, or the bag's only one)",
     ),
-    _option("--no-bag", action="store_true", help="write no bag of poses"),
-    _option("--no-video", action="store_true", help="write no annotated video"),
-    _option("--bag-images", action="store_true", help="also write the annotated frames into the bag"),
-    _option("--quiet", action="store_true", help="show no progress"),
+    _option("--no-bag", action="store_true", help="do not write the bag of poses"),
+    _option("--no-video", action="store_true", help="do not write the annotated video"),
+    _option("--bag-images", action="store_true", help="also write the annotated frames to the bag"),
+    _option("--quiet", action="store_true", help="do not show progress"),
 )  # fmt: skip
 
 # model, boxes and settings of the pipeline
@@ -94,24 +94,24 @@ PIPELINE_OPTIONS = (
     ),
     _option(
         "--detector-size", type=int, default=DetectorConfig.size, metavar="PX",
-        help="of the shipped detector: the image's longer side is scaled to it, a multiple of 32 (default %(default)s; "
-        "608 for people who are far away, at twice the time)",
+        help="shipped detector: pixels of the longer side that images are scaled to, a multiple of 32 (default "
+        "%(default)s; 608 for distant people, at twice the time)",
     ),
     _option(
         "--person-class", default="", metavar="NAME",
-        help="with PATH.onnx: name or index of the class that is a person (default: the one that the file names so)",
+        help="with PATH.onnx: name or index of the person class (default: the one that the file's metadata names)",
     ),
     _option(
         "--start-score", type=float, default=START_SCORE, metavar="SCORE",
-        help="boxes scored from here on start a track (default %(default)s); those of weaker ones only continue one",
+        help="minimum score of a box that starts a track (default %(default)s); weaker ones only continue one",
     ),
     _option(
         "--continue-score", type=float, default=DetectorConfig.min_score, metavar="SCORE",
-        help="what a detector scores lower is dropped (default %(default)s)",
+        help="boxes that the detector scores lower are dropped (default %(default)s)",
     ),
     _option(
         "--lookahead", type=int, metavar="N",
-        help="frames seen beyond the one that is answered, 0 to the model's delta (default: delta, as `info` says it)",
+        help="later frames that a keyframe waits for, 0 to the model's delta (default: delta, see `info`)",
     ),
     _option(
         "--crop-drift-threshold", "--sticky", type=float, metavar="PART",
@@ -120,9 +120,9 @@ PIPELINE_OPTIONS = (
     ),
     _option(
         "--max-people", type=int, metavar="N",
-        help="how many people a frame has at most: the best scored boxes (default 64); what is left out is said",
+        help="maximum number of people in a frame: the best scored boxes (default 64); surplus boxes are reported",
     ),
-    _option("--detect-every", type=int, metavar="K", help="ask the detector in every K-th frame only (default 1)"),
+    _option("--detect-every", type=int, metavar="K", help="run the detector on every K-th frame only (default 1)"),
     _choice(PROVIDER),
     _choice(PRECISION),
     _option("--allow-cpu", action="store_true", help="run on the CPU where the provider is not available"),

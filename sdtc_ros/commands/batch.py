@@ -53,17 +53,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
-    add("sources", type=Path, nargs="+", metavar="INPUT", help="what replay takes; names must differ")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
+    add("sources", type=Path, nargs="+", metavar="INPUT", help="inputs as for replay; their names must differ")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if missing")
     add("--truth", type=Path, metavar="DIR", help="annotations, NAME.json for every input (HiEve: a folder NAME)")
     add_protocol(parser)
     add("--jobs", type=int, metavar="N", help="processes at a time (default: one a core)")
     add(
         "--scheduler", metavar="ADDRESS",
-        help="run on a Dask cluster (extra `dask`), tcp://HOST:8786 say; all machines see the same paths",
+        help="run on a Dask cluster (extra `dask`), for example tcp://HOST:8786; all hosts must see the same paths",
     )  # fmt: skip
     add("--part", type=_part, metavar="I/N", help="only every N-th input, from the I-th on (counted from 1)")
-    add("--resume", action="store_true", help="go on with an earlier run: leave alone what it completed, do the rest")
+    add("--resume", action="store_true", help="resume an earlier run: skip what it completed, process the rest")
     parser.set_defaults(forwarded=add_options(parser, (*RUN_OPTIONS, *PIPELINE_OPTIONS)))
 
 

@@ -23,8 +23,8 @@ is next needed; a TensorRT engine takes minutes. Files in the folder that are no
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The subcommand's arguments."""
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--clear", action="store_true", help="remove all of it")
-    parser.add_argument("--words", action="store_true", help="also print what each entry was made for")
+    parser.add_argument("--clear", action="store_true", help="remove all entries")
+    parser.add_argument("--words", action="store_true", help="also print what each entry was built for")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -40,11 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--out", type=Path, required=True, metavar="DIR",
-        help="folder for the bag and the results; that of an earlier demo is used again",
+        help="folder for the bag and the results; an earlier demo's is reused",
     )  # fmt: skip
     add("--frames", type=int, metavar="N", help="only the first N frames (default: all 100)")
-    add("--no-video", action="store_true", help="write no annotated video")
-    add("--quiet", action="store_true", help="show no progress")
+    add("--no-video", action="store_true", help="do not write the annotated video")
+    add("--quiet", action="store_true", help="do not show progress")
     add_options(parser, PIPELINE_OPTIONS)
     parser.epilog = _EPILOG
 

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog, parser.formatter_class = _EPILOG, argparse.RawDescriptionHelpFormatter
     add = parser.add_argument
     add("source", type=Path, metavar="INPUT", help="a rosbag2 (folder, .mcap, .db3), a video, a folder of images")
-    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if missing")
     add(
         "--truth", type=Path, metavar="FILE",
         help="annotations, PoseTrack's JSON: the file, or a folder with NAME.json for this input; adds the accuracy",

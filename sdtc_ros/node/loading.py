@@ -86,7 +86,7 @@ def cannot_import(error: ImportError) -> UsageError:
     else:
         remedy = "activate the virtual environment that sdtc_ros's dependencies are installed in (docs/deploy.md)"
     return UsageError(
-        f"the node cannot run under {sys.executable}: {why}; {remedy} and start it again. python3 -m sdtc_ros doctor "
+        f"the node cannot run under {sys.executable}: {why}; {remedy} and restart it. python3 -m sdtc_ros doctor "
         "says what is missing"
     )
 

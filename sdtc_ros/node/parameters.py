@@ -95,7 +95,7 @@ class Parameter:
 
 PARAMETERS = (
     Parameter(
-        "bundle", "", "folder of the model bundle; empty: the small model shipped with the package", dynamic=True,
+        "bundle", "", "folder of the model bundle; empty: the default model of the package", dynamic=True,
         effect="when configured, or by the service ~/reload",
     ),
     Parameter(PROVIDER.name, PROVIDER.default, PROVIDER.about, choices=PROVIDER.words),
@@ -103,16 +103,16 @@ PARAMETERS = (
     Parameter("allow_cpu", False, "run on the CPU where the provider is not available; otherwise that ends the node"),
     Parameter("threads", 0, "threads of ONNX Runtime; 0: its own choice", 0, 1024),
     Parameter(
-        "cameras", [], "names of several cameras that share the model: for each NAME the topics NAME/image, "
-        "NAME/sdtc/poses and so on; empty: one camera, without a name",
-        pattern=(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", "names of ROS (letters, digits, _)"),
+        "cameras", [], "names of the cameras that share the model; each NAME has the topics NAME/image, "
+        "NAME/sdtc/poses and so on; empty: one unnamed camera",
+        pattern=(r"[A-Za-z][A-Za-z0-9_]*(/[A-Za-z][A-Za-z0-9_]*)*", "valid ROS names (letters, digits, _)"),
     ),
     Parameter(
-        "rotate", 0, "degrees clockwise that turn the cameras' images upright, for detector and network; all that is "
-        "published stays in the camera's own image", choices=(0, 90, 180, 270),
+        "rotate", 0, "clockwise rotation in degrees that makes the images upright for detector and network; everything "
+        "published refers to the camera's own image", choices=(0, 90, 180, 270),
     ),
     Parameter(
-        "rotate_each", [], "NAME:DEGREES for those of several `cameras` that `rotate` does not hold for",
+        "rotate_each", [], "NAME:DEGREES for each of several `cameras` whose rotation differs from `rotate`",
         pattern=(r"[A-Za-z][A-Za-z0-9_/]*:(0|90|180|270)", "NAME:DEGREES, with 0, 90, 180 or 270 degrees"),
     ),
     Parameter(
@@ -120,42 +120,42 @@ PARAMETERS = (
         pattern=(r"person|topic|.+\.[oO][nN][nN][xX]", "person, topic or the path of an .onnx file"),
     ),
     Parameter(
-        "detector_size", DetectorConfig.size, "detector person: pixels to which an image's longer side is scaled, a "
-        "multiple of 32; 608 for people who are far away, at twice the time", 32, 2048,
+        "detector_size", DetectorConfig.size, "detector person: pixels of the longer side that images are scaled to, a "
+        "multiple of 32; 608 for distant people, at twice the time", 32, 2048,
     ),
     Parameter(
-        "person_class", "", "detector of an .onnx file: name or index of the class that is a person, several with "
-        "commas between; empty: the one that the file names so",
+        "person_class", "", "detector .onnx: name or index of the person class, several separated "
+        "by commas; empty: the one that the file's metadata names",
     ),
-    Parameter("start_score", START_SCORE, "person boxes scored from here on start a track", 0.0, 1.0),
+    Parameter("start_score", START_SCORE, "minimum score of a person box that starts a track", 0.0, 1.0),
     Parameter(
-        "continue_score", DetectorConfig.min_score, "what a detector here scores lower is dropped; between this and "
-        "start_score it only continues a track", 0.01, 1.0,
-    ),
-    Parameter(
-        "detections_tolerance", 0.0, "detector topic: seconds by which the stamps of image and detections may differ; "
-        "0: not at all", 0.0, 10.0,
+        "continue_score", DetectorConfig.min_score, "boxes that the detector scores lower are dropped; those between "
+        "this and start_score only continue a track", 0.01, 1.0,
     ),
     Parameter(
-        "detections_wait", 0.5, "detector topic: seconds that an image waits for its detections, before it is left out",
+        "detections_tolerance", 0.0, "detector topic: maximum difference of the stamps of image and detections "
+        "in seconds; 0: they must be equal", 0.0, 10.0,
+    ),
+    Parameter(
+        "detections_wait", 0.5, "detector topic: seconds that an image waits for its detections before it is dropped",
         0.01, 60.0,
     ),
     Parameter(
-        "detections_class", "", "detector topic: class_ids that mean people, with commas between; empty: all do"
+        "detections_class", "", "detector topic: class_ids of people, separated by commas; empty: all"
     ),
     Parameter(
-        "detect_every", 1, "detect in every k-th frame only; between, boxes are carried on by the poses", 1, 1000,
-        dynamic=True,
+        "detect_every", 1, "run the detector on every k-th frame only; in between, boxes are propagated by the poses",
+        1, 1000, dynamic=True,
     ),
     Parameter("min_box_score", 0.2, "person boxes scored lower are dropped", 0.0, 1.0, dynamic=True),
-    Parameter("max_people", 64, "people of one frame at most, the best scored", 1, 1000, dynamic=True),
+    Parameter("max_people", 64, "maximum number of people in a frame, the best scored", 1, 1000, dynamic=True),
     Parameter(
-        "lookahead", -1, "frames to wait for beyond the keyframe, 0 to the model's delta; -1: delta; fewer where that "
+        "lookahead", -1, "later frames that a keyframe waits for, 0 to the model's delta; -1: delta; fewer where that "
         "would take longer than lookahead_wait", -1, 100,
     ),
     Parameter(
-        "lookahead_wait", -1.0, "seconds that a frame may wait for later ones while frames come; -1: as long as the "
-        "camera takes for `lookahead` frames, however few of them are worked on; a large one: without limit", -1.0,
+        "lookahead_wait", -1.0, "maximum seconds that a frame waits for later ones while frames arrive; -1: as long as "
+        "the camera takes for `lookahead` frames, however few of them are processed; a large value: no limit", -1.0,
         3600.0, dynamic=True,
     ),
     Parameter(
@@ -171,11 +171,11 @@ PARAMETERS = (
         dynamic=True,
     ),
     Parameter(
-        "max_wait", 0.0, "seconds of silence after which a frame that waits for later ones is answered without "
-        "them; 0: max_gap", 0.0, 3600.0, dynamic=True,
+        "max_wait", 0.0, "seconds without an image after which a waiting frame is processed without later "
+        "ones; 0: max_gap", 0.0, 3600.0, dynamic=True,
     ),
     Parameter(
-        "max_age", 0.0, "seconds by header stamp after which a frame is too old and dropped; 0: none is", 0.0, 3600.0,
+        "max_age", 0.0, "age by header stamp, in seconds, from which a frame is dropped; 0: never", 0.0, 3600.0,
         dynamic=True,
     ),
     Parameter(
@@ -183,8 +183,8 @@ PARAMETERS = (
         choices=(RAW, COMPRESSED),
     ),
     Parameter(
-        "reliability", AUTO, "of the images' subscription: reliable (a part that is lost on the way is sent again), "
-        "best_effort, or auto: reliable where all publishers offer it; qos_overrides come before it",
+        "reliability", AUTO, "of the image subscription: reliable (lost packets are sent again), "
+        "best_effort, or auto: reliable if all publishers offer it; qos_overrides take precedence",
         choices=(AUTO, RELIABLE, BEST_EFFORT),
     ),
     Parameter(
@@ -192,20 +192,20 @@ PARAMETERS = (
         0.0, 3600.0, dynamic=True,
     ),
     Parameter(
-        "warn_latency", 0.5, "seconds from a frame's stamp to its poses above which the diagnostics warn; 0: never",
+        "warn_latency", 0.5, "latency from stamp to poses, in seconds, above which the diagnostics warn; 0: never",
         0.0, 3600.0, dynamic=True,
     ),
     Parameter(
-        "warn_drops", 0.5, "part of the frames left out above which the diagnostics warn; 0: never", 0.0, 1.0,
+        "warn_drops", 0.5, "share of dropped frames above which the diagnostics warn; 0: never", 0.0, 1.0,
         dynamic=True,
     ),
     Parameter(
-        "annotated_max_width", 1280, "pixels to which wider annotated images are scaled down; 0: none are", 0, 16384,
-        dynamic=True,
+        "annotated_max_width", 1280, "width in pixels that wider annotated images are scaled down to; 0: never",
+        0, 16384, dynamic=True,
     ),
-    Parameter("jpeg_quality", 80, "of the compressed annotated images", 1, 100, dynamic=True),
+    Parameter("jpeg_quality", 80, "JPEG quality of the compressed annotated images", 1, 100, dynamic=True),
     Parameter(
-        "person_height", 1.7, "metres that people are taken to be tall, to place the markers for RViz", 0.1, 10.0,
+        "person_height", 1.7, "assumed height of people in metres, to place the RViz markers", 0.1, 10.0,
         dynamic=True,
     ),
     Parameter(
@@ -213,7 +213,7 @@ PARAMETERS = (
         "in /compressedDepth): joints in metres too, on `sdtc/poses_3d`; {camera} in it stands for each camera's name"
     ),
     Parameter(
-        "depth_tolerance", 0.02, "depth: seconds by which the stamps of image and depth may differ", 0.0, 1.0,
+        "depth_tolerance", 0.02, "depth: maximum difference of the stamps of image and depth in seconds", 0.0, 1.0,
         dynamic=True,
     ),
     Parameter(
@@ -221,16 +221,16 @@ PARAMETERS = (
         "frame waits as long", 0.0, 1.0, dynamic=True,
     ),
     Parameter(
-        "max_carry", 0.5, "depth: seconds for which a joint that no depth shows is propagated, with growing covariance",
+        "max_carry", 0.5, "depth: seconds for which a joint without depth is propagated, with growing covariance",
         0.0, 10.0,
     ),
     Parameter(
-        "target_frame", "", "depth: the frame of tf2 that the joints are put into, at their keyframe's stamp; empty: "
-        "the camera's own"
+        "target_frame", "", "depth: the tf2 frame that the joints are transformed to, at their keyframe's stamp; "
+        "empty: the camera's own"
     ),
-    Parameter("hri", False, "also send people as ROS4HRI has them, /humans/bodies/... (needs hri_msgs)"),
+    Parameter("hri", False, "also publish people as ROS4HRI bodies, /humans/bodies/... (needs hri_msgs)"),
     Parameter(
-        "statistics_period", 10.0, "seconds between two lines of statistics in the log; 0: none", 0.0, 3600.0,
+        "statistics_period", 10.0, "seconds between two lines of statistics in the log; 0: off", 0.0, 3600.0,
         dynamic=True,
     ),
     Parameter(

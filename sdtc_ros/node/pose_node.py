@@ -172,7 +172,7 @@ class PoseNode(LifecycleNode):
             try:
                 camera.every_second()
             except Exception:  # the poses do not depend on it
-                camera.ports.warn("every second", f"what is to be done every second failed: {traceback.format_exc()}")
+                camera.ports.warn("every second", f"the periodic update failed: {traceback.format_exc()}")
         self._watch_clock()
         self._watch_name()
         self._shared.every_second()

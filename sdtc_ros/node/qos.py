@@ -201,7 +201,7 @@ class _MismatchTeller:
             self._warn(self._sentence(wrong[key]))
         if not wrong:
             policy = qos_policy_name_from_kind(event.last_policy_kind).lower()
-            self._warn(f"somebody on {topic} did not match our quality of service: {policy} differed")
+            self._warn(f"an endpoint on {topic} has incompatible quality of service: {policy} differed")
         self._reported = set(wrong)
 
     def _look_again(self, event: Any, tries: int) -> None:
@@ -228,4 +228,4 @@ class _MismatchTeller:
             what, kind, value = f"nothing reaches {name}", "publisher", 2
             differ = in_words(wrong, "here", "there")
         remedy = ", ".join(f"qos_overrides.{self._topic}.{kind}.{one[0]} to {one[value].split()[0]}" for one in wrong)
-        return f"{what} on {self._topic}: the quality of service does not match ({differ}); set {remedy}"
+        return f"{what} on {self._topic}: incompatible quality of service ({differ}); set {remedy}"

@@ -66,13 +66,14 @@ class Services:
         if not node.cameras:
             return _answer(response, NOT_CONFIGURED, success=False)
         values, configuration = node.parameters.values(), node.configuration
-        node.get_logger().info(f"loading {values['bundle'] or 'the model shipped with the package'} beside the present")
+        name = values["bundle"] or "the default model"
+        node.get_logger().info(f"loading {name} beside the current one")
         try:
             model = await self._in_background(lambda: load_model(values))
             while not await self._between_frames(lambda: self._change_over(model, configuration)):
                 pass  # deactivated while it waited: then at once
         except Exception as error:  # also a runtime's own: the node must not die of it
-            return self._refused(response, f"the present model works on: {in_words(error)}")
+            return self._refused(response, f"the current model stays in use: {in_words(error)}")
         if node.model is not model:
             return self._refused(response, "the node was cleaned up while the model was loading")
         words = node.describe_model()  # now: the node may be cleaned up while this waits
@@ -87,7 +88,7 @@ class Services:
             while not await self._between_frames(lambda: restart([camera.stream for camera in node.cameras])):
                 pass
         except Exception as error:  # the engine's, at what still waits; the node must not die of it
-            return self._refused(response, f"tracks and windows go on as they were: {in_words(error)}")
+            return self._refused(response, f"tracks and windows are unchanged: {in_words(error)}")
         return _answer(response, "tracks and windows start over, with new ids", success=True)
 
     def _change_over(self, model: Model, configuration: int) -> None:

@@ -223,8 +223,8 @@ class Stream:
         self.counts.too_old += 1
         self._host.warn(
             LEFT_OUT,
-            f"a frame of stamp {stamp} is left out: it is {age:.3g} s old, more than max_age allows ({limit:g} s); "
-            "do camera and node have the same clock (use_sim_time)?",
+            f"the frame of stamp {stamp} is dropped: it is {age:.3g} s old, more than max_age allows ({limit:g} s); "
+            "do camera and node use the same clock (use_sim_time)?",
         )
         return True
 
@@ -234,7 +234,7 @@ class Stream:
             self.counts.restarts += 1
             self._host.warn(
                 RESTARTED,
-                f"the stamps went back by {(self._newest - stamp) * 1e-9:.3g} s, to {stamp} (a bag that loops, a clock "
+                f"the stamps went back by {(self._newest - stamp) * 1e-9:.3g} s, to {stamp} (a looping bag, a clock "
                 "that was set, two cameras on one topic?): tracks and windows start over",
             )
         self._newest = stamp

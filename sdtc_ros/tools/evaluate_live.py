@@ -62,11 +62,14 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog=NAME, description="Send recorded frames to the live node and evaluate it.")
     add_input_arguments(parser)
     add = parser.add_argument
-    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, made where it is missing")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for the results, created if missing")
     add("--overwrite", action="store_true", help="replace the results of an earlier run in DIR")
     add("--truth", type=Path, metavar="FILE", help="annotations (PoseTrack JSON file, or their folder): adds the AP")
     add("--boxes", metavar="WHICH", help="also send person boxes on `detections`: truth, or a .json file's")
-    add("--rate", type=float, default=0.0, help="times as fast as recorded; 0: as fast as the node answers, no drops")
+    add(
+        "--rate", type=float, default=0.0,
+        help="playback speed relative to the recording; 0: as fast as the node publishes, no drops",
+    )  # fmt: skip
     add("--node", default="sdtc_pose", help="the node's name (default %(default)s)")
     add("--bundle", default="", help="the node's model bundle (default: the one shipped with the package)")
     add("--lookahead", type=int, default=-1, help="the node's lookahead (default: the model's delta)")

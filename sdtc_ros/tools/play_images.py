@@ -119,8 +119,8 @@ def add_input_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose the input and how it is published."""
     add = parser.add_argument
     add("input", type=Path, metavar="INPUT", help="a rosbag2 (folder, .mcap, .db3), a video, a folder of images")
-    add("--topic", help="the bag's image topic; needed where it has several")
-    add("--fps", type=float, help="frame rate of a folder of images (default 25), or in place of the video's own")
+    add("--topic", help="the bag's image topic; required if it has several")
+    add("--fps", type=float, help="frame rate of a folder of images (default 25), or instead of the video's own")
     add("--start", type=int, default=0, metavar="N", help="number of the first frame (default 0)")
     add("--frames", type=int, metavar="N", help="how many frames (default: to the end)")
     add("--frame-id", default="", help="header.frame_id of the images (default: the bag's)")
@@ -165,8 +165,8 @@ def main(argv: list[str] | None = None) -> int:
 def _play(words: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="play_images", description="Publish recorded frames as a camera would.")
     add_input_arguments(parser)
-    parser.add_argument("--rate", type=float, default=1.0, help="how many times as fast as recorded (default 1)")
-    parser.add_argument("--loop", action="store_true", help="begin again at the end")
+    parser.add_argument("--rate", type=float, default=1.0, help="playback speed relative to the recording (default 1)")
+    parser.add_argument("--loop", action="store_true", help="start over at the end")
     args = parser.parse_args(words)
     if args.rate <= 0:
         raise UsageError("--rate must be > 0")

@@ -85,7 +85,7 @@ def test_drops_warn_above_their_part(replaced: int, limit: float, level: Level) 
 
 def test_drops_are_told_by_cause() -> None:
     figures = with_counts(received=50, replaced=20, too_old=10, answered=20)
-    assert status(figures).message == "60% of the images are left out (20 for newer, 10 too old)"
+    assert status(figures).message == "60% of the images are dropped (20 for newer, 10 too old)"
 
 
 @pytest.mark.parametrize("years", [56, -56])
@@ -127,7 +127,7 @@ def test_one_damaged_frame_is_worth_a_warning() -> None:
 def test_no_answer_at_all_is_an_error_once_there_was_time_for_one() -> None:
     stuck = with_counts(received=50, replaced=47)
     assert status(stuck).level == Level.ERROR
-    assert status(stuck).message == "none of the last 50 images was answered (47 for newer)"
+    assert status(stuck).message == "none of the last 50 images got poses (47 for newer)"
     assert status(replace(stuck, seconds=WINDOW - 0.1, latency=()), replace(LIMITS, drops=0)).level == Level.OK
     assert "(all wait)" in status(with_counts(received=3)).message
 
@@ -153,7 +153,7 @@ def test_node_on_another_device_than_asked_warns() -> None:
     assert well.values == {"state": "active", "device": "cpu", "model": "tiny"}
     other = node_health("sdtc_pose", "active", values=values, asked="cuda", device="cpu")
     assert other.level == Level.WARN
-    assert other.message == "runs on cpu, for cuda could not be had (allow_cpu is set)"
+    assert other.message == "runs on cpu, for cuda is not available (allow_cpu is set)"
     failed = node_health("sdtc_pose", "active", values=values, asked="cuda", device="cpu", error="no memory")
     assert (failed.level, failed.message.split(";")[0]) == (Level.ERROR, "no memory")
     idle = node_health("sdtc_pose", "unconfigured", values={})

@@ -106,7 +106,8 @@ def test_reload_loses_no_frame_of_any_camera(ros, models, hand, tmp_path: Path) 
     success, why = hand.trigger("/sdtc_pose/reload")
     assert not success
     assert why == (
-        "the present model works on: model bundle '/nowhere' is not a folder; give the folder that contains model.json"
+        "the current model stays in use: model bundle '/nowhere' is not a folder; "
+        "give the folder that contains model.json"
     )
     sent = {FRONT: 0, REAR: 0}
 

@@ -94,10 +94,10 @@ def test_an_engine_that_fails_in_a_service_does_not_end_the_node(ros, models, ha
     send(range(4))
     (fire := ros.folder / "fire").touch()
     assert hand.trigger("/sdtc_pose/reset_tracks") == [
-        False, "tracks and windows go on as they were: RuntimeError: the engine is on fire"
+        False, "tracks and windows are unchanged: RuntimeError: the engine is on fire"
     ]  # fmt: skip
     assert hand.trigger("/sdtc_pose/reload") == [
-        False, "the present model works on: RuntimeError: the engine is on fire"
+        False, "the current model stays in use: RuntimeError: the engine is on fire"
     ]  # fmt: skip
     fire.unlink()
     send(range(4, 7))

@@ -146,7 +146,7 @@ def test_detections_with_stamps_of_their_own_are_told(ros, pose_node, detector) 
     node = pose_node("detector:=topic", f"detections:={PEOPLE}", "detections_wait:=0.2")
     detector("--offset", "2.5")
     assert ros.peer("--frames", "10", "--linger", "1")["poses"] == []
-    node.wait_for("image skipped: no detections within 0 s of its stamp came in 0.2 s (the last that came are 2")
+    node.wait_for("image skipped: no detections within 0 s of its stamp arrived in 0.2 s (the last that arrived are 2")
     question = "does the detector stamp its detections with the image's header, and keep up?"
     node.wait_for(question)
     time.sleep(1.5)  # the last images have waited long enough
@@ -173,7 +173,7 @@ def test_a_detector_killed_under_load_and_started_again(ros, pose_node, detector
     camera = ros.start(sys.executable, HERE / "peer.py", out, "--frames", "300", "--hz", "30")
     until(lambda: re.search(r"out [1-9]", node.log))  # the statistics of a second
     first.process.kill()
-    node.wait_for("image skipped: no detections within 0 s of its stamp came in 0.3 s (the last that came are")
+    node.wait_for("image skipped: no detections within 0 s of its stamp arrived in 0.3 s (the last that arrived are")
     detector("--latency", "0.02")
     assert camera.process.wait(120) == 0, camera.log
 

@@ -108,7 +108,7 @@ def test_topics_that_do_not_fit_the_cameras_are_refused(ros) -> None:
     assert launched(ros, "pose.launch.py", *cases) == [
         "with `cameras`, argument 'image' must say where each one's is: it lacks {camera}",
         "argument 'image' has {camera} in it, but neither `cameras` nor params_file names any",
-        "parameter 'cameras' must hold names of ROS (letters, digits, _), not '2nd'",
+        "parameter 'cameras' must hold valid ROS names (letters, digits, _), not '2nd'",
     ]
 
 

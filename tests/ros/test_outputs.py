@@ -223,7 +223,7 @@ def test_a_cpu_that_was_not_asked_for_and_an_idle_node_are_told(ros, pose_node, 
     device = recorded["diagnostics"][-1]["sdtc_pose"]
     if device["hardware"] == "cuda":
         pytest.skip("this machine has a GPU to run on")
-    assert (device["level"], device["message"]) == (WARN, "runs on cpu, for cuda could not be had (allow_cpu is set)")
+    assert (device["level"], device["message"]) == (WARN, "runs on cpu, for cuda is not available (allow_cpu is set)")
     assert "successful" in ros.run("ros2", "lifecycle", "set", "/sdtc_pose", "deactivate").stdout
     idle = ros.run(sys.executable, "-c", ONE_ARRAY, seconds=60)
     assert "sdtc_pose: camera|0|inactive" in idle.stdout, idle.stdout

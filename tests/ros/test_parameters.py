@@ -72,7 +72,7 @@ def test_describe_on_the_command_line(ros, models) -> None:
         ("lookahead", 1, "'lookahead' is read when the node is configured: deactivate it and clean it up first"),
         ("detector", "magic", "parameter 'detector' must be person, topic or the path of an .onnx file, not 'magic'"),
         ("cameras", ["a"], "'cameras' is read when the node is configured: deactivate it and clean it up first"),
-        ("cameras", ["a-b"], "parameter 'cameras' must hold names of ROS (letters, digits, _), not 'a-b'"),
+        ("cameras", ["a-b"], "parameter 'cameras' must hold valid ROS names (letters, digits, _), not 'a-b'"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_reason(ros, models, hand, name, value, reason) -> None:
@@ -121,7 +121,7 @@ def test_a_shorter_patience_counts_for_frames_that_wait_already(ros, models, han
         ("[front, front]", "parameter 'cameras' must not name 'front' twice"),
         ("[1, 2]", "parameter 'cameras' must be a list of texts, not [1, 2]"),
         ("front", "parameter 'cameras' must be a list of texts, not 'front'"),
-        ('["front camera"]', "parameter 'cameras' must hold names of ROS (letters, digits, _), not 'front camera'"),
+        ('["front camera"]', "parameter 'cameras' must hold valid ROS names (letters, digits, _), not 'front camera'"),
     ],
 )
 def test_cameras_must_be_names(ros, models, cameras, sentence) -> None:

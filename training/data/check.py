@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--delta", type=int, default=2, help="frames on each side of a keyframe (2)")
     parser.add_argument("--augment", action="store_true", help="draw the windows as augmented for training")
     parser.add_argument("--min-joints", type=int, default=3, help="labelled joints that a window's person needs (3)")
-    parser.add_argument("--boxes", type=Path, metavar="PATH", help="detector boxes: tell how many people they find")
+    parser.add_argument("--boxes", type=Path, metavar="PATH", help="detector boxes: count the people they find")
     parser.add_argument("--decode", action="store_true", help="decode every image, to find the damaged ones")
 
 

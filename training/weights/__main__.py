@@ -27,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("show", help="say what a file or a folder holds")
+    show = commands.add_parser("show", help="print what a file or a folder contains")
     show.add_argument(
         "path",
         type=Path,
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     fetch = commands.add_parser("download", help="fetch weights by name; nothing else here uses the network")
     fetch.add_argument("name", metavar="NAME", help="one of the names that --help without a command lists")
     fetch.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to put them in")
-    bare = commands.add_parser("strip", help="take off the 'module.' that DataParallel puts before every name")
+    bare = commands.add_parser("strip", help="strip the 'module.' that DataParallel puts before every name")
     bare.add_argument("path", type=Path, metavar="FILE", help="a torch file: .pth or .ckpt")
     bare.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
     args = parser.parse_args(arguments)

@@ -124,7 +124,7 @@ def node_health(
     if namesakes:
         found.append((Level.WARN, same_name(name, namesakes)))
     if device != asked:
-        found.append((Level.WARN, f"runs on {device}, for {asked} could not be had (allow_cpu is set)"))
+        found.append((Level.WARN, f"runs on {device}, because {asked} is not available (allow_cpu is set)"))
     level, message = _summary(found)
     text = message or (f"{state}, on {device}" if device else state)
     return Health(name, level, text, {"state": state, "device": device or "none", **values}, device)
@@ -187,7 +187,7 @@ def _losses(figures: Figures, limits: Limits) -> list[Finding]:
     counts, causes = figures.counts, drops_by_cause(figures.counts)
     received, lost = counts.received, sum(causes.values())
     if received and not counts.answered and figures.seconds >= WINDOW:
-        return [(Level.ERROR, f"none of the last {received} images was answered ({_listed(causes) or 'all wait'})")]
+        return [(Level.ERROR, f"none of the last {received} images got poses ({_listed(causes) or 'all wait'})")]
     found = []
     if causes["damaged"]:
         found.append((Level.WARN, f"{causes['damaged']} of the last {received} images were damaged"))
@@ -196,7 +196,7 @@ def _losses(figures: Figures, limits: Limits) -> list[Finding]:
     if counts.invalid_boxes:
         found.append((Level.WARN, f"{counts.invalid_boxes} person boxes of the last {received} images were invalid"))
     if received and 0 < limits.drops < lost / received:
-        found.append((Level.WARN, f"{lost / received:.0%} of the images are left out ({_listed(causes)})"))
+        found.append((Level.WARN, f"{lost / received:.0%} of the images are dropped ({_listed(causes)})"))
     return found
 
 
@@ -222,7 +222,7 @@ def _all_is_well(figures: Figures) -> str:
     if not figures.total.received:
         return "waiting for the first image"
     if not figures.latency:
-        return "waiting for the first answer" if not figures.total.answered else "no new images"
+        return "waiting for the first poses" if not figures.total.answered else "no new images"
     latency = in_ms(quantile(figures.latency, 0.5), 0)
     return f"{_rate(figures.counts.answered, figures):.1f} Hz, " + (f"{latency} ms" if latency else "latency unknown")
 

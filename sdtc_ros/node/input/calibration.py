@@ -43,7 +43,7 @@ class Calibration:
         elif self._subscription is None:
             self._subscribe()
         elif self.newest is None and monotonic() - self._since >= INFO_TIMEOUT:
-            self._ports.warn("camera_info", f"{self._what} wait for camera_info, but none comes on {self.topic}")
+            self._ports.warn("camera_info", f"{self._what} need camera_info, but none arrives on {self.topic}")
 
     def _subscribe(self) -> None:
         try:

@@ -99,7 +99,7 @@ class Matcher:
         """Let the images go that have waited for too long; to be called from time to time while none come."""
         limit = self._clock() - self._wait
         while self._images and self._images[0].since < limit:
-            self._drop(f"no detections within {self._tolerance * 1e-9:g} s of its stamp came in {self._wait:g} s")
+            self._drop(f"no detections within {self._tolerance * 1e-9:g} s of its stamp arrived in {self._wait:g} s")
 
     def _nearest(self, waiting: deque[_Waiting], stamp: int) -> _Waiting | None:
         near = [one for one in waiting if abs(one.stamp - stamp) <= self._tolerance]
@@ -119,11 +119,11 @@ class Matcher:
         """Let the oldest image go."""
         image = self._images.popleft()
         if self._last is None:
-            self._unmatched(f"{reason}; none have come at all")
+            self._unmatched(f"{reason}; none have arrived at all")
             return
         off = (self._last - image.stamp) * 1e-9
         self._unmatched(
-            f"{reason} (the last that came are {abs(off):.3g} s {'newer' if off > 0 else 'older'} than the image): "
+            f"{reason} (the last that arrived are {abs(off):.3g} s {'newer' if off > 0 else 'older'} than the image): "
             "does the detector stamp its detections with the image's header, and keep up?"
         )
 
