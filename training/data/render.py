@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 from sdtc_ros.errors import UsageError
 
@@ -72,6 +73,16 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="photographs without people, for backdrops")
 
 
+def _window_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that were given, by WindowSettings' names; raises UsageError."""
+    given = {name: getattr(args, name) for name in (*SHARES, "furthest") if getattr(args, name) is not None}
+    if args.delta < 0:
+        raise UsageError("--delta must not be negative")
+    if any(not 0 <= given[name] <= 1 for name in SHARES if name in given) or given.get("furthest", 2) < 2:
+        raise UsageError(f"required: {', '.join(f'--{name}' for name in SHARES)} from 0 to 1, --furthest >= 2")
+    return given | {"delta": args.delta}
+
+
 def run(args: argparse.Namespace) -> int:
     """Render what is not there yet; raises UsageError, InputError."""
     if importlib.util.find_spec("numba") is None or importlib.util.find_spec("anny") is None:
@@ -80,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--count and --workers must be >= 1")
     if args.seed < 0:
         raise UsageError("--seed must not be negative")
+    window = _window_settings(args) if args.kind == "windows" else {}
     from training.synthetic import output
     from training.synthetic.assets import AssetFolders
 
@@ -87,14 +99,7 @@ def run(args: argparse.Namespace) -> int:
     if args.kind == "windows":
         from training.synthetic.windows import WindowSettings
 
-        if args.delta < 0:
-            raise UsageError("--delta must not be negative")
-        given = {name: getattr(args, name) for name in (*SHARES, "furthest") if getattr(args, name) is not None}
-        if any(not 0 <= given[name] <= 1 for name in SHARES if name in given) or given.get("furthest", 2) < 2:
-            shares = ", ".join(f"--{name}" for name in SHARES)
-            raise UsageError(f"required: {shares} from 0 to 1, --furthest >= 2")
-        settings = WindowSettings(delta=args.delta, **given)
-        output.write_windows(folders, settings, args.seed, args.count, args.out, args.workers)
+        output.write_windows(folders, WindowSettings(**window), args.seed, args.count, args.out, args.workers)
         return 0
     from training.synthetic.clips import ClipSettings
 

@@ -122,8 +122,9 @@ def _look_up(
                     gu, gv = column * _WALL_GRAIN, row * _WALL_GRAIN
                 i, j = int(math.floor(gv)) % tile, int(math.floor(gu)) % tile
                 shade += (0.5 if ground else 0.1) * amount * grain[i, j]
-                column += 2.0 * amount * grain[j, i]
-                row += 2.0 * amount * grain[tile - 1 - i, j]
+                rough = (2.0 if ground else 1.0) * amount
+                column += rough * grain[j, i]
+                row += rough * grain[tile - 1 - i, j]
             left, upper = int(math.floor(column)), int(math.floor(row))
             fx, fy = column - left, row - upper
             right, lower = left + 1, upper + 1
