@@ -168,7 +168,7 @@ def test_report_needs_nothing_from_elsewhere(tmp_path, model, boxes):
     text = (out / "report.html").read_text()
     assert text.count("data:image/jpeg;base64,") == 7
     assert not any(word in text for word in ("http://", "https://", "<script", "@import", "url("))
-    assert {path.name for path in out.iterdir()} == {"posetrack", "report.html"}
+    assert {path.name for path in out.iterdir()} == {"posetrack", "report.html", "result.json"}
 
 
 def test_lookahead_and_excerpt(tmp_path, model, boxes):
