@@ -109,7 +109,7 @@ def multiply_adds(network: str) -> float:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; with --json also write the figures."""
-    parser = options("streaming", "Kept tokens against full windows.", frames=12)
+    parser = options("streaming", "Cached tokens against full windows.", frames=12)
     parser.add_argument("--people", type=int, default=8, help="people in the frame (default: %(default)s)")
     parser.add_argument("--size", type=parse_size, default=(640, 480), help="WIDTHxHEIGHT of it (default: 640x480)")
     return carry_out(parser, arguments, _work)

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""`python -m sdtc_ros cache [--clear]`: what is kept on this machine (engines, timings, verdicts), how to forget it."""
+"""`python -m sdtc_ros cache [--clear]`: list or clear the cache (engines, timings, verdicts)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
             for name, value in entry.words.items():
                 print(f"    {name}: {value}")
     total = sum(entry.size for entry in entries)
-    print(f"{len(entries)} {'removed' if args.clear else 'kept'}, {total / 1e6:.1f} MB, in {cache.folder}")
+    print(f"{len(entries)} {'removed' if args.clear else 'cached'}, {total / 1e6:.1f} MB, in {cache.folder}")
     left = cache.entries() if args.clear else []
     if left:
         raise UsageError(f"{len(left)} entries of {cache.folder} could not be removed; is the folder read-only?")

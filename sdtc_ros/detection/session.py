@@ -27,7 +27,7 @@ def open_detector(
     """The graph's session; that the CPU takes a GPU's place is logged.
 
     tensorrt-direct has no ONNX Runtime in it: a detector then takes CUDA where that is available, else the CPU. ranges:
-    of the dimensions that the graph leaves open, by name, for which TensorRT's engine is made and kept in the cache;
+    of the dimensions that the graph leaves open, by name, for which TensorRT's engine is built and cached;
     None: rebuilt for every shape. Raises BundleError for the graph and UsageError for the provider, as
     `open_session`.
     """

@@ -8,7 +8,7 @@
 
 Sensor data's policies for what comes in, reliable for what goes out; parameters `qos_overrides` change every policy of
 every topic, the ROS 2 way (but for single bodies' topics, whose names nobody knows before). A partner that does not
-match is named once, when it is found: nothing else would be seen of it but silence.
+match is named once, when it is found: otherwise only messages that never arrive would show it.
 """
 
 from __future__ import annotations

@@ -40,9 +40,9 @@ class Arrival:
 class StreamHost(Protocol):
     """What a stream has of the camera that it belongs to; `now` and `warn` may be called in any thread.
 
-    max_age: seconds from which a frame is too old and dropped (0: none is); max_wait: seconds of silence after which
-    what waits for later frames is processed (0: the pipeline's max_gap); lookahead_wait: seconds that a frame may wait
-    for later ones while frames come (see `lookahead`).
+    max_age: seconds from which a frame is too old and dropped (0: none is); max_wait: seconds without an image after
+    which what waits for later frames is processed (0: the pipeline's max_gap); lookahead_wait: seconds that a frame may
+    wait for later ones while frames come (see `lookahead`).
     """
 
     @property
@@ -212,7 +212,7 @@ class Stream:
 
     def worked(self, seconds: float) -> None:
         """Note how long a frame was worked on, other cameras' frames of its batch included."""
-        if self._worked_at is not None:  # a slow model's work is no silence
+        if self._worked_at is not None:  # a slow model's work does not count as silence
             self._worked_at = self._clock()
         self.meter.worked(seconds)
 

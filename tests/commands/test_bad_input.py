@@ -24,6 +24,8 @@ from sdtc_ros.messages.poses import POSES_TOPIC, to_header
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -20,7 +20,7 @@ def test_list_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     """What, how large, for which GPU; clearing leaves what is not ours."""
     monkeypatch.setenv("SDTC_CACHE", str(tmp_path / "cache"))
     assert main(["cache"]) == 0
-    assert capsys.readouterr().out == f"0 kept, 0.0 MB, in {tmp_path}/cache\n"
+    assert capsys.readouterr().out == f"0 cached, 0.0 MB, in {tmp_path}/cache\n"
     cache = Cache()
     cache.write(Key("encoder.fp16", {"gpu": "NVIDIA Orin", "tensorrt": "10.3.0"}), bytes(2_500_000))
     cache.write(Key("deviation", {"device": "a CPU"}), b"{}")
@@ -28,7 +28,7 @@ def test_list_and_clear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
     assert main(["cache", "--words"]) == 0
     said = capsys.readouterr().out
     assert "2.5 MB  encoder.fp16  NVIDIA Orin\n    gpu: NVIDIA Orin\n    tensorrt: 10.3.0\n" in said
-    assert said.endswith(f"2 kept, 2.5 MB, in {tmp_path}/cache\n")
+    assert said.endswith(f"2 cached, 2.5 MB, in {tmp_path}/cache\n")
     assert main(["cache", "--clear"]) == 0
     assert capsys.readouterr().out.endswith(f"2 removed, 2.5 MB, in {tmp_path}/cache\n")
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["mine.txt"]

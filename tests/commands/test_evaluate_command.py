@@ -20,6 +20,8 @@ from pose_sets import predict, truth_set
 from sdtc_ros.evaluate import evaluate
 from sdtc_ros.ground_truth.posetrack_write import write_folder
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

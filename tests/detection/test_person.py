@@ -50,6 +50,7 @@ def detector() -> PersonDetector:
     return PersonDetector(threads=1)
 
 
+@pytest.mark.slow
 def test_the_original_finds_the_same_people() -> None:
     """All boxes above 0.4 of two frames, to a thousandth of a pixel."""
     if not ORACLE.is_file():
@@ -65,6 +66,7 @@ def test_the_original_finds_the_same_people() -> None:
             np.testing.assert_allclose(found.scores, people[:, 4], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_it_finds_the_people_of_a_real_frame(detector: PersonDetector) -> None:
     """Three pedestrians stand clear of each other here; their boxes (by hand) are met at IoU 0.6, and no others."""
     people = np.array([[281, 213, 39, 89], [486, 163, 29, 76], [590, 242, 54, 84]], np.float32)
@@ -75,6 +77,7 @@ def test_it_finds_the_people_of_a_real_frame(detector: PersonDetector) -> None:
     assert (overlaps(people, sure).max(axis=1) > 0.6).all()
 
 
+@pytest.mark.slow
 def test_a_larger_size_finds_people_who_are_further_away() -> None:
     """The same street at a third of its size in a black image: people of 30 pixels in 768."""
     image = np.zeros((576, 768, 3), np.uint8)
@@ -83,6 +86,7 @@ def test_a_larger_size_finds_people_who_are_further_away() -> None:
     assert near < far == 3
 
 
+@pytest.mark.slow
 def test_several_images_give_what_each_gives_alone(detector: PersonDetector) -> None:
     """Of two sizes, so that two batches are made of them; the buffer of a larger batch leaves nothing behind."""
     frame = real_frame(5)
@@ -95,6 +99,7 @@ def test_several_images_give_what_each_gives_alone(detector: PersonDetector) -> 
         np.testing.assert_allclose(boxes.scores, alone.scores, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_boxes_stay_in_the_image(detector: PersonDetector) -> None:
     frame = real_frame(5)[200:280, 560:620]  # a person cut off on all sides
     found = detector(frame)
@@ -104,6 +109,7 @@ def test_boxes_stay_in_the_image(detector: PersonDetector) -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 4000, 3), (200, 3, 3)])
+@pytest.mark.slow
 def test_any_image_will_do(detector: PersonDetector, shape: tuple[int, int, int]) -> None:
     assert len(detector(np.zeros(shape, np.uint8))) == 0
     assert detector.many([]) == []

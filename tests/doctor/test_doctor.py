@@ -43,6 +43,7 @@ def by_what(found: list[Finding]) -> dict[str, Finding]:
     return {one.what: one for one in found}
 
 
+@pytest.mark.slow
 def test_here(tmp_path: Path) -> None:
     """The real thing, with the shipped model: every line one finding, the default path works, nothing private."""
     out = tmp_path / "findings.json"
@@ -80,6 +81,7 @@ def test_a_bundle_that_cannot_be_used(
     assert said.err == ""
 
 
+@pytest.mark.slow
 def test_a_numpy_that_does_not_import(tmp_path: Path) -> None:
     """Even so the doctor says what is wrong, and with what."""
     (tmp_path / "numpy.py").write_text("raise ImportError('numpy.core.multiarray failed to import')")
@@ -115,6 +117,7 @@ def test_an_error_in_a_check_is_a_finding() -> None:
     assert str(Finding("P", MISSING, "w", "t", "do this")) == "  missing  w: t; do this"
 
 
+@pytest.mark.slow
 def test_a_package_that_crashes_is_told() -> None:
     assert finding.imported("print('fine')") == (True, "fine")
     assert finding.imported("raise ValueError('bad')") == (False, "ValueError: bad")
@@ -206,6 +209,7 @@ def test_ros(monkeypatch: pytest.MonkeyPatch) -> None:
     assert by_what(ros.findings())["DDS"].text == "rmw_cyclonedds_cpp"
 
 
+@pytest.mark.slow
 def test_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One line a provider and precision: what it costs, why it cannot be had, what took its place."""
     bundle = make_bundle(tmp_path / "fake")
@@ -233,6 +237,7 @@ def test_engines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not model.works([one for one in found if one.what != "cpu fp32"])
 
 
+@pytest.mark.slow
 def test_a_precision_that_deviates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the gate refuses is broken, though FP32 takes its place; what it passes is listed with its deviation."""
     monkeypatch.setenv("SDTC_CACHE", str(tmp_path / "cache"))
@@ -264,6 +269,7 @@ def test_precisions_go_where_they_can_run() -> None:
     assert EngineConfig("cpu", "fp32") == wanted[0]
 
 
+@pytest.mark.slow
 def test_an_engine_that_finds_nothing_is_seen(tmp_path: Path) -> None:
     """Poses that are not numbers are an error; joints of a model that knows no people are not found."""
     bundle = make_bundle(tmp_path / "fake")

@@ -92,6 +92,7 @@ def peaks(*heights: float, apart: int = 5) -> np.ndarray:
     return heatmap
 
 
+@pytest.mark.slow
 def test_the_reference_does_not_deviate_from_itself(bundle: Bundle) -> None:
     engine = Moved(bundle)
     deviation = measure_deviation(engine, bundle, windows=6, threads=1)
@@ -135,6 +136,7 @@ def test_one_wrong_batch_is_enough(tmp_path: Path, size: int, run: int) -> None:
         assert "of them by more than a pixel" in deviation.refusal(precision)
 
 
+@pytest.mark.slow
 def test_a_host_is_judged_in_large_batches_too(bundle: Bundle) -> None:
     def wrong(keypoints: np.ndarray, covariance: np.ndarray) -> None:
         if len(keypoints) > 4:
@@ -143,6 +145,7 @@ def test_a_host_is_judged_in_large_batches_too(bundle: Bundle) -> None:
     assert "half of them" in measure_deviation(Moved(bundle, wrong), bundle, windows=6, threads=1).refusal("int8")
 
 
+@pytest.mark.slow
 def test_an_engine_that_is_off_is_measured_and_refused(bundle: Bundle) -> None:
     def moved(keypoints: np.ndarray, covariance: np.ndarray) -> None:
         keypoints[:, 3, 0] += 3
@@ -163,6 +166,7 @@ def test_an_engine_that_is_off_is_measured_and_refused(bundle: Bundle) -> None:
 
 
 @pytest.mark.parametrize("shift", [0.0, 3.0])
+@pytest.mark.slow
 def test_an_engine_that_cuts_is_judged_by_its_own_cuts(bundle: Bundle, shift: float) -> None:
     deviation = measure_deviation(Cutting(bundle, shift), bundle, windows=3, threads=1)
     assert bool(deviation.refusal("fp32")) == bool(shift)

@@ -20,6 +20,8 @@ from sdtc_ros.models.bundle import load_bundle
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.types import Boxes, Frame
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 PEOPLE = ROOT.parent / "shared" / "data" / "people" / "fashion"
 SIZES = {"lightning": (192, 256), "thunder": (224, 288)}

@@ -23,6 +23,8 @@ from sdtc_ros.node.loading import cannot_import, load
 from sdtc_ros.node.parameters import PARAMETERS
 from sdtc_ros.node.process import own_words
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 NODE = [sys.executable, "-m", "sdtc_ros.node"]
 RCLPY = "print('importing', flush=True)\nimport time\ntime.sleep(60)\n"  # a ROS that takes its time

@@ -33,6 +33,8 @@ from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_f
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 STAMPS = [1_763_700_000_000_000_000 + i * 40_000_007 for i in range(12)]
 BOX = [8.0, 6.0, 24.0, 40.0]

@@ -24,6 +24,8 @@ from sdtc_ros.messages.foxglove import ANNOTATIONS_TOPIC
 from sdtc_ros.messages.poses3d import POSES_3D_TOPIC, POSES_3D_TYPE, poses_3d_from_message
 from sdtc_ros.types import Frame
 
+pytestmark = pytest.mark.slow
+
 STAMPS = [1_000_000_000 + 40_000_000 * number for number in range(6)]
 DEPTH, INFO = "/camera/depth/image_raw", "/camera/depth/camera_info"
 SIZE = 80, 64  # width, height

@@ -36,7 +36,8 @@ def tensorrt_options(
     """The provider's options for one of a bundle's graphs, to open its session with inside the block.
 
     Other processes that want the same engine wait meanwhile. Where the session refuses the graph (BundleError), what
-    was kept goes: it may be the cause; a full GPU or a stop costs nothing. Raises UsageError where there is no GPU.
+    was cached is removed: it may be the cause; a full GPU or a stop costs nothing. Raises UsageError where there is no
+    GPU.
     """
     profile = any_batch(max_batch, most_slots(bundle.tokens))
     with cached_options(f"{name}.{precision}", graph, profile, {"bundle": bundle.hash_of(precision)}, cache) as options:

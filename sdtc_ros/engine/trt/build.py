@@ -129,7 +129,7 @@ def build_engine(
         config.add_optimization_profile(_profile(builder, network, ranges))
     cache: trt.ITimingCache = config.create_timing_cache(timing)
     if not config.set_timing_cache(cache, False):
-        cache = config.create_timing_cache(b"")  # the kept one is of another GPU or version
+        cache = config.create_timing_cache(b"")  # the cached one is of another GPU or version
         config.set_timing_cache(cache, False)
     monitor = _make_monitor(graph.name, report)
     config.progress_monitor = monitor

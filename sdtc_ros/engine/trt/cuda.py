@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pycuda.driver as drv
 
 Array = npt.NDArray[Any]
-KEPT = 256 << 20  # bytes of dropped blocks that wait for one of the same size
+CACHED = 256 << 20  # bytes of dropped blocks that wait for one of the same size
 _THREAD_LOCAL = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: what other threads do meanwhile is no part of it
 _log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ class Allocator:
             fitting = next((i for i, (held, _) in enumerate(self._dropped) if held == size), None)
             if fitting is not None:
                 return Block(self, *self._dropped.pop(fitting))
-            too_many = sum(held for held, _ in self._dropped) > KEPT
+            too_many = sum(held for held, _ in self._dropped) > CACHED
         if too_many:
             self.free()
         try:
