@@ -112,7 +112,8 @@ def pipeline_config(values: Mapping[str, Any]) -> PipelineConfig:
     from sdtc_ros.tracking.tracker import TrackingConfig
 
     return PipelineConfig(
-        tracking=TrackingConfig(start_score=values["start_score"]),
+        # boxes that others give all have their pose, as those of a file in a replay
+        tracking=TrackingConfig(start_score=values["start_score"], keep_untracked=values["detector"] == TOPIC),
         lookahead=None if values["lookahead"] < 0 else values["lookahead"],
         crop_drift_threshold=values["crop_drift_threshold"] if values["sticky"] < 0 else values["sticky"],
         min_box_score=values["min_box_score"],

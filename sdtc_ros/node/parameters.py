@@ -127,7 +127,10 @@ PARAMETERS = (
         "person_class", "", "detector .onnx: name or index of the person class, several separated "
         "by commas; empty: the one that the file's metadata names",
     ),
-    Parameter("start_score", START_SCORE, "minimum score of a person box that starts a track", 0.0, 1.0),
+    Parameter(
+        "start_score", START_SCORE, "minimum score of a person box that starts a track; weaker ones of detector topic "
+        "get an id for their frame", 0.0, 1.0,
+    ),
     Parameter(
         "continue_score", DetectorConfig.min_score, "boxes that the detector scores lower are dropped; those between "
         "this and start_score only continue a track", 0.01, 1.0,

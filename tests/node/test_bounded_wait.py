@@ -19,11 +19,13 @@ from fake_bundle import make_bundle
 from stream_host import RecordingHost
 from test_node_parts import image_message, stamp
 
+from sdtc_ros.node.loading import pipeline_config
 from sdtc_ros.node.lookahead import AUTOMATIC
+from sdtc_ros.node.parameters import PARAMETERS
 from sdtc_ros.node.stream import BOXES, Arrival, Stream
 from sdtc_ros.pipeline.inference import CropBuffer, infer
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.types import Boxes
+from sdtc_ros.types import Boxes, Frame
 
 
 class Bench(RecordingHost):
@@ -129,3 +131,14 @@ def test_boxes_that_are_none_are_counted_and_told(bench: Any) -> None:
     (about, sentence) = camera.warnings[0]
     assert about == BOXES
     assert "3 person boxes of the frame of stamp" in sentence
+
+
+@pytest.mark.parametrize(("detector", "people"), [("topic", 2), ("person", 1)])
+def test_boxes_that_others_give_all_have_their_pose_however_weak(tmp_path: Path, detector: str, people: int) -> None:
+    values = {parameter.name: parameter.default for parameter in PARAMETERS} | {"detector": detector, "lookahead": 0}
+    make_bundle(tmp_path / "bundle")
+    pipeline = Pipeline.from_bundle(tmp_path / "bundle", pipeline_config(values))
+    boxes = Boxes(np.array([[1, 1, 3, 6], [5, 1, 3, 6]], np.float32), np.array([0.9, 0.25], np.float32))
+    results = [pipeline.process(Frame(np.zeros((8, 8, 3), np.uint8), stamp(n)), boxes) for n in range(3)]
+    assert [len(result.poses) for result in results if result] == [people] * 3
+    assert len({pose.track_id for result in results if result for pose in result.poses}) == (4 if people == 2 else 1)

@@ -206,8 +206,8 @@ def test_frames_that_are_all_too_old_are_an_error(pose_node, view) -> None:
     pose_node("max_age:=1.0", "warn_latency:=0.0")
     recorded = view("--frames", "90", "--want", "diagnostics", "--unanswered", "--until", "none of the last")
     seen = levels(recorded, "sdtc_pose: camera")
-    assert any(level == WARN and "100% of the images are left out" in text for level, text in seen)
-    assert any(level == ERROR and re.search(r"none of the last \d+ images was answered", text) for level, text in seen)
+    why = r"none of the last \d+ images was answered \(.*too old"
+    assert any(level == ERROR and re.search(why, text) for level, text in seen)
 
 
 def test_a_worker_that_fails_is_the_last_thing_told(changed_node, view) -> None:
@@ -258,7 +258,7 @@ def test_bodies_come_and_go_as_ros4hri_has_them(ros, pose_node, view) -> None:
     assert name.endswith(str(recorded["poses"][0]["ids"][0]))
     assert lists[-1]["ids"] == [], "who is gone is off the list"
     assert not [topic for topic in recorded["publishers"] if topic != "/humans/bodies/tracked"]
-    assert {one["frame_id"] for one in lists[:-1]} == {CAMERA}
+    assert {one["frame_id"] for one in lists if one["ids"]} == {CAMERA}  # nobody is in no frame
     for one in heard:
         if one["of"] == "roi":
             left, top, width, height = scene.BOX / [scene.WIDTH, scene.HEIGHT, scene.WIDTH, scene.HEIGHT]
