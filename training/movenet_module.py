@@ -24,6 +24,7 @@ from sdtc_ros.errors import UsageError
 from sdtc_ros.skeleton import COCO
 from training.checkpoint import load_backbone, load_weights
 from training.losses.movenet import MoveNetLosses, movenet_loss
+from training.losses.sdtc import weighted_mean
 from training.losses.trunk import TrunkLosses, trunk_loss
 from training.models.frozen import FrozenGraph
 from training.models.movenet import EARLY, MOVENET_SIZES, MoveNet, MoveNetOutput
@@ -92,9 +93,14 @@ class MoveNetTraining(PoseTraining):
 
     def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses | TrunkLosses:
         """The first stage's on single frames, or equation 16."""
+        return self._evaluate(batch)[0]
+
+    def _evaluate(self, batch: dict[str, Tensor]) -> tuple[MoveNetLosses | TrunkLosses, Tensor]:
+        """The losses, and the keyframe's logits of the joints that are `shared`, B x S x h x w."""
         size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
         if self.stage == "temporal":
-            return movenet_loss(self.answer(batch), points, weight, size, self.lam)
+            output = self.answer(batch)
+            return movenet_loss(output, points, weight, size, self.lam), output.logits[:, self.shared]
         teacher = MoveNetOutput(*self._teacher(batch["clean"][:, 0]))
         trunk = self.network.backbone
         features = trunk.late(*self._early(batch["crops"][:, 0]))
@@ -102,22 +108,42 @@ class MoveNetTraining(PoseTraining):
         joints = points.new_zeros(len(points), len(COCO), 2)
         labelled = points.new_zeros(len(points), len(COCO))
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
-        return trunk_loss(student, teacher, joints, labelled, size)
+        return trunk_loss(student, teacher, joints, labelled, size), student.heatmap_logits[:, self.published]
 
     def answer(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
         """The network's output for windows of what the trunk saw: stride16, stride4, heatmaps and joints."""
         return self.network(*(batch[name].float() for name in ("stride16", "stride4", "heatmaps", "joints")))
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
-        """Log the losses of windows that training never sees."""
+        """Log the losses of windows that training never sees, and the share of joints found."""
         self.network.eval()
-        losses = self.losses(batch)
+        losses, logits = self._evaluate(batch)
         for field in fields(losses):
             self.log(f"val/{field.name}", getattr(losses, field.name), prog_bar=field.name == "heatmap")
+        points, weight = (batch[name][:, batch[name].shape[1] // 2] for name in ("points", "weight"))
+        top, bottom = (self.network.skeleton.joints.index(joint) for joint in ("head_top", "head_bottom"))
+        head = (points[:, top] - points[:, bottom]).norm(dim=-1)
+        found = share_found(
+            logits, points[:, self.shared], weight[:, self.shared], head / 2, self.network.config.backbone.image_size
+        )
+        self.log("val/pckh_all", found, prog_bar=True)
 
     def on_validation_epoch_end(self) -> None:
         """Back to training."""
         self.network.train()
+
+
+def share_found(logits: Tensor, points: Tensor, weight: Tensor, reach: Tensor, image_size: tuple[int, int]) -> Tensor:
+    """Per cent of the joints whose heatmap's maximum is within reach of the label.
+
+    logits B x K x h x w, points B x K x 2 and reach B in crop pixels, weight B x K; image_size is (height, width).
+    """
+    h, w = logits.shape[-2:]
+    cell = logits.flatten(2).argmax(dim=2)
+    scale = points.new_tensor([(image_size[1] - 1) / (w - 1), (image_size[0] - 1) / (h - 1)])
+    places = torch.stack([cell % w, cell // w], dim=-1) * scale
+    near = ((places - points).norm(dim=-1) <= reach[:, None]).float()
+    return 100 * weighted_mean(near, weight)
 
 
 class _Whole(nn.Module):

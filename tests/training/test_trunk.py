@@ -15,6 +15,7 @@ from training.losses.sdtc import gaussian_heatmaps
 from training.losses.trunk import heatmap_target, trunk_loss
 from training.models.frozen import FrozenGraph
 from training.models.movenet import MoveNet, MoveNetConfig, MoveNetOutput
+from training.movenet_module import share_found
 
 CELLS = (32, 16)
 SIZE = (128, 64)
@@ -62,3 +63,13 @@ def test_frozen_layers_answer_as_torch_does_and_learn_nothing() -> None:
         torch.testing.assert_close(given, wanted.detach(), atol=1e-4, rtol=1e-4)
         assert not given.requires_grad
     assert all(parameter.requires_grad for parameter in trunk.parameters())
+
+
+def test_joints_are_found_within_reach_of_their_labels() -> None:
+    labels = torch.tensor([[[10.0, 20.0], [40.0, 80.0], [50.0, 50.0]]])
+    logits = torch.logit(
+        gaussian_heatmaps(labels + torch.tensor([[[0.0, 0.0], [9.0, 0.0], [9.0, 0.0]]]), CELLS, SIZE, 1.2)
+    )
+    weight = torch.tensor([[1.0, 1.0, 0.0]])
+    assert share_found(logits, labels, weight, torch.tensor([5.0]), SIZE) == 50
+    assert share_found(logits, labels, weight, torch.tensor([12.0]), SIZE) == 100
