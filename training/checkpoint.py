@@ -146,6 +146,13 @@ def load_weights(network: nn.Module, path: Path | str) -> None:
     _fill(network, network_weights(read_checkpoint(path)), f"the weights in {path} do not fit this config")
 
 
+def load_part(network: nn.Module, path: Path | str, part: str) -> None:
+    """Take over one submodule, by its name, from another checkpoint; BundleError where it does not fit."""
+    weights, prefix = network_weights(read_checkpoint(path)), f"{part}."
+    ours = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    _fill(network.get_submodule(part), ours, f"the {part} in {path} does not fit this config")
+
+
 def load_backbone(network: nn.Module, path: Path | str) -> None:
     """Take over the backbone of another checkpoint of ours (a single-frame network, say), or a published one.
 

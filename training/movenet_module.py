@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from sdtc_ros.errors import UsageError
 from sdtc_ros.skeleton import COCO
-from training.checkpoint import load_backbone, load_weights
+from training.checkpoint import load_backbone, load_part, load_weights
 from training.losses.movenet import MoveNetLosses, movenet_loss
 from training.losses.sdtc import weighted_mean
 from training.losses.trunk import TrunkLosses, trunk_loss
@@ -40,6 +40,7 @@ class MoveNetTraining(PoseTraining):
 
     published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder.
     backbone_checkpoint: the first stage's, for the second; average: its share in the mean with the published weights.
+    trajectory_checkpoint: of a network without equations 1 to 13, whose trajectories to start from;
     weights_checkpoint: all weights to start from. Stage "trunk" leaves the first blocks, at strides 2
     to 8, as they are.
     """
@@ -52,6 +53,7 @@ class MoveNetTraining(PoseTraining):
         published: str | None = None,
         backbone_checkpoint: str | None = None,
         average: float = 0.5,
+        trajectory_checkpoint: str | None = None,
         weights_checkpoint: str | None = None,
         lam: float = 0.01,
     ) -> None:
@@ -65,6 +67,8 @@ class MoveNetTraining(PoseTraining):
             raise UsageError(f"average must be between 0 and 1, got {average}")
         if weights_checkpoint is not None:
             load_weights(self.network, weights_checkpoint)
+        if trajectory_checkpoint is not None:
+            load_part(self.network, trajectory_checkpoint, "trajectory")
         if backbone_checkpoint is not None:
             load_backbone(self.network, backbone_checkpoint)
         if published is not None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -17,8 +18,9 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from sdtc_ros.errors import InputError
+from sdtc_ros.errors import BundleError, InputError
 from training.callbacks import Curves
+from training.checkpoint import KEY, describe
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet import SDTCMoveNetConfig
@@ -81,6 +83,21 @@ def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWind
     written = {path.name: path.stat().st_mtime_ns for path in cached.iterdir()}
     fit(config, "temporal", tmp_path)
     assert {path.name: path.stat().st_mtime_ns for path in cached.iterdir()} == written
+
+
+def test_trajectories_start_where_another_run_left_them(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    without = MoveNetTraining(replace(NETWORK, semantics=False))
+    torch.nn.init.normal_(without.network.trajectory.answer.weight)
+    path = tmp_path / "tracks.ckpt"
+    state = {f"network.{name}": value for name, value in without.network.state_dict().items()}
+    torch.save({KEY: describe(without.network), "state_dict": state}, path)
+    whole = MoveNetTraining(NETWORK, trajectory_checkpoint=str(path)).network
+    for name, value in whole.trajectory.state_dict().items():
+        torch.testing.assert_close(value, without.network.trajectory.state_dict()[name])
+    assert not torch.equal(whole.backbone.stem.weight, without.network.backbone.stem.weight)
+    with pytest.raises(BundleError, match="trajectory"):
+        MoveNetTraining(replace(NETWORK, trajectory=24), trajectory_checkpoint=str(path))
 
 
 def test_validations_draw_curves_without_pictures_of_samples(config: PeopleWindowsConfig, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ SIGMA = 1.2  # cells of stride 4, of the target's Gaussians
 SIGMA_COARSE = 1.0  # cells of stride 8, of the reconstructed poses
 JOINT_CELLS = 20.0  # how much more a joint's own cell counts than an empty one
 PLACES = 0.02  # weight of the trajectories' places (cells) beside the heatmaps
-MAXIMA = 0.03  # weight of where the maximum lies (nats) beside the heatmaps
+MAXIMA = 0.2  # weight of where the maximum lies (nats) beside the heatmaps: what keypoints are read from
 
 
 @dataclass

@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from training.losses.movenet import JOINT_CELLS, MAXIMA, SIGMA
+from training.losses.movenet import JOINT_CELLS, SIGMA
 from training.losses.sdtc import gaussian_heatmaps, location_loss, weighted_mean
 from training.models.movenet import MoveNetOutput
 
@@ -28,6 +28,7 @@ SURE = 0.3  # the teacher's probability from which it is asked at all
 REGRESSION = 0.005  # weights of the other heads (errors in cells) beside the heatmaps' cross-entropy
 OFFSETS = 0.05
 CENTRE = 0.5
+MAXIMA = 0.03  # nats, of where the maximum lies
 
 
 @dataclass

@@ -20,7 +20,7 @@ RIDGE = 0.01  # frames squared, of the slope: with one good frame a joint is whe
 REACH = 8.0  # cells, the unit of positions relative to the fit
 SIGMA = 1.5  # cells, of the Gaussian that an untrained trajectory draws
 FAR = 4.0  # cells: the Gaussian outside of which the keyframe's own maxima may be held against it
-UNIT = 8.0  # logits
+UNIT = 24.0  # logits: a track that all frames agree on outweighs any maximum of the keyframe
 
 
 def news(joints: Tensor) -> Tensor:
