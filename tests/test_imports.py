@@ -51,6 +51,18 @@ def test_no_circle_of_imports() -> None:
     assert not circle(graph)
 
 
+def room(name: str) -> str:
+    """The folder of a module, or the module where it stands beside the folders."""
+    return name.split(".")[1] if "." in name else name
+
+
+def test_rooms_import_one_way() -> None:
+    """Two pairs of rooms need each other, though no two modules do: crops and engines, bags and messages."""
+    pairs = {(room(name), room(other)) for name, path in FILES.items() for other in imports(path) if other in FILES}
+    both = {tuple(sorted(pair)) for pair in pairs if pair[0] != pair[1] and pair[::-1] in pairs}
+    assert both == {("engine", "pipeline"), ("io", "messages")}
+
+
 def test_the_robot_needs_nothing_of_training_and_ros_in_the_node_alone() -> None:
     above = {"torch", "lightning", "training", "export", "benchmarks"}
     for name, path in FILES.items():
