@@ -55,8 +55,8 @@ def test_the_documents_name_every_word(choice):
 
 def test_detectors_are_told_in_one_sentence():
     assert detectors_about(list(DETECTORS)[:2]) == (
-        "where person boxes come from: person (the detector that ships) or the path of an .onnx file (a detector of "
-        "yours)"
+        "where person boxes come from: person (the detector that ships) or the path of an .onnx file (your own "
+        "detector)"
     )
     (parameter,) = [parameter for parameter in PARAMETERS if parameter.name == "detector"]
     assert "topic (another process sends them" in parameter.description

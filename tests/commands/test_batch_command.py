@@ -123,7 +123,7 @@ def test_a_part_that_is_none(world, tmp_path, model, part, capsys):
     with pytest.raises(SystemExit) as stopped:
         batch(inputs(world), tmp_path / "out", model, "--part", part)
     assert stopped.value.code == 2
-    assert f"'{part}' is no part" in capsys.readouterr().err
+    assert f"'{part}' is not a part" in capsys.readouterr().err
 
 
 def test_interrupted_all_stop_and_keep_what_they_did(tmp_path, model):

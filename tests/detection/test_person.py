@@ -163,7 +163,7 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_it_is_no_pose_bundle(copy: Path) -> None:
-    with pytest.raises(BundleError, match="is a person detector and no pose model"):
+    with pytest.raises(BundleError, match="is a person detector, not a pose model"):
         load_bundle(copy)
 
 

@@ -197,7 +197,7 @@ def test_without_cuda_graphs(device: Device, bundle: Bundle, tmp_path: Path, cap
         found = engine.estimate([handles * 5])
     np.testing.assert_allclose(found[0], reference.estimate([reference.encode(crops) * 5])[0], rtol=1e-6)
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        f"'{name}' runs without a CUDA graph, a little slower" for name in ("encoder", "temporal")
+        f"'{name}' runs without a CUDA graph (slightly slower)" for name in ("encoder", "temporal")
     ]
     assert device.launches == 0
 

@@ -223,7 +223,7 @@ def test_missing_sequences_frames_and_repeated_track_ids_are_named():
         evaluate(truth, [sequence([guess_of(ANNA)])])
     with pytest.raises(InputError, match=r"frame 000001_test/000000.jpg gives track id 0 to two people"):
         evaluate(truth, [sequence([guess_of(ANNA), guess_of(BERT)], [])])
-    with pytest.raises(InputError, match="no frame that counts in its 1 sequences: none lists a person"):
+    with pytest.raises(InputError, match="no frame to evaluate in its 1 sequences: none lists a person"):
         evaluate([sequence([], [])], [sequence([], [])])
     with pytest.raises(InputError, match="joints of coco; the protocol posetrack18 compares those of posetrack"):
         evaluate(truth, [Sequence("000001_test", [], COCO)])

@@ -305,7 +305,7 @@ def test_poses_that_do_not_fit_the_truth_are_named():
         sequence_from_poses("x", [output("other.jpg")], truth)
     with pytest.raises(InputError, match=r"two of the poses' frames are seq/000000.jpg"):
         sequence_from_poses("x", [output("seq/000000.jpg"), output("000000.jpg")], truth)
-    with pytest.raises(InputError, match="more poses' frames than the 1 of sequence seq"):
+    with pytest.raises(InputError, match="more frames with poses than the 1 of sequence seq"):
         sequence_from_poses("x", [output(""), output("")], truth)
     with pytest.raises(InputError, match="poses have 15 joints; the coco skeleton has 17"):
         sequence_from_poses("x", [output("", pose(1, 1))], skeleton=COCO)

@@ -99,7 +99,7 @@ def test_header_stamp_wins_over_time_of_recording_unless_it_is_zero(tmp_path):
 def test_choice_of_topic(tmp_path):
     reader = BagReader(write_bag(tmp_path / "bag", topics=("/left", "/right")))
     assert choose_image_topic(reader, "/right").name == "/right"
-    with pytest.raises(UsageError, match="several image topics, choose one with --topic: /left, /right"):
+    with pytest.raises(UsageError, match="several image topics; choose one with --topic: /left, /right"):
         choose_image_topic(reader, None)
     with pytest.raises(UsageError, match=r"no image topic /up; its topics are: /left \(sensor_msgs/msg/Image, 12 mess"):
         choose_image_topic(reader, "/up")
@@ -145,7 +145,7 @@ def test_a_failure_while_writing_leaves_a_readable_bag(tmp_path):
 
 
 def test_an_existing_bag_is_not_overwritten(tmp_path):
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         BagWriter(poses_bag(tmp_path / "bag"))
 
 

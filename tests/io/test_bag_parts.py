@@ -215,7 +215,7 @@ def test_ros_1_in_an_mcap_file_is_named(tmp_path, profile):
     message = record(5, b"\1\0" + bytes(20) + b"abc")
     head = record(1, text("ros1" if profile else "") + text("test"))
     (tmp_path / "old.mcap").write_bytes(b"\x89MCAP0\r\n" + head + schema + channel + message)
-    with pytest.raises(InputError, match="holds ROS 1 messages in an MCAP file; convert .* rosbags-convert --src"):
+    with pytest.raises(InputError, match="is an MCAP file of ROS 1 messages; convert .* rosbags-convert --src"):
         open_source(tmp_path / "old.mcap")
 
 
@@ -229,5 +229,5 @@ def test_nothing_left(tmp_path):
     folder = write_split(tmp_path / "bag")
     for number in range(3):
         part(folder, number).unlink()
-    with pytest.raises(InputError, match="not a rosbag2 that can be read: 3 parts rec_0.mcap, rec_1.mcap, rec_2.mcap"):
+    with pytest.raises(InputError, match="not a readable rosbag2: 3 parts rec_0.mcap, rec_1.mcap, rec_2.mcap"):
         open_source(folder)

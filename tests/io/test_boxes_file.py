@@ -55,7 +55,7 @@ def test_an_annotation_file_is_a_boxes_file(tmp_path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ([], "holds no boxes"),
+        ([], "contains no boxes"),
         ({"boxes": []}, "is not a boxes file"),
         ([{"frame": 1}], r"\[0\] lacks 'bbox'"),
         ([{"frame": 1, "bbox": [1, 2, 3]}], r"\[0\].bbox must hold 4 numbers"),
@@ -134,7 +134,7 @@ def test_boxes_of_no_frame_of_the_input(tmp_path):
 
 def test_cocos_results_need_the_truth_for_their_ids(tmp_path):
     path = write(tmp_path / "b.json", [{"image_id": 1234, "category_id": 1, "bbox": BOX, "score": 0.5}])
-    with pytest.raises(InputError, match="name their images by 'image_id' alone; give the annotations"):
+    with pytest.raises(InputError, match="identify images by 'image_id' alone; give the annotations"):
         read_boxes(path).place(None, 9, None)
     table = read_boxes(path)
     table.place(None, 9, place(Sequence("x", [SequenceFrame("000005.jpg", 1234, True)]), None, 9))

@@ -88,7 +88,7 @@ def test_wrong_folders(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="cannot be read"):
         load_bundle(tmp_path)
     (tmp_path / "model.json").write_text("[1]")
-    with pytest.raises(BundleError, match="is no JSON object"):
+    with pytest.raises(BundleError, match="is not a JSON object"):
         load_bundle(tmp_path)
 
 

@@ -106,14 +106,14 @@ def test_detections_that_never_come_are_told_with_the_reason() -> None:
     bench.image(0)
     bench.now += 0.6
     bench.matcher.expire()
-    assert bench.unmatched == ["no detections within 0.01 s of its stamp came in 0.5 s; none have come at all"]
+    assert bench.unmatched == ["no detections within 0.01 s of its stamp arrived in 0.5 s; none have arrived at all"]
     bench.image(100)
     bench.detections(2100)
     bench.now += 0.6
     bench.image(200)
     assert bench.unmatched[1] == (
-        "no detections within 0.01 s of its stamp came in 0.5 s (the last that came are 2 s newer than the image): "
-        "does the detector stamp its detections with the image's header, and keep up?"
+        "no detections within 0.01 s of its stamp arrived in 0.5 s (the last that arrived are 2 s newer than the image"
+        "): does the detector stamp its detections with the image's header, and keep up?"
     )
     bench.check()
 

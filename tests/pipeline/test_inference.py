@@ -139,5 +139,5 @@ def test_settings_change_between_frames(bundle: Bundle) -> None:
     assert first is not None and second is not None
     assert (len(first.poses), len(second.poses)) == (4, 1)
     assert pipeline.ring.threshold == 0.5
-    with pytest.raises(UsageError, match="cannot be changed while"):
+    with pytest.raises(UsageError, match="cannot be changed on a running"):
         pipeline.configure(PipelineConfig(lookahead=1))

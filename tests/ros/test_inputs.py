@@ -160,8 +160,8 @@ def test_no_detector_is_told_with_where_detections_are(ros, pose_node) -> None:
     node = pose_node("detector:=topic", f"detections:={PEOPLE}", "detections_wait:=0.2")
     ros.peer("--frames", "5", "--linger", "1")
     node.wait_for(
-        "no detections within 0 s of its stamp came in 0.2 s; none have come at all: nobody publishes on /people; no "
-        "topic of the type vision_msgs/msg/Detection2DArray is published"
+        "no detections within 0 s of its stamp arrived in 0.2 s; none have arrived at all: nobody publishes on /people"
+        "; no topic of the type vision_msgs/msg/Detection2DArray is published"
     )
 
 

@@ -80,7 +80,7 @@ def test_ros2_finds_it(workspace: Workspace) -> None:
     assert {f"sdtc_ros {name}" for name in EXECUTABLES} <= set(found)
     for launch_file in ("pose.launch.py", "evaluate.launch.py"):
         shown = workspace.run("ros2", "launch", "sdtc_ros", launch_file, "--show-args")
-        assert "'lookahead':\n        frames to wait for beyond the keyframe" in shown
+        assert "'lookahead':\n        later frames that a keyframe waits for" in shown
         assert "/config/pose.yaml" in shown
     assert "usage: play_images" in workspace.run("ros2", "run", "sdtc_ros", "play_images", "--help")
 

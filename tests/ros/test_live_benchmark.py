@@ -31,7 +31,7 @@ def test_a_short_soak_accounts_for_every_frame(ros) -> None:
     drawn = ["--plot", plot] if find_spec("matplotlib") else []  # not everybody's, beside ROS 2
     done = ros.run(sys.executable, LIVE, "soak", *QUICK, "--minutes", "0.08", "--json", out, *drawn, seconds=180.0)
     assert done.returncode == 0, done.stdout
-    assert "NOT ACCOUNTED FOR" not in done.stdout
+    assert "UNACCOUNTED FOR" not in done.stdout
     figures = json.loads(out.read_text())
     account = figures["account"]
     dropped = sum(account[cause] for cause in ("replaced", "too_old", "unmatched", "damaged"))

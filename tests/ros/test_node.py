@@ -69,7 +69,7 @@ def test_lookahead_0_answers_at_once_and_namespaces_place_the_topics(ros, pose_n
     node = pose_node("lookahead:=0", "namespace:=front", "max_gap:=60.0")
     recorded = ros.peer("--frames", "8", "--patient", "1", "--poses", "/front/sdtc/poses")
     assert answered(recorded)[-1] == 7  # within a minute nothing is flushed: the newest frame itself was answered
-    assert "poses go to /front/sdtc/poses" in node.log
+    assert "publishing poses on /front/sdtc/poses" in node.log
 
 
 def test_compressed_transport(ros, pose_node) -> None:

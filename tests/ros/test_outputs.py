@@ -101,7 +101,7 @@ def test_pictures_markers_and_camera_info_bear_the_poses_stamps_and_fit_them(pos
     for message in recorded["markers"]:
         check_markers(message, poses)
     assert "there are no markers" not in node.log
-    assert "wait for camera_info" not in node.log
+    assert "need camera_info" not in node.log
 
 
 def check_markers(message: list[dict[str, Any]], poses: dict[int, dict[str, Any]]) -> None:

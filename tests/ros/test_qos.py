@@ -49,7 +49,7 @@ def test_an_incompatible_publisher_is_named_at_once_and_once(ros, models, hand) 
     hand.camera("/robot" + IMAGE, wait=False)
     node.wait_for("nothing comes from /hand on /robot/image", 10.0)
     assert (
-        "nothing comes from /hand on /robot/image: the quality of service does not match (reliability is best_effort "
+        "nothing comes from /hand on /robot/image: incompatible quality of service (reliability is best_effort "
         "there and reliable here); set qos_overrides./robot/image.subscription.reliability to best_effort" in node.log
     )
     node.wait_for("no image received for 2 s: the quality of service of 'hand' on /robot/image does not match ours")
@@ -82,7 +82,7 @@ def test_an_incompatible_subscriber_of_the_poses_is_named(ros, models, hand) -> 
     hand.camera("/robot" + IMAGE)
     hand.listen("/robot" + POSES, durability="TRANSIENT_LOCAL")
     node.wait_for(
-        "nothing reaches /hand on /robot/sdtc/poses: the quality of service does not match (durability is volatile "
+        "nothing reaches /hand on /robot/sdtc/poses: incompatible quality of service (durability is volatile "
         "here and transient_local there); set qos_overrides./robot/sdtc/poses.publisher.durability to transient_local",
         10.0,
     )

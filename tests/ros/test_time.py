@@ -109,7 +109,7 @@ def test_simulated_time_that_stands_still_and_goes_back(ready, hand) -> None:
 
 def test_a_simulation_without_a_clock_is_told(ready) -> None:
     node = ready("use_sim_time:=true", "max_silence:=1.0")
-    node.wait_for("use_sim_time is set, but no time comes on /clock")
+    node.wait_for("use_sim_time is set, but nothing is published on /clock")
 
 
 def test_frames_that_wait_are_answered_though_simulated_time_stands_still(ready, hand) -> None:

@@ -112,7 +112,7 @@ def test_report_trains_nothing(tmp_path, trainings, capsys):
         ("title: a\nconfig: sdtc-tiny.yaml\nrows: []", "at least one row"),
         ("title: a\nrows: [{name: b}]", "needs title, config and rows"),
         ("title: a\nconfig: sdtc-tiny.yaml\nrows: [{name: b, papr: 1}]", "papr"),
-        ("title: a\nconfig: sdtc-tiny.yaml\nrows: [{name: b}, {name: 'B!'}]", "a name of its own"),
+        ("title: a\nconfig: sdtc-tiny.yaml\nrows: [{name: b}, {name: 'B!'}]", "each with a unique name"),
         ("- 1", "needs title, config and rows"),
         ("title: [", "needs title, config and rows"),
         ("title: a\nconfig: gone.yaml\nrows: [{name: b}]", "does not exist"),

@@ -193,7 +193,7 @@ def test_an_entry_that_says_nothing(tmp_path):
     ("change", "said"),
     [
         ({"colour": "red"}, "colour"),  # TypeError
-        ({"channels": 6}, "a multiple of 4 channels, not 6"),  # ValueError
+        ({"channels": 6}, "a multiple of 4 channels, got 6"),  # ValueError
         ({"mlsme": {"heads": 3}}, "8 is not a multiple of the number of heads 3"),  # ValueError, from deep inside
         ({"backbone": None}, "NoneType"),  # AttributeError
         ({"backbone": dataclasses.asdict(VIT) | {"patch": 0}}, "zero"),  # ZeroDivisionError

@@ -242,7 +242,7 @@ def test_annotations_that_are_no_posetrack_are_told(tmp_path):
 def test_images_may_lie_elsewhere(tmp_path):
     made.posetrack18(tmp_path / "a")
     (tmp_path / "a/images").rename(tmp_path / "pictures")
-    with pytest.raises(InputError, match="nobody to train on: 1 sequences whose images are not there"):
+    with pytest.raises(InputError, match="no person to train on: 1 sequences whose images are not there"):
         dataset(tmp_path / "a")
     assert len(dataset(tmp_path / "a", images=tmp_path / "pictures")) == 6
     with pytest.raises(InputError, match="gone does not exist"):

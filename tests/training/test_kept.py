@@ -136,5 +136,5 @@ def test_what_was_broken_off_is_made_anew(tmp_path):
 
 
 def test_a_delta_wider_than_kept_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="kept for a delta of up to 2, not 3"):
+    with pytest.raises(UsageError, match="cached for a delta of up to 2, not 3"):
         data_in(tmp_path, delta=3)
