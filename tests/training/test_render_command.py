@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 from pathlib import Path
 
 import pytest
 
 from training.data.__main__ import main
+from training.data.render import add_arguments, depth_camera
+from training.synthetic.depth_camera import DepthCamera
 
 pytestmark = pytest.mark.slow
 
@@ -41,6 +44,7 @@ def test_the_missing_extra_is_named(installed: set[str], tmp_path: Path, capsys:
         (["windows", "--count", "1", "--seed", "-1"], "--seed must not be negative"),
         (["windows", "--count", "1", "--occluded", "1.5"], "required: --occluded, --crowded, --blurred"),
         (["windows", "--count", "1", "--furthest", "1"], "--furthest >= 2"),
+        (["clips", "--count", "1", "--depth-noise", "-1"], "required: --depth-noise, --depth-edge"),
     ],
 )
 def test_numbers_that_cannot_be_are_refused(
@@ -49,3 +53,18 @@ def test_numbers_that_cannot_be_are_refused(
     assert main(["render", *arguments, "--out", str(tmp_path / "out")]) == 2
     assert sentence in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "device"),
+    [
+        ([], None),
+        (["--depth-camera"], DepthCamera()),
+        (["--depth-camera", "--depth-shift", "0.03", "--depth-hole", "0"], DepthCamera(shift=0.03, hole=0)),
+        (["--depth-noise", "0.01"], DepthCamera(noise=0.01, edge=0, hole=0, steps=0)),
+    ],
+)
+def test_depth_is_exact_but_for_the_errors_asked_for(arguments: list[str], device: DepthCamera | None) -> None:
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    assert depth_camera(parser.parse_args(["clips", "--count", "1", "--out", "clips", *arguments])) == device

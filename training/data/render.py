@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import UsageError
+from training.synthetic.depth_camera import DepthCamera
 
 SHARES = {
     "occluded": "of windows with something in front (0.35)",
@@ -24,7 +25,13 @@ SHARES = {
     "posed": "of those who do not: in one of MakeHuman's poses (0.25)",
 }
 DIFFICULTIES = ("clear", "occluded", "blurred", "crossing", "small", "moving")
-
+DEPTH_ERRORS = {  # of training.synthetic.depth_camera.DepthCamera: what each is, and what a depth camera has
+    "noise": ("deviation in metres at 1 metre, growing with the distance squared", DepthCamera.noise),
+    "edge": ("metres between neighbours that make a hole there", DepthCamera.edge),
+    "hole": ("radius of such a hole in pixels", float(DepthCamera.hole)),
+    "steps": ("steps of disparity that 1 metre has", DepthCamera.steps),
+    "shift": ("metres sideways by which depth and colour are registered wrongly", DepthCamera.shift),
+}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
@@ -49,6 +56,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clips.add_argument("--split", default="val", help="PoseTrack's folder (val)")
     clips.add_argument("--no-depth", action="store_true", help="write no depth")
     clips.add_argument("--no-bag", action="store_true", help="write no bags")
+    clips.add_argument(
+        "--depth-camera", action="store_true", help="bags: depth as a depth camera measures it (the images stay exact)"
+    )
+    for name, (words, typical) in DEPTH_ERRORS.items():
+        clips.add_argument(
+            f"--depth-{name}", type=float, metavar="X", help=f"bags: {words} (0; {typical} with --depth-camera)"
+        )
     _add_common(clips)
     bench = kinds.add_parser("bench", help="clips to judge by, of seeds that training never sees, by difficulty")
     bench.add_argument("--count", type=int, default=2, metavar="N", help="clips of each difficulty (2)")
@@ -59,6 +73,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     demo.add_argument("--people", type=int, default=5, metavar="N", help="how many cross (5)")
     demo.add_argument("--quality", type=int, default=80, help="of the frames' JPEG (80)")
     _add_common(demo)
+
+
+def depth_camera(args: argparse.Namespace) -> DepthCamera | None:
+    """The depth camera asked for, None for exact depth; raises UsageError for a negative error."""
+    given = {name: getattr(args, f"depth_{name}") for name in DEPTH_ERRORS}
+    typical = {name: value if args.depth_camera else 0.0 for name, (_, value) in DEPTH_ERRORS.items()}
+    wanted = {name: typical[name] if value is None else value for name, value in given.items()}
+    if min(wanted.values()) < 0:
+        raise UsageError(f"required: {', '.join(f'--depth-{name}' for name in DEPTH_ERRORS)} >= 0")
+    return DepthCamera(**{**wanted, "hole": round(wanted["hole"])}) if any(wanted.values()) else None
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -115,7 +139,9 @@ def run(args: argparse.Namespace) -> int:
         return 0
     if args.frames < 2 or args.rate <= 0 or min(args.size) < 64 or not 0 < args.people[0] <= args.people[1]:
         raise UsageError("required: --frames >= 2, --rate > 0, --size >= 64, --people LEAST <= MOST")
-    wanted = output.ClipOutput(args.out, args.split, depth=not args.no_depth, bag=not args.no_bag)
+    wanted = output.ClipOutput(
+        args.out, args.split, depth=not args.no_depth, bag=not args.no_bag, device=depth_camera(args)
+    )
     each = [
         ClipSettings(args.frames, args.rate, tuple(args.size), tuple(args.people), difficulty)
         for difficulty in args.difficulty or DIFFICULTIES

@@ -42,6 +42,7 @@ from sdtc_ros.replay.progress import Progress
 from sdtc_ros.types import Frame
 from training.synthetic.assets import AssetFolders, Assets, load_assets
 from training.synthetic.clips import Clip, ClipFrame, ClipSettings, FrameTruth, plan_clip
+from training.synthetic.depth_camera import DepthCamera, FloatArray, measured
 from training.synthetic.windows import SHARD, WindowSettings, read_shard, render_shard
 
 START = 1_790_000_000_000_000_000  # a bag's first stamp, nanoseconds
@@ -54,12 +55,13 @@ _assets: Assets | None = None  # of this process, loaded when they are first nee
 
 @dataclass(frozen=True)
 class ClipOutput:
-    """Where clips go and what is written of them."""
+    """Where clips go and what is written of them; device: what measured the bags' depth, None: it is exact."""
 
     folder: Path
     split: str = "val"
     depth: bool = True
     bag: bool = True
+    device: DepthCamera | None = None
 
 
 def write_windows(
@@ -144,13 +146,15 @@ def _write_clip(folders: AssetFolders, settings: ClipSettings, seed: list[int], 
     images.mkdir(parents=True, exist_ok=True)
     frames, places = [], []
     bag = _new_bag(out.folder / "bags" / out.split / name) if out.bag else None
+    rng = np.random.default_rng(seed)  # of the depth camera's noise
     for number, frame in enumerate(clip.frames()):
         cv2.imwrite(str(images / f"{number:06d}.jpg"), frame.image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
         if out.depth:
             depths.mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(depths / f"{number:06d}.png"), millimetres(frame.depth))
         if bag is not None:
-            _write_to_bag(bag, clip, number, frame)
+            depth = frame.depth if out.device is None else measured(frame.depth, out.device, clip.intrinsics[0], rng)
+            _write_to_bag(bag, clip, number, frame, depth)
         frames.append(
             annotated_frame(frame.truth, f"images/{out.split}/{name}/{number:06d}.jpg", number, settings.size)
         )
@@ -226,14 +230,14 @@ def _new_bag(path: Path) -> BagWriter:
     return BagWriter(path)
 
 
-def _write_to_bag(bag: BagWriter, clip: Clip, number: int, frame: ClipFrame) -> None:
-    """A frame's colour, depth and camera_info, all of one stamp."""
+def _write_to_bag(bag: BagWriter, clip: Clip, number: int, frame: ClipFrame, metres: FloatArray) -> None:
+    """A frame's colour, depth (H x W metres) and camera_info, all of one stamp."""
     stamp = START + round(number * 1e9 / clip.settings.rate)
     bag.write_image(TOPICS[0], Frame(np.ascontiguousarray(frame.image[..., ::-1]), stamp, FRAME_ID))
     store = typestore().types
     time = store["builtin_interfaces/msg/Time"](sec=stamp // 10**9, nanosec=stamp % 10**9)
     header = store["std_msgs/msg/Header"](stamp=time, frame_id=FRAME_ID)
-    depth = millimetres(frame.depth)
+    depth = millimetres(metres)
     height, width = depth.shape
     message = store[IMAGE_TYPE](
         header=header, height=height, width=width, encoding="16UC1", is_bigendian=0, step=2 * width,
