@@ -45,6 +45,7 @@ class BagDepth:
         self._buffer, self._tolerance = DepthBuffer[FloatArray](), tolerance
         self.missing = self.damaged = 0
         self.problem = ""  # why the first damaged one could not be read
+        self.frame_id = ""  # of the newest depth image
 
     def camera(self, size: tuple[int, int]) -> CameraModel:
         """The camera of images of `size` (width, height); raises InputError where camera_info does not fit them."""
@@ -75,6 +76,7 @@ class BagDepth:
         for record in reader.records(self.topic):
             try:
                 message = typestore().deserialize_cdr(record.data, record.type)
+                self.frame_id = message.header.frame_id
                 yield stamp_of(message.header) or record.time, depth_of_message(message)
             except Exception as error:  # damaged bytes: any error, from a wrong length to a wrong string
                 self.damaged += 1

@@ -17,6 +17,7 @@ from sdtc_ros.io.depth import AUTO, BagDepth
 from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
 from sdtc_ros.lifting.poses3d import FramePoses3D
+from sdtc_ros.messages.depth import FloatArray
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
 
@@ -47,12 +48,19 @@ class ReplayLifting:
         self._lifter = Lifter(skeleton, options.lifting)
         self._cameras: dict[tuple[int, int], CameraModel | None] = {}
         self._unfit, self._reason = 0, ""
+        self._blank, self._elsewhere, self._frames = 0, 0, ("", "")
 
     @property
     def problems(self) -> list[str]:
         """What of the depth was lost, a clause each."""
         unfit = [f"{self._unfit} frames have no joints in space ({self._reason})"] if self._unfit else []
-        return [*self._depth.problems, *unfit]
+        blank = [f"{self._blank} depth images show nothing: all values are 0 or not finite"] if self._blank else []
+        own, other = self._frames
+        elsewhere = [
+            f"{self._elsewhere} depth images are of the frame {own!r}, not of the image's {other!r}: if they are not "
+            "registered (aligned) to the colour camera, joints in space are wrong"
+        ]
+        return [*self._depth.problems, *unfit, *blank, *(elsewhere if self._elsewhere else [])]
 
     def lift(self, result: FramePoses) -> FramePoses3D | None:
         """The keyframe's people in space; None where camera_info or the depth's size do not fit the image."""
@@ -63,8 +71,19 @@ class ReplayLifting:
                 self._cameras[width, height] = self._depth.camera((width, height))
             camera = self._cameras[width, height]
             if camera is not None:
-                return self._lifter.lift(result, self._depth.at(result.frame.stamp), camera)
+                depth = self._depth.at(result.frame.stamp)
+                self._check(depth, result.frame.frame_id)
+                return self._lifter.lift(result, depth, camera)
         except InputError as error:
             self._reason = self._reason or str(error)
         self._unfit += 1
         return None
+
+    def _check(self, depth: FloatArray | None, frame_id: str) -> None:
+        """Count what is odd about a depth image that can be used all the same."""
+        if depth is None:
+            return
+        self._blank += not (depth > 0).any()
+        if self._depth.frame_id != frame_id:
+            self._elsewhere += 1
+            self._frames = self._depth.frame_id, frame_id

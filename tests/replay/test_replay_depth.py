@@ -43,17 +43,17 @@ def boxes(tmp_path) -> Path:
     return path
 
 
-def header(stamp):
+def header(stamp, frame_id="camera_optical"):
     types = typestore().types
     time = types["builtin_interfaces/msg/Time"](sec=stamp // 1_000_000_000, nanosec=stamp % 1_000_000_000)
-    return types["std_msgs/msg/Header"](stamp=time, frame_id="camera_optical")
+    return types["std_msgs/msg/Header"](stamp=time, frame_id=frame_id)
 
 
-def depth_message(stamp, depth, encoding="16UC1"):
+def depth_message(stamp, depth, encoding="16UC1", frame_id="camera_optical"):
     kind = np.uint16 if encoding == "16UC1" else np.float32
     height, width = depth.shape
     return typestore().types["sensor_msgs/msg/Image"](
-        header=header(stamp), height=height, width=width, encoding=encoding, is_bigendian=0,
+        header=header(stamp, frame_id), height=height, width=width, encoding=encoding, is_bigendian=0,
         step=width * np.dtype(kind).itemsize, data=np.ascontiguousarray(depth.astype(kind)).view(np.uint8).reshape(-1),
     )  # fmt: skip
 
@@ -69,7 +69,7 @@ def info_message(size=SIZE, focal=70.0):
     )  # fmt: skip
 
 
-def make_bag(path: Path, depths=None, info=True, shift=0) -> Path:
+def make_bag(path: Path, depths=None, info=True, shift=0, frame_id="camera_optical") -> Path:
     """Grey frames, a wall at 2 metres before them, and camera_info."""
     wall = np.full((SIZE[1], SIZE[0]), 2000)
     depths = [wall] * len(STAMPS) if depths is None else depths
@@ -80,7 +80,7 @@ def make_bag(path: Path, depths=None, info=True, shift=0) -> Path:
             image = np.full((SIZE[1], SIZE[0], 3), 14 + number, np.uint8)  # where the fake network sees joints
             bag.write_image("/camera/image", Frame(image, stamp, "camera_optical"), "bgr8")
             if depths[number] is not None:
-                message = depth_message(stamp + shift, depths[number])
+                message = depth_message(stamp + shift, depths[number], frame_id=frame_id)
                 bag.write(DEPTH, "sensor_msgs/msg/Image", stamp, message)
     return path
 
@@ -140,6 +140,8 @@ def test_evaluation_in_space_reads_what_replay_wrote(tmp_path, model, boxes, cap
     [
         ({"shift": 1_000_000_000}, "6 frames have no depth image"),
         ({"depths": [np.full((32, 40), 2000)] * 6}, "40 x 32 but the colour image 80 x 64"),
+        ({"depths": [np.zeros((64, 80))] * 6}, "6 depth images show nothing"),
+        ({"frame_id": "depth_optical"}, "6 depth images are of the frame 'depth_optical', not of the image's"),
     ],
 )
 def test_depth_that_does_not_fit_leaves_the_poses_and_is_said(tmp_path, model, boxes, capsys, change, words):
