@@ -82,7 +82,9 @@ def depth_camera(args: argparse.Namespace) -> DepthCamera | None:
     wanted = {name: typical[name] if value is None else value for name, value in given.items()}
     if min(wanted.values()) < 0:
         raise UsageError(f"required: {', '.join(f'--depth-{name}' for name in DEPTH_ERRORS)} >= 0")
-    return DepthCamera(**{**wanted, "hole": round(wanted["hole"])}) if any(wanted.values()) else None
+    if not any(wanted.values()):
+        return None
+    return DepthCamera(hole=round(wanted.pop("hole")), **wanted)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
