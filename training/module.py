@@ -71,12 +71,12 @@ class PoseTraining(lightning.LightningModule):
 
     def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses | TrunkLosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
-        output, config = cast(SDTCOutput, self.answer(batch)), cast(SDTC | SingleFrame, self.network).config
+        output, config = cast(SDTCOutput, self.predict_batch(batch)), cast(SDTC | SingleFrame, self.network).config
         sigma = config.location_sigma or self.target_sigma
         size, cells = config.backbone.image_size, self.pose_cells
         return sdtc_loss(output, batch["points"], batch["weight"], size, self.lam, sigma, cells)
 
-    def answer(self, batch: dict[str, Tensor]) -> SDTCOutput | TDMIOutput | SDTCMoveNetOutput:
+    def predict_batch(self, batch: dict[str, Tensor]) -> SDTCOutput | TDMIOutput | SDTCMoveNetOutput:
         """The network's output; `context` are the frozen backbone's features, where the data keep them."""
         known = [batch["context"].float()] if "context" in batch else []
         return self.network(batch["crops"], *known)
@@ -105,7 +105,7 @@ class PoseTraining(lightning.LightningModule):
 
     def validation_step(self, batch: dict[str, Tensor], index: int) -> None:
         """Collect what `training.validation` measures."""
-        self.validation.add(batch, self.answer(batch).heatmaps, self.network.config.backbone.image_size)
+        self.validation.add(batch, self.predict_batch(batch).heatmaps, self.network.config.backbone.image_size)
 
     def on_validation_epoch_end(self) -> None:
         """Log PCKh and, where the data module knows the truth's whole frames, AP."""

@@ -103,7 +103,7 @@ class MoveNetTraining(PoseTraining):
         """The losses, and the keyframe's logits of the joints that are `shared`, B x S x h x w."""
         size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
         if self.stage == "temporal":
-            output = self.answer(batch)
+            output = self.predict_batch(batch)
             return movenet_loss(output, points, weight, size, self.lam), output.logits[:, self.shared]
         teacher = MoveNetOutput(*self._teacher(batch["clean"][:, 0]))
         trunk = self.network.backbone
@@ -114,7 +114,7 @@ class MoveNetTraining(PoseTraining):
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
         return trunk_loss(student, teacher, joints, labelled, size), student.heatmap_logits[:, self.published]
 
-    def answer(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
+    def predict_batch(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
         """The network's output for windows of what the trunk saw: stride16, stride4, heatmaps and joints."""
         return self.network(*(batch[name].float() for name in ("stride16", "stride4", "heatmaps", "joints")))
 

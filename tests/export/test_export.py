@@ -162,9 +162,9 @@ class TrainingGraph(nn.Module):
         self.network = network
 
     def forward(self, tokens):
-        hidden = tube_mask(1, tokens.shape[2], 0.5)
-        masked = self.network.mlsme.tube_token(tokens, hidden, tokens[0])
-        masked = self.network.mlsme.frame_token(masked, ~hidden, tokens[0])
+        mask = tube_mask(1, tokens.shape[2], 0.5)
+        masked = self.network.mlsme.tube_token(tokens, mask, tokens[0])
+        masked = self.network.mlsme.frame_token(masked, ~mask, tokens[0])
         answer = self.network.decoder(masked)
         return answer.context, answer.poses
 

@@ -18,7 +18,7 @@ from training.losses.sdtc import (
     masked_pose_loss,
     sdtc_loss,
 )
-from training.models.mlsme import Reconstruction, cells_hidden
+from training.models.mlsme import Reconstruction, cells_masked
 from training.models.sdtc import SDTCOutput
 
 
@@ -36,22 +36,22 @@ def test_unlabelled_joints_do_not_count():
 
 
 def test_context_counts_hidden_tokens_only_and_is_free_of_scale():
-    target, hidden = torch.randn(1, 2, 3, 8), torch.zeros(1, 2, 3, 1, dtype=torch.bool)
-    hidden[0, 1, 2] = True
+    target, masked = torch.randn(1, 2, 3, 8), torch.zeros(1, 2, 3, 1, dtype=torch.bool)
+    masked[0, 1, 2] = True
     predicted = torch.nn.functional.layer_norm(target, (8,))
     predicted[0, 0] += 100.0
-    assert context_loss(predicted, target, hidden) < 1e-5
-    assert torch.allclose(context_loss(predicted, 5 * target, hidden), torch.zeros(()), atol=1e-4)
+    assert context_loss(predicted, target, masked) < 1e-5
+    assert torch.allclose(context_loss(predicted, 5 * target, masked), torch.zeros(()), atol=1e-4)
     predicted[0, 1, 2] += 0.5
-    assert torch.allclose(context_loss(predicted, target, hidden), torch.tensor(0.5), atol=1e-4)
+    assert torch.allclose(context_loss(predicted, target, masked), torch.tensor(0.5), atol=1e-4)
 
 
 def test_poses_count_hidden_cells_of_labelled_joints_only():
     predicted, target = torch.zeros(1, 1, 2, 4, 4), torch.ones(1, 1, 2, 4, 4)
-    hidden = torch.zeros(1, 1, 1, 4, 4, dtype=torch.bool)
-    hidden[..., 0, 0] = True
+    masked = torch.zeros(1, 1, 1, 4, 4, dtype=torch.bool)
+    masked[..., 0, 0] = True
     target[0, 0, 0, 0, 0] = 3.0
-    assert masked_pose_loss(predicted, target, torch.tensor([[[1.0, 0.0]]]), hidden) == 9.0
+    assert masked_pose_loss(predicted, target, torch.tensor([[[1.0, 0.0]]]), masked) == 9.0
 
 
 def test_total_is_equation_16():
@@ -59,7 +59,7 @@ def test_total_is_equation_16():
         heatmaps=torch.rand(2, 15, 16, 12),
         reconstruction=Reconstruction(torch.randn(2, 5, 12, 8), torch.rand(2, 5, 15, 16, 12)),
         context=torch.randn(2, 5, 12, 8),
-        hidden=torch.rand(2, 5, 12, 1) < 0.5,
+        masked=torch.rand(2, 5, 12, 1) < 0.5,
     )
     points, weight = torch.rand(2, 5, 15, 2) * 40, torch.ones(2, 5, 15)
     for lam in (0.01, 1.0):
@@ -73,17 +73,17 @@ def test_every_target_has_the_sigma_that_is_asked_for(sigma):
     """The keyframe's and reconstruction's, of heatmaps as of places; the pose term on all cells or on masked ones."""
     points, weight = torch.rand(2, 5, 15, 2) * 40, torch.ones(2, 5, 15)
     targets = gaussian_heatmaps(points, (16, 12), (64, 48), sigma)
-    hidden = torch.rand(2, 5, 12, 1) < 0.5
+    masked = torch.rand(2, 5, 12, 1) < 0.5
     poses = torch.rand(2, 5, 15, 16, 12)
     for logits in (None, torch.randn(2, 15, 16, 12)):
         output = SDTCOutput(
             torch.rand(2, 15, 16, 12), logits, Reconstruction(torch.randn(2, 5, 12, 8), poses),
-            torch.randn(2, 5, 12, 8), hidden,
+            torch.randn(2, 5, 12, 8), masked,
         )  # fmt: skip
         every, masked = (sdtc_loss(output, points, weight, (64, 48), 0.01, sigma, cells) for cells in ("all", "masked"))
         error = (poses - targets) ** 2
         assert torch.allclose(every.pose, error.mean())
-        cells = cells_hidden(hidden, (4, 3)).expand_as(error)
+        cells = cells_masked(masked, (4, 3)).expand_as(error)
         assert torch.allclose(masked.pose, error[cells].mean(), rtol=1e-4)
         if logits is None:
             assert torch.allclose(every.heatmap, ((output.heatmaps - targets[:, 2]) ** 2).mean())

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from training.losses.sdtc import sdtc_loss
-from training.models.mlsme import MLSMEConfig, cells_hidden
+from training.models.mlsme import MLSMEConfig, cells_masked
 from training.models.sdtc import SDTC
 from training.models.smml import SMMLConfig
 
@@ -28,8 +28,8 @@ def test_training_output_shapes(small_sdtc, small_windows):
     assert out.heatmaps.shape == (2, 15, 16, 12)
     assert out.reconstruction.context.shape == out.context.shape == (2, 5, 12, 32)
     assert out.reconstruction.poses.shape == (2, 5, 15, 16, 12)
-    assert out.hidden.shape == (2, 5, 12, 1)
-    assert 0 < out.hidden.float().mean() < 1
+    assert out.masked.shape == (2, 5, 12, 1)
+    assert 0 < out.masked.float().mean() < 1
 
 
 def test_every_trainable_parameter_gets_a_gradient(small_sdtc, small_windows):
@@ -117,14 +117,14 @@ def test_ablations_build_and_run(small_config, small_windows):
         loss = sdtc_loss(output, points, weight, (64, 48), lam=0.01)
         assert torch.isfinite(loss.total), name
         masked = name not in ("no masks", "plain vision transformer", "optical flow, conv")
-        assert (output.reconstruction is not None) == (output.hidden is not None) == masked, name
+        assert (output.reconstruction is not None) == (output.masked is not None) == masked, name
         assert (loss.context > 0) == (loss.pose > 0) == masked, name
 
 
 def test_cells_belong_to_their_token():
-    hidden = torch.zeros(1, 1, 12, 1, dtype=torch.bool)
-    hidden[0, 0, 5] = True  # row 1, column 2 of a 4 x 3 grid
-    cells = cells_hidden(hidden, (4, 3), cell=4)[0, 0, 0]
+    masked = torch.zeros(1, 1, 12, 1, dtype=torch.bool)
+    masked[0, 0, 5] = True  # row 1, column 2 of a 4 x 3 grid
+    cells = cells_masked(masked, (4, 3), cell=4)[0, 0, 0]
     rows, columns = torch.nonzero(cells, as_tuple=True)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (4, 7, 8, 11)
     assert cells.sum() == 16

@@ -203,11 +203,11 @@ def test_table_5_masks_so_many_tubes_and_frames_and_encodes_at_so_many_levels(ro
     blocks = [type(block).__name__ for block in mlsme.patch_encoder.blocks]
     assert blocks == (["JointAttention"] * 2 if row == "(a)" else ["JointAttention", "DividedAttention"])
     assert hasattr(network, "decoder") is (ratio > 0)
-    hidden = mlsme.train()(embedded, position).hidden
+    masked = mlsme.train()(embedded, position).masked
     if ratio == 0:
-        assert hidden is None
+        assert masked is None
         return
-    per_frame = hidden[..., 0].sum(dim=2)
+    per_frame = masked[..., 0].sum(dim=2)
     tubes, whole = int(ratio * places + 0.5), int(ratio * frames + 0.5) if frame_level else frames
     assert (
         per_frame.sort(dim=1).values == torch.tensor([0] * (frames - whole) + [tubes] * whole)

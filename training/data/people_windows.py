@@ -8,8 +8,8 @@
 
 The folders are those that `python -m training.data render windows` fills (format: training.synthetic.windows). Stage
 "trunk" draws single frames and corrupts them anew each time. Stage "temporal" needs the trunk's answers to whole
-windows, five passes each: they are computed once for a few draws of corruption and cached, as `training.data.kept` does
-it for SDTC.
+windows, five passes each: they are computed once for a few draws of corruption and cached, as `training.data.cached`
+does it for SDTC.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from tqdm import tqdm
 
 from sdtc_ros.errors import InputError
 from sdtc_ros.skeleton import Skeleton
+from training.data.cached import make_once
 from training.data.corrupt import Corruption, corrupt, flip, shake
-from training.data.kept import make_once
 from training.data.loader import ResumableLoader, SeededOrder
 from training.models.frozen import FrozenGraph
 from training.models.sdtc_movenet import Seen

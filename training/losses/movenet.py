@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from training.losses.sdtc import context_loss, gaussian_heatmaps, location_loss, masked_pose_loss, weighted_mean
-from training.models.mlsme import cells_hidden
+from training.models.mlsme import cells_masked
 from training.models.sdtc_movenet import SDTCMoveNetOutput
 
 SIGMA = 1.2  # cells of stride 4, of the target's Gaussians
@@ -64,11 +64,11 @@ def movenet_loss(
     away = F.smooth_l1_loss(output.places.float(), cells, reduction="none").mean(dim=-1)
     places = weighted_mean(away, weight[:, middle])
     rec = output.reconstruction
-    if rec is None or output.context is None or output.hidden is None:
+    if rec is None or output.context is None or output.masked is None:
         zero = heatmap.new_zeros(())
         return MoveNetLosses(heatmap + PLACES * places, heatmap, places, zero, zero)
-    context = context_loss(rec.context.float(), output.context.float(), output.hidden)
+    context = context_loss(rec.context.float(), output.context.float(), output.masked)
     targets = gaussian_heatmaps(points, (h // 2, w // 2), image_size, SIGMA_COARSE)
-    cells_of = cells_hidden(output.hidden, (h // 8, w // 8))
+    cells_of = cells_masked(output.masked, (h // 8, w // 8))
     pose = masked_pose_loss(rec.poses.float(), targets, weight, cells_of)
     return MoveNetLosses(heatmap + PLACES * places + lam * context + pose, heatmap, places, context, pose)

@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """Losses: heatmaps (SDTC equation 14), masked reconstruction (15), their sum (16), and the heatmap targets.
 
-All norms are means over what counts (labelled joints, hidden tokens), not sums, so that lambda means the same at every
+All norms are means over what counts (labelled joints, masked tokens), not sums, so that lambda means the same at every
 image size; joints that are not labelled have weight 0, as in the family's public code. With several processes the mean
 is over what counts in all of them: their averaged gradients are those of one process on the whole batch.
 """
@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, distributed
 
-from training.models.mlsme import cells_hidden
+from training.models.mlsme import cells_masked
 from training.models.sdtc import SDTCOutput
 
 
@@ -67,23 +67,23 @@ def location_loss(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return weighted_mean(error, weight)
 
 
-def context_loss(predicted: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
-    """Equation 15, first term without lambda: mean absolute error over hidden tokens.
+def context_loss(predicted: Tensor, target: Tensor, masked: Tensor) -> Tensor:
+    """Equation 15, first term without lambda: mean absolute error over masked tokens.
 
-    predicted, target B x T x L x D, hidden B x T x L x 1. The target is normalised token by token, so that its scale
+    predicted, target B x T x L x D, masked B x T x L x 1. The target is normalised token by token, so that its scale
     does not depend on the backbone.
     """
     target = F.layer_norm(target, target.shape[-1:])
     error = (predicted - target).abs().mean(dim=-1, keepdim=True)
-    return weighted_mean(error, hidden)
+    return weighted_mean(error, masked)
 
 
-def masked_pose_loss(predicted: Tensor, target: Tensor, weight: Tensor, hidden: Tensor) -> Tensor:
-    """Equation 15, second term: mean squared error over the heatmap cells of hidden tokens.
+def masked_pose_loss(predicted: Tensor, target: Tensor, weight: Tensor, masked: Tensor) -> Tensor:
+    """Equation 15, second term: mean squared error over the heatmap cells of masked tokens.
 
-    predicted, target B x T x K x h x w, weight B x T x K, hidden B x T x 1 x h x w.
+    predicted, target B x T x K x h x w, weight B x T x K, masked B x T x 1 x h x w.
     """
-    counts = hidden * weight[..., None, None]
+    counts = masked * weight[..., None, None]
     return weighted_mean((predicted - target) ** 2, counts)
 
 
@@ -123,12 +123,12 @@ def sdtc_loss(
     else:
         heatmap = location_loss(output.logits, targets[:, middle], weight[:, middle])
     rec = output.reconstruction
-    if rec is None or output.context is None or output.hidden is None:
+    if rec is None or output.context is None or output.masked is None:
         zero = heatmap.new_zeros(())
         return Losses(heatmap, heatmap, zero, zero)
-    context = context_loss(rec.context.float(), output.context.float(), output.hidden)
+    context = context_loss(rec.context.float(), output.context.float(), output.masked)
     rows = h // 4  # heatmaps are four times the token grid
-    cells = cells_hidden(output.hidden, (rows, w // 4))
+    cells = cells_masked(output.masked, (rows, w // 4))
     if pose_cells == "all":
         cells = torch.ones_like(cells)
     pose = masked_pose_loss(rec.poses.float(), targets, weight, cells)

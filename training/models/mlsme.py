@@ -41,14 +41,14 @@ class Motion:
     """What MLSME gives. motion: M of equation 5, B x T x L x C.
 
     frame: R^F, the frame-level encoder's output (R^P where there is none). Training with masks only (else None):
-    `hybrid` is R^P_fm of equation 4, and `hidden` B x T x L x 1 bool says where both masks hide, M-hat_c * M-hat_f of
+    `hybrid` is R^P_fm of equation 4, and `masked` B x T x L x 1 bool says where both masks hide, M-hat_c * M-hat_f of
     equation 15 (the tube mask alone without a frame level).
     """
 
     motion: Tensor
     frame: Tensor
     hybrid: Tensor | None = None
-    hidden: Tensor | None = None
+    masked: Tensor | None = None
 
 
 class MLSME(nn.Module):
@@ -67,23 +67,23 @@ class MLSME(nn.Module):
     def forward(self, embedded: Tensor, position: Tensor) -> Motion:
         """embedded B x T x L x C, position T x L x C. Masks act in training mode only."""
         batch, frames, places, _ = embedded.shape
-        hidden: Tensor | None = None
+        masked: Tensor | None = None
         masking = self.training and self.tube_token is not None
         if self.training and self.tube_token is not None:
             chosen = masked_samples(batch, self.config.masked_share, embedded.device)
-            hidden = tube_mask(batch, places, self.config.mask_ratio, embedded.device) & chosen
-            embedded = self.tube_token(embedded, hidden, position)  # (1)
+            masked = tube_mask(batch, places, self.config.mask_ratio, embedded.device) & chosen
+            embedded = self.tube_token(embedded, masked, position)  # (1)
         patch = self.patch_encoder(embedded)  # (2), (3)
         if self.frame_encoder is None:
-            everywhere = None if hidden is None else hidden.expand(-1, frames, -1, -1)
+            everywhere = None if masked is None else masked.expand(-1, frames, -1, -1)
             return Motion(patch, patch, patch if masking else None, everywhere)
         hybrid = patch
-        if hidden is not None and self.frame_token is not None:
+        if masked is not None and self.frame_token is not None:
             whole = frame_mask(batch, frames, self.config.mask_ratio, embedded.device) & chosen
             hybrid = self.frame_token(patch, whole, position)  # (4)
-            hidden = hidden & whole
+            masked = masked & whole
         frame = self.frame_encoder(hybrid)
-        return Motion(patch + frame, frame, hybrid if masking else None, hidden)  # (5)
+        return Motion(patch + frame, frame, hybrid if masking else None, masked)  # (5)
 
 
 @dataclass
@@ -126,8 +126,8 @@ class MotionDecoder(nn.Module):
         )
 
 
-def cells_hidden(hidden: Tensor, grid: tuple[int, int], cell: int = 4) -> Tensor:
-    """Token mask B x T x L x 1 -> heatmap mask B x T x 1 x h x w: which heatmap cells belong to hidden tokens."""
-    batch, frames = hidden.shape[:2]
-    image = hidden.reshape(batch, frames, 1, *grid)
+def cells_masked(masked: Tensor, grid: tuple[int, int], cell: int = 4) -> Tensor:
+    """Token mask B x T x L x 1 -> heatmap mask B x T x 1 x h x w: which heatmap cells belong to masked tokens."""
+    batch, frames = masked.shape[:2]
+    image = masked.reshape(batch, frames, 1, *grid)
     return torch.repeat_interleave(torch.repeat_interleave(image, cell, dim=3), cell, dim=4)

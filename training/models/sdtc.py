@@ -75,14 +75,14 @@ class SDTCOutput:
     """heatmaps B x K x h x w of the keyframe; logits: what they come from, where the head gives logits.
 
     The rest in training with masks only (else None):
-    context B x T x L x D is the frozen backbone's feature, the reconstruction's target; hidden B x T x L x 1 bool.
+    context B x T x L x D is the frozen backbone's feature, the reconstruction's target; masked B x T x L x 1 bool.
     """
 
     heatmaps: Tensor
     logits: Tensor | None = None
     reconstruction: Reconstruction | None = None
     context: Tensor | None = None
-    hidden: Tensor | None = None
+    masked: Tensor | None = None
 
     @classmethod
     def of(cls, maps: Tensor, location_sigma: float | None) -> SDTCOutput:
@@ -155,7 +155,7 @@ class SDTC(nn.Module):
         if motion.hybrid is not None:
             read = motion.hybrid if self.config.decode_from == "hybrid" else motion.frame
             output.reconstruction = self.decoder(read)
-            output.context, output.hidden = context.detach(), motion.hidden
+            output.context, output.masked = context.detach(), motion.masked
         return output
 
     def _motion(self, tokens: Tensor) -> tuple[Tensor, Motion]:

@@ -83,14 +83,14 @@ class SDTCMoveNetOutput:
     """logits B x K x h x w of the keyframe, places B x K x 2 (cells) of its joints by their trajectories.
 
     The rest in training with masks only (else None): reconstruction on the pooled grid (poses at stride 8), context
-    B x T x L' x D the trunk's pooled feature, hidden B x T x L' x 1 bool.
+    B x T x L' x D the trunk's pooled feature, masked B x T x L' x 1 bool.
     """
 
     logits: Tensor
     places: Tensor
     reconstruction: Reconstruction | None = None
     context: Tensor | None = None
-    hidden: Tensor | None = None
+    masked: Tensor | None = None
 
     @property
     def heatmaps(self) -> Tensor:
@@ -274,7 +274,7 @@ class SDTCMoveNet(nn.Module):
         residual, motion = parts(tokens, parts.detail(stride4), logits, gaussians)
         output.logits = output.logits + residual
         if motion.hybrid is not None:
-            output.reconstruction, output.hidden = parts.decoder(motion.hybrid), motion.hidden
+            output.reconstruction, output.masked = parts.decoder(motion.hybrid), motion.masked
             pooled = F.avg_pool2d(stride16.flatten(0, 1), POOL)
             output.context = pooled.flatten(2).transpose(1, 2).unflatten(0, windows).detach()
         return output

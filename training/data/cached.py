@@ -4,10 +4,10 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""A fixed set of windows of a clip, cut once and kept on disk with the frozen backbone's features.
+"""A fixed set of windows of a clip, cut once and cached on disk with the frozen backbone's features.
 
-For ablations in small, `class_path: training.data.kept.KeptData`: a frozen backbone answers the same windows the same
-way in every run and every epoch, and is most of a step's work. Augmentation is drawn once, with the window.
+For ablations in small, `class_path: training.data.cached.CachedData`: a frozen backbone answers the same windows the
+same way in every run and every epoch, and is most of a step's work. Augmentation is drawn once, with the window.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ Array = npt.NDArray[Any]
 
 
 @dataclass
-class KeptConfig:
-    """Which clip windows are cut from (as DemoConfig's), how many, and where they are kept.
+class CacheConfig:
+    """Which clip windows are cut from (as DemoConfig's), how many, and where they are cached.
 
     widest: the delta that windows are cut with; smaller ones are cut from the same windows. The other fields are
     DemoConfig's.
     """
 
-    folder: str = "runs/kept"
+    folder: str = "runs/cached"
     windows: int = 6000
     widest: int = 3
     clip: str = ""
@@ -65,8 +65,8 @@ class KeptConfig:
     seed: int = 0
 
 
-class KeptWindows(Dataset[Window]):
-    """Windows from arrays (name -> N x ...), and the context, N x T x L x D float16, where it is kept."""
+class CachedWindows(Dataset[Window]):
+    """Windows from arrays (name -> N x ...), and the context, N x T x L x D float16, where it is cached."""
 
     def __init__(self, arrays: dict[str, Array], context: Array | None, delta: int) -> None:
         self.arrays = arrays if context is None else arrays | {"context": context}
@@ -84,17 +84,17 @@ class KeptWindows(Dataset[Window]):
         return window  # type: ignore[return-value]
 
 
-class KeptData(lightning.LightningDataModule):
-    """Kept windows to train on, those of the clip's end to validate on."""
+class CachedData(lightning.LightningDataModule):
+    """Cached windows to train on, those of the clip's end to validate on."""
 
     boxes = "ground-truth boxes"
 
-    def __init__(self, config: KeptConfig) -> None:
+    def __init__(self, config: CacheConfig) -> None:
         super().__init__()
         if config.delta > config.widest:
             raise UsageError(f"these windows are cached for a delta of up to {config.widest}, not {config.delta}")
         self.config = config
-        self.train_set: KeptWindows | None = None
+        self.train_set: CachedWindows | None = None
         self.val_set: Dataset[Window] | None = None
 
     def prepare_data(self) -> None:
@@ -110,8 +110,8 @@ class KeptData(lightning.LightningDataModule):
         arrays = read_arrays(self._folder())
         assert self.trainer is not None
         network: Any = self.trainer.lightning_module.network
-        if not _keeps_features(network):
-            self.train_set, self.val_set = KeptWindows(arrays, None, c.delta), self.validation
+        if not _caches_features(network):
+            self.train_set, self.val_set = CachedWindows(arrays, None, c.delta), self.validation
             return
         folder = self._folder() / f"features-{_digest_of_weights(network.backbone)}"
         device = self.trainer.strategy.root_device
@@ -121,12 +121,12 @@ class KeptData(lightning.LightningDataModule):
 
         rank_zero_only(make_once)(folder, compute)
         self.trainer.strategy.barrier()
-        self.train_set = KeptWindows(arrays, read_arrays(folder)["context"], c.delta)
+        self.train_set = CachedWindows(arrays, read_arrays(folder)["context"], c.delta)
         known = {
             name: np.stack([window[name] for window in self.validation.windows])  # type: ignore[literal-required]
             for name in arrays
         }
-        self.val_set = KeptWindows(known, features(network, known["crops"], device), c.delta)
+        self.val_set = CachedWindows(known, features(network, known["crops"], device), c.delta)
 
     def train_dataloader(self) -> DataLoader[Window]:
         """All cached windows in an order that the seed and the epoch fix."""
@@ -156,18 +156,18 @@ class KeptData(lightning.LightningDataModule):
         c = self.config
         clip = split_clip(c.clip, c.held_out)[0]
         stream = iter(DemoWindows(clip, c.size, c.widest, c.augmentation, STREAM_SEED))
-        kept: dict[str, Array] = {}
+        cached: dict[str, Array] = {}
         for number in tqdm(range(c.windows), "windows", disable=None):
             window = next(stream) | {"sample": np.int64(number)}
             for name, value in window.items():
                 value = np.asarray(value)
-                if name not in kept:
+                if name not in cached:
                     shape = (c.windows, *value.shape)
-                    kept[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", value.dtype, shape)
-                kept[name][number] = value
+                    cached[name] = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", value.dtype, shape)
+                cached[name][number] = value
 
 
-def _keeps_features(network: Any) -> bool:
+def _caches_features(network: Any) -> bool:
     return isinstance(network, SDTC | SingleFrame) and network.config.freeze_backbone
 
 

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Kept windows: cut once, the same for every delta, with the features that the network itself would compute."""
+"""Cached windows: cut once, the same for every delta, with the features that the network itself would compute."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from sdtc_ros.errors import UsageError
-from training.data import kept
-from training.data.kept import KeptConfig, KeptData
+from training.data import cached
+from training.data.cached import CacheConfig, CachedData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
 from training.module import OptimiserConfig, SDTCTraining, SingleFrameTraining
@@ -25,8 +25,8 @@ VIT = ViTConfig(image_size=(64, 48), patch=16, dim=32, depth=2, heads=2)
 
 
 def data_in(folder, delta=2, **changes):
-    return KeptData(
-        KeptConfig(
+    return CachedData(
+        CacheConfig(
             folder=str(folder), windows=6, widest=2, held_out=9, size=(48, 64), delta=delta, batch=2, **changes,
         )
     )  # fmt: skip
@@ -50,12 +50,12 @@ def sdtc(small_config, **changes):
 def cut(monkeypatch):
     """How many streams were opened."""
     opened = []
-    stream = kept.DemoWindows
-    monkeypatch.setattr(kept, "DemoWindows", lambda *a, **k: (opened.append(a), stream(*a, **k))[1])
+    stream = cached.DemoWindows
+    monkeypatch.setattr(cached, "DemoWindows", lambda *a, **k: (opened.append(a), stream(*a, **k))[1])
     return opened
 
 
-def test_kept_features_are_the_backbone_s_and_lie_there_for_the_next_run(small_config, tmp_path, cut):
+def test_cached_features_are_the_backbone_s_and_lie_there_for_the_next_run(small_config, tmp_path, cut):
     module, data = sdtc(small_config), data_in(tmp_path)
     fit(module, data)
     batch = next(iter(data.train_dataloader()))
@@ -67,7 +67,7 @@ def test_kept_features_are_the_backbone_s_and_lie_there_for_the_next_run(small_c
     assert len(cut) == 1
 
 
-def test_training_on_kept_features_is_training_on_the_crops(small_config, tmp_path):
+def test_training_on_cached_features_is_training_on_the_crops(small_config, tmp_path):
     with_features = sdtc(small_config)
     fit(with_features, data_in(tmp_path), steps=1)
     on_crops = sdtc(small_config)
@@ -112,13 +112,13 @@ def test_a_frozen_single_frame_network_reads_the_keyframe_s_features(tmp_path):
     assert torch.allclose(by_features.heatmaps, by_crops.heatmaps, atol=1e-3)
 
 
-def test_other_augmentations_and_backbones_are_kept_apart(small_config, tmp_path, cut):
+def test_other_augmentations_and_backbones_are_cached_apart(small_config, tmp_path, cut):
     fit(sdtc(small_config), data_in(tmp_path))
     torch.manual_seed(1)
     fit(SDTCTraining(small_config, OptimiserConfig(warmup_steps=1)), data_in(tmp_path))
     assert len(cut) == 1
     assert len(list(tmp_path.glob("windows-*/features-*"))) == 2
-    fit(sdtc(small_config), data_in(tmp_path, augmentation=kept.Augmentation(shift=0.0)))
+    fit(sdtc(small_config), data_in(tmp_path, augmentation=cached.Augmentation(shift=0.0)))
     assert len(cut) == 2
 
 
@@ -128,13 +128,13 @@ def test_what_was_broken_off_is_made_anew(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        kept.make_once(tmp_path / "a" / "windows", broken)
+        cached.make_once(tmp_path / "a" / "windows", broken)
     assert list((tmp_path / "a").iterdir()) == []
-    kept.make_once(tmp_path / "a" / "windows", lambda folder: np.save(folder / "x.npy", np.arange(3)))
-    kept.make_once(tmp_path / "a" / "windows", broken)  # it is there: not asked
-    assert kept.read_arrays(tmp_path / "a" / "windows")["x"].tolist() == [0, 1, 2]
+    cached.make_once(tmp_path / "a" / "windows", lambda folder: np.save(folder / "x.npy", np.arange(3)))
+    cached.make_once(tmp_path / "a" / "windows", broken)  # it is there: not asked
+    assert cached.read_arrays(tmp_path / "a" / "windows")["x"].tolist() == [0, 1, 2]
 
 
-def test_a_delta_wider_than_kept_is_refused(tmp_path):
+def test_a_delta_wider_than_cached_is_refused(tmp_path):
     with pytest.raises(UsageError, match="cached for a delta of up to 2, not 3"):
         data_in(tmp_path, delta=3)
