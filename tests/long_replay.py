@@ -92,6 +92,7 @@ def watch_memory() -> dict[int, float]:
         counted[0] += 1
         if counted[0] in AT:
             sizes[counted[0]] = resident()
+            print(f"{counted[0]:,} frames: {sizes[counted[0]]:.1f} MB", flush=True)
 
     Progress.step = counting  # type: ignore[method-assign]
     return sizes
