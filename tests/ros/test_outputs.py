@@ -159,7 +159,7 @@ def test_markers_that_wait_for_camera_info_say_so(pose_node, view) -> None:
     node = pose_node("max_gap:=5.0")
     recorded = view("--frames", "80", "--unanswered", "--want", "markers")
     assert recorded["markers"] == []
-    assert "markers wait for camera_info, but none comes on /camera/camera_info" in node.log
+    assert "markers need camera_info, but none arrives on /camera/camera_info" in node.log
 
 
 def test_diagnostics_of_a_camera_go_from_good_to_bad(ros, pose_node, view) -> None:
