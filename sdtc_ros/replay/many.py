@@ -118,6 +118,7 @@ def run_task(
     in the new process. Raises InputError where its results' folder cannot be written.
     """
     process, begun, asked = _start(task, prepare), monotonic(), 0.0
+    since = (task.out / LOG).stat().st_mtime_ns
     try:
         while process.poll() is None:
             sleep(_POLL)
@@ -129,7 +130,7 @@ def run_task(
     finally:
         if process.poll() is None:
             process.kill()
-    return _ended(task, process.returncode, monotonic() - begun)
+    return _ended(task, process.returncode, monotonic() - begun, since)
 
 
 def finished(task: Task) -> Outcome | None:
@@ -182,10 +183,10 @@ def _start(task: Task, prepare: Callable[[], None] | None) -> subprocess.Popen[b
         )  # fmt: skip
 
 
-def _ended(task: Task, status: int, seconds: float) -> Outcome:
-    """What a replay left and says of itself, noted beside it."""
+def _ended(task: Task, status: int, seconds: float, since: int) -> Outcome:
+    """What a replay left and says of itself, noted beside it; since: the log's first time stamp."""
     said = read_result(task.out)
-    frames, poses = (said["frames"], said["poses"]) if said else _written(task.out / POSETRACK)
+    frames, poses = (said["frames"], said["poses"]) if said else _written(task.out / POSETRACK, since)
     outcome = Outcome(
         task.name, str(task.source), 128 - status if status < 0 else status, seconds, frames, poses,
         said.get("ap"), said.get("mota"), _problem(task, status, said) if status else "", task.made,
@@ -204,12 +205,16 @@ def _problem(task: Task, status: int, said: dict[str, Any]) -> str:
     return said.get("error") or "; ".join(said.get("problems", ())) or f"see {task.out / LOG}"
 
 
-def _written(folder: Path) -> tuple[int, int]:
-    """How many frames and poses a replay that was killed has left in its JSON file, which is whole at any time."""
+def _written(folder: Path, since: int) -> tuple[int, int]:
+    """How many frames and poses a replay that was killed has left in its JSON file, which is whole at any time.
+
+    since: nanoseconds of the file system's clock; an older file is an earlier replay's, which it would have replaced.
+    """
     for path in folder.glob("*.json"):
         with suppress(OSError, ValueError, KeyError):
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return len(content["images"]), len(content["annotations"])
+            if path.stat().st_mtime_ns >= since:
+                content = json.loads(path.read_text(encoding="utf-8"))
+                return len(content["images"]), len(content["annotations"])
     return 0, 0
 
 

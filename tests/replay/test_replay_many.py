@@ -72,6 +72,16 @@ def test_what_a_replay_says_of_itself(tasks):
     assert [one.written for one in (done, failed, killed, stopped, silent)] == [True, False, False, False, False]
 
 
+def test_an_earlier_replays_poses_are_not_those_of_one_that_was_killed(tasks):
+    (task,) = tasks("os.kill(os.getpid(), 9)")
+    (task.out / "posetrack").mkdir(parents=True)
+    earlier = task.out / "posetrack" / "x.json"
+    earlier.write_text(json.dumps({"images": [0] * 3, "annotations": []}))
+    os.utime(earlier, (1e9, 1e9))
+    (killed,) = run([task])
+    assert (killed.status, killed.frames) == (137, 0)
+
+
 def test_no_more_than_jobs_at_a_time(tasks, tmp_path):
     text = "import time; t = time.time(); time.sleep(0.3); open('span', 'w').write(f'{t} {time.time()}')"
     run(tasks(*[text] * 4), jobs=2)
