@@ -26,7 +26,7 @@ from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle, batc
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 
-GATE = 4  # what is measured and how: raised with every change to it, so that cached verdicts are not used
+GATE = 5  # what is measured and how: raised with every change to it, so that cached verdicts are not used
 WINDOWS = 16  # compared by default
 RIVAL = 0.9  # of the maximum: a second peak as high as this leaves the joint undecided
 MOST_UNDECIDED = 0.5  # share of the joints that may be left out
