@@ -42,6 +42,7 @@ PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 BODY = [POSETRACK.index(f"{side}_{part}") for part in PARTS for side in ("left", "right")]
 BATCH = 4
 FOUND = 0.2  # of the torso's diagonal: a joint is found within it
+_TRUNK = [POSETRACK.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
 SIDE = np.array([-1.0 if name.startswith("right") else 1.0 for name in POSETRACK.joints])  # nose and head: as the left
 
 
@@ -63,7 +64,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _work(args: argparse.Namespace) -> None:
     bundle = load_bundle(args.model)
     engine = OnnxEngine(bundle, threads=1)
-    order = [bundle.skeleton.index(name) for name in POSETRACK.joints]
+    known_to = [k for k, name in enumerate(POSETRACK.joints) if name in bundle.skeleton.joints]
+    order = [bundle.skeleton.index(POSETRACK.joints[k]) for k in known_to]
 
     def find(crops: np.ndarray) -> np.ndarray:
         alone = 2 * bundle.delta + 1
@@ -71,21 +73,47 @@ def _work(args: argparse.Namespace) -> None:
             engine.estimate([[handle] * alone for handle in engine.encode(crops[i : i + BATCH])])[0]
             for i in range(0, len(crops), BATCH)
         ]
-        return np.concatenate(parts)[:, order, :2]
+        answer = np.full((len(crops), len(POSETRACK), 2), np.nan)  # NaN: a joint that the network has not
+        answer[:, known_to] = np.concatenate(parts)[:, order, :2]
+        return answer
 
     crops, joints, visibility, tags = _keyframes(args.folder, args.count, bundle.input_size)
     found = find(crops)
     figures = _report(found, joints, visibility, tags)
     ours = offsets(found, joints, visibility == 2)
-    table = {"synthetic": ours}
+    table, heads = {"synthetic": ours}, {"synthetic": head_heights(joints, visibility > 0)}
     for name, photographs in (read_sets(args.photographs) if args.photographs else {}).items():
         crops, joints, known = _photographed(photographs, bundle.input_size)
         theirs = offsets(find(crops), joints, known)
+        heads[name] = head_heights(joints, known)
         table |= {name: theirs, f"synthetic against {name}": {k: ours[k] - v for k, v in theirs.items()}}
     _print_offsets(table)
+    for name, (neck, top) in heads.items():
+        print(f"{name}: above the shoulders' middle, % of the torso: neck {neck:.1f}, top of the head {top:.1f}")
     if args.json:
         figures["labels"] = {name: {k: v.tolist() for k, v in row.items()} for name, row in table.items()}
         write_json(args.json, figures)
+
+
+def head_heights(joints: np.ndarray, known: np.ndarray) -> tuple[float, float]:
+    """How far neck and top of the head lie above the shoulders' middle, along the trunk, percent of it: medians.
+
+    joints: (N, 15, 2) pixels; known: (N, 15). NaN where nobody has them labelled.
+    """
+    middle, trunk, torso = _trunk(joints)
+    heights = []
+    for name in ("head_bottom", "head_top"):
+        joint = POSETRACK.index(name)
+        usable = known[:, [joint, *_TRUNK]].all(axis=1) & (torso > 20)
+        above = ((joints[usable, joint] - middle[usable]) * trunk[usable]).sum(axis=1) / torso[usable] ** 2
+        heights.append(100 * float(np.median(above)) if usable.any() else np.nan)
+    return heights[0], heights[1]
+
+
+def _trunk(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The shoulders' middle (N, 2), the vector to it from the hips' (N, 2), and its length (N,)."""
+    shoulders, hips = joints[:, _TRUNK[:2]].mean(axis=1), joints[:, _TRUNK[2:]].mean(axis=1)
+    return shoulders, shoulders - hips, np.linalg.norm(shoulders - hips, axis=1)
 
 
 def offsets(found: np.ndarray, joints: np.ndarray, known: np.ndarray) -> dict[str, np.ndarray]:
@@ -94,19 +122,13 @@ def offsets(found: np.ndarray, joints: np.ndarray, known: np.ndarray) -> dict[st
     found, joints: (N, 15, 2) pixels; known: (N, 15). Of joints that are found, of people whose trunk is labelled whole
     and at least 20 pixels long; both sides together; no joint without ten of them.
     """
-    shoulders, hips = (
-        np.stack([joints[:, POSETRACK.index(f"{side}_{part}")] for side in ("left", "right")], axis=1)
-        for part in ("shoulder", "hip")
-    )
-    trunk = shoulders.mean(axis=1) - hips.mean(axis=1)
-    torso = np.linalg.norm(trunk, axis=1)
-    whole = [POSETRACK.index(f"{side}_{part}") for part in ("shoulder", "hip") for side in ("left", "right")]
-    usable = known[:, whole].all(axis=1) & (torso > 20)
+    _, trunk, torso = _trunk(joints)
+    usable = known[:, _TRUNK].all(axis=1) & (torso > 20)
     up = trunk / np.maximum(torso, 1e-6)[:, None]
     across = np.stack([-up[:, 1], up[:, 0]], axis=1)  # to the left of the picture of somebody seen from the front
-    across *= np.sign(((shoulders[:, 0] - shoulders[:, 1]) * across).sum(axis=1))[:, None]
+    across *= np.sign(((joints[:, _TRUNK[0]] - joints[:, _TRUNK[1]]) * across).sum(axis=1))[:, None]
     step = (joints - found) / np.maximum(torso, 1e-6)[:, None, None]
-    near = np.linalg.norm(step, axis=-1) < 1.5 * FOUND
+    near = np.linalg.norm(step, axis=-1) < 1.5 * FOUND  # false for NaN too
     parts = np.stack([(step * up[:, None]).sum(-1), (step * across[:, None]).sum(-1) * SIDE], axis=-1)
     rows = {}
     for name in dict.fromkeys(name.removeprefix("left_").removeprefix("right_") for name in POSETRACK.joints):

@@ -16,7 +16,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # benchmarks/ is no part of the installed package
 
-from benchmarks.synthetic_people import offsets  # noqa: E402
+from benchmarks.synthetic_people import head_heights, offsets  # noqa: E402
 from sdtc_ros.skeleton import POSETRACK  # noqa: E402
 
 TORSO = 50.0
@@ -61,3 +61,9 @@ def test_what_is_not_found_or_not_labelled_says_nothing() -> None:
     known[:3, POSETRACK.index("left_hip")] = False
     assert offsets(found[:12], joints[:12], known)["shoulder"].shape == (2,)
     assert "head_bottom" not in offsets(found, joints, known)  # nine people are too few
+
+
+def test_the_head_s_height_is_measured_from_the_shoulders() -> None:
+    joints = people(0.9, True)
+    assert np.allclose(head_heights(joints, np.ones((12, 15), bool)), 100 * 20 / TORSO)
+    assert np.isnan(head_heights(joints, np.zeros((12, 15), bool))).all()
