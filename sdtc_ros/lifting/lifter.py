@@ -203,12 +203,12 @@ class Lifter:
         z, deviations = found.depths[index].copy(), found.deviations[index].copy()
         observed = np.isfinite(z)
         sure = pose.keypoints[:, 2] >= self.config.min_score
-        carried = ~observed & sure & (age <= self.config.max_carry) & (earlier > 0)  # NaN is not
+        propagated = ~observed & sure & (age <= self.config.max_carry) & (earlier > 0)  # NaN is not
         if observed.any():
             joints = z[:, None] * seen.rays[index]
             track.remember(stamp, float(torso), joints, deviations, self._body)
-        z[carried], deviations[carried] = earlier[carried], loose[carried]
-        return z, deviations, np.where(observed, OBSERVED, np.where(carried, PROPAGATED, UNKNOWN)).astype(np.uint8)
+        z[propagated], deviations[propagated] = earlier[propagated], loose[propagated]
+        return z, deviations, np.where(observed, OBSERVED, np.where(propagated, PROPAGATED, UNKNOWN)).astype(np.uint8)
 
 
 @dataclass(frozen=True)

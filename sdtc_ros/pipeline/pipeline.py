@@ -213,7 +213,7 @@ class Pipeline:
 
     def _people(self, frame: Frame, boxes: Boxes | None, found: Found | None, timings: Timings) -> Boxes:
         """The frame's people with track ids: from the boxes given, detected, or expected."""
-        config, carry = self.config, boxes is None and self.config.detect_every > 1
+        config, propagate = self.config, boxes is None and self.config.detect_every > 1
         if boxes is None and self._since_detection % config.detect_every:
             self._since_detection += 1
             with timed([timings], "track"):
@@ -222,8 +222,8 @@ class Pipeline:
             self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
             boxes = found.boxes if found is not None else self._detect(frame, timings)
         with timed([timings], "track"):
-            people = self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp, carry=carry)
-            return self._usable(people, frame, counted=False) if carry else people
+            people = self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp, propagate=propagate)
+            return self._usable(people, frame, counted=False) if propagate else people
 
     def _detect(self, frame: Frame, timings: Timings) -> Boxes:
         detector = self.detector

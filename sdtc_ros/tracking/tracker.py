@@ -65,7 +65,7 @@ class Tracker:
         self._last = Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
         self._last_stamp = 0
         self._speed = np.zeros((0, 2), np.float32)  # of the centres of `_last`, in pixels a second
-        self._found = np.zeros(0, bool)  # whether each of `_last` was found then; the others were carried
+        self._found = np.zeros(0, bool)  # whether each of `_last` was found then; the others were propagated
         self._found_at = np.zeros(0, np.int64)  # the stamp at which each was found
         self._times = np.zeros(0, np.int64)  # and how many times so far
         self._motion = Motion()
@@ -74,11 +74,11 @@ class Tracker:
         """Take the poses of a keyframe, by which `predict` tells how its people move."""
         self._motion.add_poses(result)
 
-    def update(self, boxes: Boxes, stamp: int, *, carry: bool = False) -> Boxes:
+    def update(self, boxes: Boxes, stamp: int, *, propagate: bool = False) -> Boxes:
         """The boxes that belong to a track, with ids; boxes that have ids keep them all.
 
-        boxes: as detected in the frame of `stamp` (nanoseconds, later than the last one's); carry: who has a track, was
-        found last time and before, and is missed now, comes too, behind the others, where he should be.
+        boxes: as detected in the frame of `stamp` (nanoseconds, later than the last one's); propagate: who has a track,
+        was found last time and before, and is missed now, comes too, behind the others, where he should be.
         """
         tracked = self._associate(boxes, stamp) if boxes.ids is None else boxes
         assert tracked.ids is not None and self._last.ids is not None
@@ -88,7 +88,7 @@ class Tracker:
         seconds = (stamp - self._last_stamp) * 1e-9
         if seconds > 0:
             speed[here] = (_centres(tracked)[here] - _centres(self._last)[there]) / seconds
-        if carry and boxes.ids is None:
+        if propagate and boxes.ids is None:
             missed = self._missed(tracked, stamp)
             tracked = _joined(tracked, _rows(self.predict(stamp), self._last.ids[missed]))
         else:
@@ -104,7 +104,7 @@ class Tracker:
     def _missed(self, tracked: Boxes, stamp: int) -> IntArray:
         """Which rows of `_last` are to be propagated over a detection that found the `tracked`.
 
-        Not who was carried already, nor whose place a newcomer has: that is most likely himself under a new id.
+        Not who was propagated already, nor whose place a newcomer has: that is most likely himself under a new id.
         """
         assert tracked.ids is not None and self._last.ids is not None
         held = np.array([track.tracker_id + self._first_id for track in self._tracker.tracks], np.int64)

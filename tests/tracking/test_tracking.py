@@ -143,9 +143,9 @@ def at(*places: float) -> Boxes:
     return Boxes(np.array([[x, 10, 20, 40] for x in places], np.float32).reshape(-1, 4), np.full(len(places), 0.9, "f"))
 
 
-def tracked(tracker: Tracker, boxes: Boxes, stamp: int, carry: bool = True) -> dict[int, float]:
+def tracked(tracker: Tracker, boxes: Boxes, stamp: int, propagate: bool = True) -> dict[int, float]:
     """Left edges by id."""
-    found = tracker.update(boxes, stamp * 100_000_000, carry=carry)
+    found = tracker.update(boxes, stamp * 100_000_000, propagate=propagate)
     return dict(zip(found.ids.tolist(), found.xywh[:, 0].tolist(), strict=True))
 
 
@@ -173,7 +173,7 @@ def test_where_stamps_stand_still_the_missed_go_all_the_same() -> None:
     assert [tracked(tracker, at(), 5) for _ in range(2)] == [{1: 10}, {}]
 
 
-def test_poses_carry_who_is_missed() -> None:
+def test_poses_propagate_who_is_missed() -> None:
     """Detected at a stand; the poses saw him set out."""
     tracker = Tracker()
     for number in range(3):
@@ -184,7 +184,7 @@ def test_poses_carry_who_is_missed() -> None:
     assert place > 14
 
 
-def test_only_people_who_were_found_twice_and_have_a_track_are_carried() -> None:
+def test_only_people_who_were_found_twice_and_have_a_track_are_propagated() -> None:
     tracker = Tracker()
     assert tracked(tracker, at(10), 0) == {1: 10}
     assert tracked(tracker, at(), 1) == {}, "found once only"
@@ -209,11 +209,11 @@ def test_a_newcomer_takes_the_place_of_who_is_missed_and_a_bystander_does_not() 
         assert tracked(tracker, at(50 + jump), 3) == ({2: 62} if not both else {2: 110, 1: 50})
 
 
-def test_without_being_asked_nobody_is_carried() -> None:
+def test_without_being_asked_nobody_is_propagated() -> None:
     tracker = Tracker()
     for number in range(3):
         tracked(tracker, at(10), number)
-    assert tracked(tracker, at(), 3, carry=False) == {}
+    assert tracked(tracker, at(), 3, propagate=False) == {}
     given = Boxes(at(10).xywh, at(10).scores, np.array([7]))
     assert tracked(tracker, given, 4) == tracked(tracker, given, 5) == {7: 10}
     none = Boxes(at().xywh, at().scores, np.zeros(0, np.int64))

@@ -53,7 +53,7 @@ class SeeingEngine:
 
 
 @pytest.mark.parametrize("lookahead", [0, 2])
-def test_boxes_are_carried_on_by_the_poses_between_detections(bundle: Bundle, lookahead: int) -> None:
+def test_boxes_are_propagated_by_the_poses_between_detections(bundle: Bundle, lookahead: int) -> None:
     """Who swings to and fro is not lost between detections; at constant speed he would be."""
     engine, calls = SeeingEngine(), []
     y, x = np.mgrid[:180, :240]
