@@ -132,7 +132,7 @@ def test_damage_and_age_are_counted_and_told(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lookahead=0)
     bench.stream.offer(image_message(0, "secret7"))
     until(lambda: bench.stream.counts.damaged == 1)
-    assert "image encoding 'secret7' is not known" in bench.warnings[0][1]
+    assert "unknown image encoding 'secret7'" in bench.warnings[0][1]
     assert "frame_id 'cam'" in bench.warnings[0][1]
     bench.max_age, bench.time = 0.5, stamp(8)
     bench.stream.offer(image_message(1))  # 0.7 s old

@@ -111,7 +111,7 @@ def test_damaged_frames_are_named_counted_and_survived(ros, pose_node) -> None:
     assert not set(scene.DAMAGED) & set(numbers)
     warned = [float(seconds) for seconds in re.findall(r"\[WARN\] \[([\d.]+)\]", node.log)]
     assert len(warned) == 1 or (len(warned) == 2 and warned[1] - warned[0] > 4.5), "at most one in five seconds"
-    assert "image encoding 'secret7' is not known" in node.log
+    assert "unknown image encoding 'secret7'" in node.log
     assert CAMERA in node.log
     node.interrupt()
     assert "+ 2 damaged + 0 waiting" in node.log
