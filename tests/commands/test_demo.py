@@ -144,5 +144,5 @@ def test_the_clip_that_ships_has_people_who_cross_and_their_truth():
 
 def test_a_damaged_clip_is_refused(tmp_path):
     (tmp_path / "clip.npz").write_bytes(b"PK nothing")
-    with pytest.raises(InputError, match="clip.npz is not a readable clip"):
+    with pytest.raises(InputError, match="clip.npz is not a readable demo clip"):
         read_clip(tmp_path / "clip.npz")

@@ -89,7 +89,7 @@ def test_choices_of_another_file_are_refused(tmp_path: Path, weights: Path, caps
     other.write_bytes(b"x")
     for words, status, says in (
         ([str(other), "--skeleton", "coco"], 2, "only MoveNet's files allow a choice"),
-        ([str(weights), "--input-size", "200x256"], 2, "multiples of 32, not 200 x 256"),
+        ([str(weights), "--input-size", "200x256"], 2, "multiples of 32, got 200 x 256"),
         ([str(tmp_path / "absent.json")], 4, "absent.json cannot be read: No such file or directory"),
     ):
         assert main([*words, "--out", str(tmp_path / "out")]) == status

@@ -194,8 +194,8 @@ def test_constants_counters_and_scales_of_a_resize() -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("(float16[n] tokens) => (float16[n] out) { out = Relu(tokens) }", "in FP32 only"),
-        ("(double[n] tokens) => (double[n] out) { out = Relu(tokens) }", "in FP32 only"),
+        ("(float16[n] tokens) => (float16[n] out) { out = Relu(tokens) }", "FP32 graphs only"),
+        ("(double[n] tokens) => (double[n] out) { out = Relu(tokens) }", "FP32 graphs only"),
         (
             "(bool cond, float[n] tokens) => (float[n] out) { out = If(cond) <then_branch = yes () => (float[n] a) "
             "{ a = Relu(tokens) }, else_branch = no () => (float[n] b) { b = Abs(tokens) }> }",

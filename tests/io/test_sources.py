@@ -185,7 +185,7 @@ def test_the_pedestrians_are_all_there():
 def test_two_pictures_of_one_name_are_refused(tmp_path):
     folder = write_folder(tmp_path / "clip")
     cv2.imwrite(str(folder / "frame3.jpg"), grey(0))
-    with pytest.raises(InputError, match=r"two pictures of one name, frame3.* \(1 such pairs\)"):
+    with pytest.raises(InputError, match=r"two images of the same name, frame3.* \(1 such pairs\)"):
         open_source(folder)
 
 

@@ -116,7 +116,7 @@ def test_a_bundle_with_other_precisions(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="has no graphs in int8, but in fp32, fp16; `python -m export add"):
         bundle.graphs("int8")
     (bundle.folder / "temporal.fp16.onnx").write_bytes(b"other")
-    with pytest.raises(BundleError, match="temporal.fp16.onnx' is not the file"):
+    with pytest.raises(BundleError, match="temporal.fp16.onnx' does not match"):
         load_bundle(bundle.folder)
 
 

@@ -153,7 +153,7 @@ def test_node_on_another_device_than_asked_warns() -> None:
     assert well.values == {"state": "active", "device": "cpu", "model": "tiny"}
     other = node_health("sdtc_pose", "active", values=values, asked="cuda", device="cpu")
     assert other.level == Level.WARN
-    assert other.message == "runs on cpu, for cuda is not available (allow_cpu is set)"
+    assert other.message == "runs on cpu, because cuda is not available (allow_cpu is set)"
     failed = node_health("sdtc_pose", "active", values=values, asked="cuda", device="cpu", error="no memory")
     assert (failed.level, failed.message.split(";")[0]) == (Level.ERROR, "no memory")
     idle = node_health("sdtc_pose", "unconfigured", values={})

@@ -63,13 +63,13 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     assert not made.errors
 
 
-def test_the_time_that_a_frame_is_worked_on_is_no_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_that_a_frame_is_worked_on_is_no_silence(tmp_path: Path) -> None:
     """The wait for a next frame begins when the work ends, however long that took; the clock is the test's own."""
     now = 100.0
-    monkeypatch.setattr("sdtc_ros.node.stream.monotonic", lambda: now)
     make_bundle(tmp_path / "bundle")
     nobody = Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
-    stream = Stream(Pipeline.from_bundle(tmp_path / "bundle", PipelineConfig(max_gap=MAX_GAP)), RecordingHost())
+    pipeline = Pipeline.from_bundle(tmp_path / "bundle", PipelineConfig(max_gap=MAX_GAP))
+    stream = Stream(pipeline, RecordingHost(), clock=lambda: now)
     stream.take(Frame(np.zeros((8, 8, 3), np.uint8), 1), nobody, None)
     now += 2 * MAX_GAP
     stream.worked(2 * MAX_GAP)

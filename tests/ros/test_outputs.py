@@ -206,7 +206,7 @@ def test_frames_that_are_all_too_old_are_an_error(pose_node, view) -> None:
     pose_node("max_age:=1.0", "warn_latency:=0.0")
     recorded = view("--frames", "90", "--want", "diagnostics", "--unanswered", "--until", "none of the last")
     seen = levels(recorded, "sdtc_pose: camera")
-    why = r"none of the last \d+ images was answered \(.*too old"
+    why = r"none of the last \d+ images got poses \(.*too old"
     assert any(level == ERROR and re.search(why, text) for level, text in seen)
 
 
@@ -223,7 +223,8 @@ def test_a_cpu_that_was_not_asked_for_and_an_idle_node_are_told(ros, pose_node, 
     device = recorded["diagnostics"][-1]["sdtc_pose"]
     if device["hardware"] == "cuda":
         pytest.skip("this machine has a GPU to run on")
-    assert (device["level"], device["message"]) == (WARN, "runs on cpu, for cuda is not available (allow_cpu is set)")
+    message = "runs on cpu, because cuda is not available (allow_cpu is set)"
+    assert (device["level"], device["message"]) == (WARN, message)
     assert "successful" in ros.run("ros2", "lifecycle", "set", "/sdtc_pose", "deactivate").stdout
     idle = ros.run(sys.executable, "-c", ONE_ARRAY, seconds=60)
     assert "sdtc_pose: camera|0|inactive" in idle.stdout, idle.stdout

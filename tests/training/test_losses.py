@@ -73,17 +73,17 @@ def test_every_target_has_the_sigma_that_is_asked_for(sigma):
     """The keyframe's and reconstruction's, of heatmaps as of places; the pose term on all cells or on masked ones."""
     points, weight = torch.rand(2, 5, 15, 2) * 40, torch.ones(2, 5, 15)
     targets = gaussian_heatmaps(points, (16, 12), (64, 48), sigma)
-    masked = torch.rand(2, 5, 12, 1) < 0.5
+    mask = torch.rand(2, 5, 12, 1) < 0.5
     poses = torch.rand(2, 5, 15, 16, 12)
     for logits in (None, torch.randn(2, 15, 16, 12)):
         output = SDTCOutput(
             torch.rand(2, 15, 16, 12), logits, Reconstruction(torch.randn(2, 5, 12, 8), poses),
-            torch.randn(2, 5, 12, 8), masked,
+            torch.randn(2, 5, 12, 8), mask,
         )  # fmt: skip
         every, masked = (sdtc_loss(output, points, weight, (64, 48), 0.01, sigma, cells) for cells in ("all", "masked"))
         error = (poses - targets) ** 2
         assert torch.allclose(every.pose, error.mean())
-        cells = cells_masked(masked, (4, 3)).expand_as(error)
+        cells = cells_masked(mask, (4, 3)).expand_as(error)
         assert torch.allclose(masked.pose, error[cells].mean(), rtol=1e-4)
         if logits is None:
             assert torch.allclose(every.heatmap, ((output.heatmaps - targets[:, 2]) ** 2).mean())

@@ -79,7 +79,7 @@ def test_shapes(size: str) -> None:
 
 
 def test_refuses_sides_that_are_no_multiples(lightning: MoveNet) -> None:
-    with pytest.raises(ValueError, match="multiples of 32, not 200 x 256"):
+    with pytest.raises(ValueError, match="multiples of 32, got 200 x 256"):
         lightning(torch.zeros(1, 256, 200, 3))
 
 
