@@ -11,23 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from sdtc_ros.skeleton import POSETRACK
 from training.synthetic.bodies import BODY_VERTICES, INFLUENCES, LEFT_EYE, RIGHT_EYE, Bodies
+from training.synthetic.clothes import choose_clothes, cloth_of, hair_material, put_in_layers, with_ease
 from training.synthetic.garments import Garment
-from training.synthetic.materials import EYE, HAIR, SKIN, Materials, Textures, draw_cloth, draw_colour, reference_shape
+from training.synthetic.materials import EYE, SKIN, Materials, Textures, draw_cloth, draw_colour, reference_shape
 from training.synthetic.mesh import Mesh, ellipsoid, make_mesh
-from training.synthetic.rasteriser import vertex_normals
 from training.synthetic.rig import Rig, make_rig
-from training.synthetic.wardrobe import WOMENS_HAIR, Wardrobe
+from training.synthetic.wardrobe import Wardrobe
 
 _EYES = 144  # vertices of both
-_EASE = {"top": (0.003, 0.016), "bottom": (0.001, 0.010), "onepiece": (0.004, 0.004), "skirt": (0.008, 0.008)}
-_TUCKED = 0.25  # share of tops that go under the trousers or skirt
-_LAYER, _LAYER_REACH = 0.006, 0.04  # metres between two layers of cloth, and within which they are held apart
-_RAISED = {"shoulder": 0.055, "hip": 0.035}
-"""Share of the torso by which people label shoulders and hips above the means of vertices (fitted on labels)."""
+_RAISED = {"shoulder": 0.031, "hip": 0.035, "knee": 0.021}
+_APART = {"shoulder": 0.0125, "hip": 0.022}
+"""Where people label joints against the means of vertices, as shares of the way from the hips to the neck: how far
+above them (knees: towards the hip), and how far from the middle. Fitted on photographs, through what MoveNet Thunder
+answers to both (benchmarks/synthetic_people.py)."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def draw_person(
     identity = int(random.integers(len(bodies.vertices)))
     woman, body = bool(bodies.woman[identity]), bodies.vertices[identity]
     rig = make_rig(bodies, identity, random)
-    garments = _choose_clothes(random, wardrobe, woman)
+    garments = choose_clothes(random, wardrobe, woman)
     skins = np.flatnonzero(textures.skin_of_man != woman)
     skin = int(random.choice(skins))
     materials = Materials()
@@ -100,11 +99,12 @@ def draw_person(
     worn: list[tuple[Garment, np.ndarray, np.ndarray]] = []  # with its vertices and the material of its faces
     for garment in garments:
         if garment.kind == "hair":
-            face_material = np.full(len(garment.faces), _hair(random, textures, materials, textures.skin_hair[skin]))
+            hair = hair_material(random, textures, materials, textures.skin_hair[skin])
+            face_material = np.full(len(garment.faces), hair)
         else:
-            face_material = _cloth_of(random, garment, textures, materials, palette)
-        worn.append((garment, _with_ease(random, garment, garment.fit(body)), face_material))
-    _layer(random, worn)
+            face_material = cloth_of(random, garment, textures, materials, palette)
+        worn.append((garment, with_ease(random, garment, garment.fit(body)), face_material))
+    put_in_layers(random, worn)
     parts = _Parts()
     shown = ~_covered(garments, template, body, rig)[template.faces].all(axis=1)
     of_body = np.where(template.is_eye, 1, 0)
@@ -156,7 +156,8 @@ class _Parts:
 def joints_of(person: Person, vertices: np.ndarray, rotation: np.ndarray, translation: np.ndarray) -> np.ndarray:
     """PoseTrack's 15 joints (15, 3) of moved vertices (N, 3) and bones (B, 3, 3), (B, 3), in the vertices' frame.
 
-    The neck is the middle of two neck bones' beginnings; shoulders and hips are raised to where people label them.
+    The neck is the middle of two neck bones' beginnings; shoulders, hips and knees are moved to where people label
+    them.
     """
     joints = person.joint_weights @ vertices[person.joint_vertices]
     rig, names = person.rig, POSETRACK.joints
@@ -165,36 +166,16 @@ def joints_of(person: Person, vertices: np.ndarray, rotation: np.ndarray, transl
     joints[names.index("head_bottom")] = place
     hips = [names.index("left_hip"), names.index("right_hip")]
     torso = place - joints[hips].mean(axis=0)
-    for part, share in _RAISED.items():
-        for side in ("left", "right"):
-            joints[names.index(f"{side}_{part}")] += share * torso
+    length = float(np.linalg.norm(torso))
+    for side in ("left", "right"):
+        knee, hip = names.index(f"{side}_knee"), names.index(f"{side}_hip")
+        thigh = joints[hip] - joints[knee]
+        joints[knee] += _RAISED["knee"] * length * thigh / np.linalg.norm(thigh)
+    for part, share in _APART.items():
+        left, right = (names.index(f"{side}_{part}") for side in ("left", "right"))
+        across = (joints[left] - joints[right]) / np.linalg.norm(joints[left] - joints[right])
+        joints[[left, right]] += _RAISED[part] * torso + np.outer([1, -1], share * length * across)
     return joints
-
-
-def _choose_clothes(random: np.random.Generator, wardrobe: Wardrobe, woman: bool) -> list[Garment]:
-    """A top and a bottom or one piece, mostly shoes and hair, sometimes a hat."""
-
-    def one(garments: list[Garment]) -> list[Garment]:
-        return [garments[int(random.integers(len(garments)))]] if garments else []
-
-    worn: list[Garment] = []
-    if wardrobe.onepieces and random.random() < 0.06:
-        worn += one(wardrobe.onepieces)
-    else:
-        bottoms = [g for g in wardrobe.bottoms if woman or (g.kind != "skirt" and not g.name.startswith("female_eleg"))]
-        tops = wardrobe.tops
-        if not woman or random.random() < 0.8:
-            tops = [g for g in tops if g.name != "female_sportsuit01"]
-        worn += one(bottoms) + one(tops)
-    if random.random() < 0.94:
-        worn += one(wardrobe.shoes)
-    hat = bool(wardrobe.hats) and random.random() < 0.09
-    hair = [g for g in wardrobe.hair if (g.name in WOMENS_HAIR) == woman or random.random() < 0.12]
-    if hat:
-        hair = [g for g in hair if g.name.startswith("short")]
-    if random.random() < (0.97 if woman else 0.88):
-        worn += one(hair)
-    return worn + (one(wardrobe.hats) if hat else [])
 
 
 def _covered(garments: list[Garment], template: BodyTemplate, body: np.ndarray, rig: Rig) -> np.ndarray:
@@ -235,83 +216,6 @@ def _material_of(worn: list[tuple[Garment, np.ndarray, np.ndarray]], kinds: tupl
         if garment.kind in kinds:
             return int(np.bincount(face_material).argmax())
     return 0
-
-
-def _layer(random: np.random.Generator, worn: list[tuple[Garment, np.ndarray, np.ndarray]]) -> None:
-    """Put tops over bottoms, a few of them under, where both are: neither shows through the other's cloth."""
-    tops = [place for place, (garment, _, _) in enumerate(worn) if garment.kind == "top"]
-    bottoms = [place for place, (garment, _, _) in enumerate(worn) if garment.kind in ("bottom", "skirt")]
-    if not tops or not bottoms:
-        return
-    over, under = (bottoms[0], tops[0]) if random.random() < _TUCKED else (tops[0], bottoms[0])
-    garment, vertices, face_material = worn[over]
-    below = worn[under][1]
-    normals = _outward_normals(below, worn[under][0].faces)
-    distance, nearest = cKDTree(below).query(vertices, distance_upper_bound=_LAYER_REACH)
-    near = np.isfinite(distance)
-    normal = normals[nearest[near]]
-    height = ((vertices[near] - below[nearest[near]]) * normal).sum(axis=1)
-    vertices = vertices.copy()
-    vertices[near] += normal * np.maximum(_LAYER - height, 0)[:, None]
-    worn[over] = garment, vertices, face_material
-
-
-def _outward_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (N, 3) of a garment, away from the body whichever way its faces are wound."""
-    normals = np.zeros_like(vertices)
-    vertex_normals(vertices, faces, normals)
-    inward = (normals * (vertices - vertices.mean(axis=0)))[:, :2].sum() < 0
-    return -normals if inward else normals
-
-
-def _with_ease(random: np.random.Generator, garment: Garment, vertices: np.ndarray) -> np.ndarray:
-    """Looser than its cut: outward along the normals in waves, more towards the hem, so that no two fit alike."""
-    low, high = _EASE.get(garment.kind, (0.0, 0.0))
-    if garment.name.startswith("helper"):
-        low, high = {"hair": (0.0, 0.01), "shoes": (0.006, 0.012)}.get(garment.kind, (0.004, 0.022))
-    ease = random.uniform(low, high)
-    if not ease:
-        return vertices
-    normals = _outward_normals(vertices, garment.faces)
-    rate, phase = random.uniform(14, 34, 3), random.uniform(0, 6)
-    wave = np.sin(vertices @ (rate * [1, 1, 0.5]) + phase) * np.sin(vertices @ (rate[[1, 2, 0]] * [0.8, -0.8, 0.8]))
-    drop = np.clip((vertices[:, 2].max() - vertices[:, 2]) / (np.ptp(vertices[:, 2]) + 1e-6), 0, 1) ** 2
-    loose = ease * (0.45 + 0.8 * (0.5 + 0.5 * wave) + 0.5 * drop)
-    return (vertices + normals * loose[:, None]).astype(np.float32)
-
-
-def _hair(random: np.random.Generator, textures: Textures, materials: Materials, colour: np.ndarray) -> int:
-    return materials.add(
-        np.array([colour * 0.5, colour * 1.5 + 0.004, colour]), HAIR, int(random.integers(3)),
-        int(random.integers(len(textures.folds))), specular=random.uniform(0.02, 0.10), gloss=18,
-        alpha=int(random.integers(6)),
-    )  # fmt: skip
-
-
-def _cloth_of(
-    random: np.random.Generator, garment: Garment, textures: Textures, materials: Materials, palette: list[np.ndarray]
-) -> np.ndarray:
-    """Material of every face: each large piece of a garment its own cloth; socks differ from shoes."""
-    piece = garment.part[garment.faces[:, 0]]
-    face_material = np.zeros(len(piece), np.int64)
-    if garment.kind == "shoes":
-        leather = np.array([[0.02] * 3, [0.7, 0.7, 0.68], [0.10, 0.05, 0.03], [0.2] * 3, [0.04, 0.05, 0.09]])
-        colour = palette[3] if random.random() < 0.25 else leather[random.integers(5)]
-        shoe = draw_cloth(random, textures, materials, colour, plain=True, specular=random.uniform(0, 0.3))
-        sock_colour = palette[4] if random.random() < 0.2 else np.full(3, random.choice([0.03, 0.6, 0.25]))
-        sock = draw_cloth(random, textures, materials, sock_colour, plain=True, specular=0)
-        sizes = np.bincount(piece, minlength=piece.max() + 1)
-        return np.where((sizes[piece] > 120) & (sizes[piece] < 330), sock, shoe)
-    first = {"top": 0, "onepiece": 0, "bottom": 1, "skirt": 1}.get(garment.kind, 2)
-    current = -1
-    for number in np.unique(piece):
-        faces = piece == number
-        if current < 0 or faces.sum() > 300:
-            denim = garment.kind == "bottom" and random.random() < 0.45
-            colour = palette[first if current < 0 else 5]
-            current = draw_cloth(random, textures, materials, colour, denim=denim)
-        face_material[faces] = current
-    return face_material
 
 
 def _add_bag(random: np.random.Generator, parts: _Parts, rig: Rig, body: np.ndarray, material: int) -> None:

