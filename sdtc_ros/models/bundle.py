@@ -120,7 +120,7 @@ class Bundle:
 
 def default_bundle() -> Path:
     """The model that is used where none is named: MoveNet Lightning with trajectories over five frames."""
-    return Path(__file__).parent / "movenet-lightning-tracks"
+    return Path(__file__).parent / "sdtc-lite"
 
 
 def load_bundle(path: str | Path) -> Bundle:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.engine.ort.session import open_session
-from sdtc_ros.models.bundle import load_bundle
+from sdtc_ros.models.bundle import default_bundle, load_bundle
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.types import Boxes, Frame
 
@@ -47,21 +47,25 @@ def test_bundle(name: str) -> None:
     assert f"movenet-{name}" in (ROOT / "NOTICE").read_text()
 
 
-def test_bundle_with_trajectories() -> None:
-    """It sees two frames on each side, says what it learnt from and what is not in it, licences beside it."""
-    path = folder("lightning-tracks")
+def test_the_default_bundle() -> None:
+    """It sees two frames on each side, holds equations 1 to 13, says what it learnt from, licences beside it."""
+    path = ROOT / "sdtc_ros/models/sdtc-lite"
+    assert default_bundle() == path
     bundle = load_bundle(path)
-    assert (bundle.name, bundle.skeleton.name, bundle.delta) == ("movenet-lightning-tracks", "posetrack", 2)
+    assert (bundle.name, bundle.skeleton.name, bundle.delta) == ("sdtc-lite", "posetrack", 2)
     assert bundle.input_size == (192, 256)
-    assert bundle.training["config"]["semantics"] is False  # equations 1 to 13 are not in it
+    assert bundle.training["config"]["semantics"] is True
     assert "windows of rendered people" in bundle.training["data"]
     assert "Apache License" in (path / "LICENSE.movenet").read_text()
-    assert "movenet-lightning-tracks" in (ROOT / "NOTICE").read_text()
+    assert "sdtc-lite" in (ROOT / "NOTICE").read_text()
 
 
 def test_a_covered_joint_is_found_by_its_trajectory() -> None:
     """The window's frames agree on the joint, the keyframe has nothing: the answer is where the line passes."""
-    bundle = load_bundle(folder("lightning-tracks"))
+    bundle = load_bundle(default_bundle())
+    blank = np.full((5, 256, 192, 3), 90, np.uint8)
+    names = ("tokens", "detail")
+    seen = dict(zip(names, open_session(bundle.encoder).run(list(names), {"crops": blank}), strict=True))
     session = open_session(bundle.temporal)
     joints = np.zeros((1, 5, 15, 3), np.float32)
     joints[..., 0] = 20 + 2 * np.arange(-2, 3).reshape(1, 5, 1)
@@ -69,7 +73,9 @@ def test_a_covered_joint_is_found_by_its_trajectory() -> None:
     joints[0, 2] = 40, 50, 0.03
     heatmaps = np.full((1, 5, 15, 64, 48), -9.0, np.float32)
     heatmaps[0, 2, :, 50, 40] = -3.5
-    (keypoints,) = session.run(["keypoints"], {"joints": joints, "logits": heatmaps})
+    (keypoints,) = session.run(
+        ["keypoints"], {"joints": joints, "logits": heatmaps} | {name: value[None] for name, value in seen.items()}
+    )
     expected = np.array([20 * 191 / 47, 30 * 255 / 63])
     assert np.abs(keypoints[0, :, :2] - expected).max() < 5
 

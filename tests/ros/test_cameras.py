@@ -168,7 +168,7 @@ def test_reload_and_reset_in_other_states(ros, models, hand, tmp_path: Path) -> 
     node.wait_for("waiting for images on /image")
     assert hand.set("bundle", "")[0]
     success, words = hand.trigger("/sdtc_pose/reload")
-    assert success and "movenet-lightning-tracks" in words, "the empty name is the shipped model's"
+    assert success and "sdtc-lite" in words, "the empty name is the shipped model's"
 
 
 # the node, with a reload whose steps take a long time

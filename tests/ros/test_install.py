@@ -69,7 +69,7 @@ def test_it_is_imported_from_the_workspace_and_complete(workspace: Workspace) ->
     code = "import sdtc_ros.models.bundle as b; print(b.__file__, b.load_bundle(b.default_bundle()).name)"
     imported, model = workspace.run("python3", "-c", code).split()
     assert workspace.folder in Path(imported).parents
-    assert model == "movenet-lightning-tracks"
+    assert model == "sdtc-lite"
     share = workspace.folder / "install" / "sdtc_ros" / "share" / "sdtc_ros"
     for part in ("package.xml", "config/pose.yaml", "config/pose.rviz"):
         assert (share / part).is_file()

@@ -44,8 +44,9 @@ class SDTCMoveNetConfig:
     """Every size and part of the network; the defaults are sdtc-lite.
 
     detail: channels of the keyframe's stride-4 features that the head reads beside the trunk's logits; trajectory:
-    width of the perceptron that reads each joint's track; head_width: of the residual's layers; semantics: False
-    leaves equations 1 to 13 out, so that the trunk and its trajectories remain.
+    width of the perceptron that reads each joint's track; head_width: of the residual's layers; trust: how often
+    the tracks' logits count once trained (real keyframes are more often sure of a wrong place than rendered ones);
+    semantics: False leaves equations 1 to 13 out, so that the trunk and its trajectories remain.
     """
 
     backbone: MoveNetConfig = field(default_factory=MoveNetConfig)
@@ -55,6 +56,7 @@ class SDTCMoveNetConfig:
     head_width: int = 48
     detail: int = 8
     trajectory: int = 64
+    trust: float = 1.0
     semantics: bool = True
     freeze_backbone: bool = True
     mlsme: MLSMEConfig = field(default_factory=lambda: MLSMEConfig(heads=2, ffn_ratio=2.0, masked_share=0.25))
@@ -255,7 +257,7 @@ class SDTCMoveNet(nn.Module):
         """The keyframe's heatmaps B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
         logits = kept["logits"][:, self.config.delta]
         places, gaussians, moved = self.trajectory(kept["joints"])
-        answer = logits + moved
+        answer = logits + self.config.trust * moved
         if self.semantics is not None:
             detail = kept["detail"][:, self.config.delta]
             answer = answer + self.semantics(kept["tokens"], detail, logits, gaussians)[0]
