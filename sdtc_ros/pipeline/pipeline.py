@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ class PipelineConfig:
     crop_drift_threshold: the drift up to which a crop is held (see `window`), 0 for the papers' protocol;
     min_box_score: weaker boxes are dropped; detect_every: boxes are detected in every k-th frame and propagated by the
     poses between; max_people: the best scored of a frame are taken; max_gap: seconds between two frames after which
-    nothing is propagated over.
+    nothing is propagated over; sticky: the former name of crop_drift_threshold, which it overrides.
     """
 
     lookahead: int | None = None
@@ -52,9 +52,12 @@ class PipelineConfig:
     max_people: int = 64
     max_gap: float = 1.0
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    sticky: InitVar[float | None] = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, sticky: float | None) -> None:
         """Raise UsageError for a value without sense."""
+        if sticky is not None:
+            object.__setattr__(self, "crop_drift_threshold", sticky)
         for name, least in (("crop_drift_threshold", 0), ("min_box_score", 0), ("detect_every", 1), ("max_people", 1)):
             if not getattr(self, name) >= least:
                 raise UsageError(f"{name} must be >= {least}, got {getattr(self, name)}")

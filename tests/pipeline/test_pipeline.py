@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -324,3 +325,11 @@ def test_reset_forgets(bundle: Bundle) -> None:
         assert [p.track_id for p in one.poses] == [p.track_id for p in other.poses]
         for a, b in zip(one.poses, other.poses, strict=True):
             np.testing.assert_array_equal(a.keypoints, b.keypoints)
+
+
+def test_the_crop_drift_threshold_answers_to_its_former_name() -> None:
+    config = PipelineConfig(sticky=0.25, min_box_score=0)
+    assert config.crop_drift_threshold == 0.25
+    assert replace(config, lookahead=0).crop_drift_threshold == 0.25
+    with pytest.raises(UsageError, match="crop_drift_threshold must be >= 0"):
+        PipelineConfig(sticky=-1)
