@@ -54,9 +54,9 @@ class MoveNetDecode(nn.Module):
     def forward(
         self, heatmap_logits: Tensor, centre: Tensor, regression: Tensor, offsets: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """MoveNetOutput's maps -> keypoints B x K x 3, spread B x K x 3, heatmaps B x K x h x w.
+        """MoveNetOutput's maps -> keypoints B x K x 3, covariance B x K x 3, heatmaps B x K x h x w.
 
-        keypoints: x, y in crop pixels, the probability of the joint's cell; spread: xx, xy, yy, crop pixels squared;
+        keypoints: x, y in crop pixels, the probability of the joint's cell; covariance: xx, xy, yy (px^2);
         heatmaps: probabilities weighted as they decide.
         """
         probability = torch.sigmoid(heatmap_logits)
@@ -72,7 +72,7 @@ class MoveNetDecode(nn.Module):
         x = column + offsets[:, 1::2].flatten(2).gather(2, cell)
         place = torch.cat([x, y], dim=2)
         keypoints = torch.cat([place * STRIDE - PIXEL_CENTRE, score], dim=2)
-        return keypoints, self._spread(heatmaps, peak, place) * STRIDE**2, heatmaps
+        return keypoints, self._covariance(heatmaps, peak, place) * STRIDE**2, heatmaps
 
     def _cell(self, index: Tensor) -> tuple[Tensor, Tensor]:
         """Row and column of a cell's number, as floats: what TensorRT can compute with."""
@@ -84,7 +84,7 @@ class MoveNetDecode(nn.Module):
         distance = torch.sqrt((self.rows - row) ** 2 + (self.columns - column) ** 2)
         return reach / (distance + reach)
 
-    def _spread(self, heatmaps: Tensor, peak: Tensor, place: Tensor) -> Tensor:
+    def _covariance(self, heatmaps: Tensor, peak: Tensor, place: Tensor) -> Tensor:
         """Second moments about the joints, xx xy yy in cells squared: B x K x 3. A cell counts by its middle."""
         weight = F.relu(heatmaps - COVARIANCE_FLOOR * peak.unsqueeze(3))
         x, y = self.columns + 0.5 - place[..., :1], self.rows.view(-1) + 0.5 - place[..., 1:]  # B x K x w, B x K x h
@@ -107,24 +107,24 @@ class CocoToPoseTrack(nn.Module):
         self.register_buffer("weights", weights, persistent=False)
         self.h, self.w = heatmap_size
 
-    def forward(self, keypoints: Tensor, spread: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, keypoints: Tensor, covariance: Tensor, heatmaps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What MoveNetDecode gives, B x 17 x ..., -> the same, B x 15 x ...
 
-        A head joint's score is the lower of the face's mean and the worse shoulder; its spread is that of a weighted
-        sum of independent points; its heatmap is drawn, a Gaussian about its place.
+        A head joint's score is the lower of the face's mean and the worse shoulder; its covariance is a weighted
+        sum of independent points'; its heatmap is drawn, a Gaussian about its place.
         """
         places, scores = _weighted(self.weights, keypoints[..., :2]), keypoints[..., 2:]
         head = torch.minimum(scores[:, :5].mean(dim=1, keepdim=True), scores[:, 5:7].amin(dim=1, keepdim=True))
         scores = torch.cat([scores[:, :1], head, head, scores[:, 5:]], dim=1)
-        spread = _weighted(self.weights**2, spread)
+        covariance = _weighted(self.weights**2, covariance)
         drawn = self._drawn(places[:, 1:3], head)
         heatmaps = torch.cat([heatmaps[:, :1], drawn, heatmaps[:, 5:]], dim=1)
-        return torch.cat([places, scores], dim=2), spread, heatmaps
+        return torch.cat([places, scores], dim=2), covariance, heatmaps
 
     def _drawn(self, places: Tensor, score: Tensor) -> Tensor:
         """Gaussians B x K x h x w about places in crop pixels, `score` high.
 
-        Not as wide as the spread: its rounding errors, large where nothing is found, would be the heatmap's.
+        Not as wide as the covariance: its rounding errors, large where nothing is found, would be the heatmap's.
         """
         cells = (places + PIXEL_CENTRE) / STRIDE - 0.5
         x = torch.arange(self.w, device=places.device).float() - cells[..., :1]

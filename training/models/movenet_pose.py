@@ -57,7 +57,7 @@ class MoveNetPose(nn.Module):
         return self.backbone.features(crops.float().flip(-1)).stride4
 
     def poses(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Features of windows B x 1 x 24 x h x w -> keypoints, spread and heatmaps of MoveNetDecode, B x K x ..."""
+        """Features of windows B x 1 x 24 x h x w -> keypoints, covariance and heatmaps of MoveNetDecode, B x K x ..."""
         maps = self.backbone.heads(windows[:, 0])
         decoded = self.decode(*maps)
         return decoded if self.joints is None else self.joints(*decoded)

@@ -13,7 +13,7 @@ The trunk has seen real people and has heatmaps of its own; SDTC adds to them wh
 Both additions are zero at the first step, so training starts at the single-frame answer. Equations 1-16 are as in
 `training.models.sdtc`, but for their grids: the motion encoders read tokens pooled to stride 32 (joint attention over
 240 of them costs a sixteenth of that over 960), SMML works at stride 16. A token carries the trunk's feature and the
-trunk's heatmaps of its 4 x 4 cells. Three tensors a crop are kept in streaming: tokens, joints and detail.
+trunk's heatmaps of its 4 x 4 cells. Three tensors a crop are cached in streaming: tokens, joints and detail.
 """
 
 from __future__ import annotations
@@ -227,41 +227,41 @@ class SDTCMoveNet(nn.Module):
         detail, a few channels of the stride-4 features, N x detail x h x w.
         """
         seen = self.look(crops)
-        kept = {"joints": seen.joints, "logits": odds(seen.heatmaps)}
+        cached = {"joints": seen.joints, "logits": odds(seen.heatmaps)}
         if self.semantics is not None:
-            kept["tokens"] = self.semantics.tokens(seen.stride16, seen.heatmaps)
-            kept["detail"] = self.semantics.detail(seen.stride4)
-        return kept
+            cached["tokens"] = self.semantics.tokens(seen.stride16, seen.heatmaps)
+            cached["detail"] = self.semantics.detail(seen.stride4)
+        return cached
 
-    def estimate(self, kept: dict[str, Tensor]) -> Tensor:
-        """The kept tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
-        return self._answer(kept)[0]
+    def estimate(self, cached: dict[str, Tensor]) -> Tensor:
+        """The cached tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
+        return self._combine(cached)[0]
 
-    def poses(self, kept: dict[str, Tensor], decode: Decode) -> tuple[Tensor, Tensor, Tensor]:
-        """The kept tensors of windows -> keypoints, spread (both B x K x 3, crop pixels), heatmaps B x K x h x w.
+    def poses(self, cached: dict[str, Tensor], decode: Decode) -> tuple[Tensor, Tensor, Tensor]:
+        """The cached tensors of windows -> keypoints, covariance (both B x K x 3, crop pixels), heatmaps B x K x h x w.
 
         A maximum where the keyframe itself has the joint, or else where its trajectory has it, is that joint: MoveNet's
         offsets, and a line through several of them, know places better than cells do.
         """
-        heatmaps, places = self._answer(kept)
-        keypoints, spread = decode(heatmaps)
+        heatmaps, places = self._combine(cached)
+        keypoints, covariance = decode(heatmaps)
         (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
         cell = keypoints.new_tensor([(width - 1) / (w - 1), (height - 1) / (h - 1)])
         place = keypoints[..., :2]
-        for known in (places * cell, kept["joints"][:, self.config.delta, :, :2] * cell):
+        for known in (places * cell, cached["joints"][:, self.config.delta, :, :2] * cell):
             away = ((known - keypoints[..., :2]) / cell).abs().amax(dim=-1, keepdim=True)
             place = torch.where(away < SAME, known, place)
-        return torch.cat([place, keypoints[..., 2:]], dim=-1), spread, heatmaps
+        return torch.cat([place, keypoints[..., 2:]], dim=-1), covariance, heatmaps
 
-    def _answer(self, kept: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _combine(self, cached: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The keyframe's heatmaps B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
-        logits = kept["logits"][:, self.config.delta]
-        places, gaussians, moved = self.trajectory(kept["joints"])
-        answer = logits + self.config.trust * moved
+        logits = cached["logits"][:, self.config.delta]
+        places, gaussians, moved = self.trajectory(cached["joints"])
+        combined = logits + self.config.trust * moved
         if self.semantics is not None:
-            detail = kept["detail"][:, self.config.delta]
-            answer = answer + self.semantics(kept["tokens"], detail, logits, gaussians)[0]
-        return torch.sigmoid(answer), places
+            detail = cached["detail"][:, self.config.delta]
+            combined = combined + self.semantics(cached["tokens"], detail, logits, gaussians)[0]
+        return torch.sigmoid(combined), places
 
     def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
         """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""

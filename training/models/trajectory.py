@@ -85,10 +85,11 @@ class Trajectory(nn.Module):
         relative = ((joints[..., :2] - first.unsqueeze(1)) / REACH).clamp(-2, 2) * new.unsqueeze(-1)
         scores = joints[..., 2] * new
         whole = scores.mean(dim=2, keepdim=True).expand_as(scores)  # how well each frame shows the person
-        told = torch.cat([relative.flatten(3).movedim(3, 1).flatten(1, 2), scores, whole, new.expand_as(scores)], dim=1)
-        said = self.answer(self.layers(told.transpose(1, 2)))  # B x K x (T + 3)
-        trust = torch.exp(said[..., : self.frames].clamp(-4, 4)).transpose(1, 2)
-        gain, wide, loss = said[..., self.frames :].unbind(-1)
+        tracks = relative.flatten(3).movedim(3, 1).flatten(1, 2)
+        inputs = torch.cat([tracks, scores, whole, new.expand_as(scores)], dim=1)
+        outputs = self.answer(self.layers(inputs.transpose(1, 2)))  # B x K x (T + 3)
+        trust = torch.exp(outputs[..., : self.frames].clamp(-4, 4)).transpose(1, 2)
+        gain, wide, loss = outputs[..., self.frames :].unbind(-1)
         gain, loss = gain.clamp_min(0), loss.clamp_min(0)  # a joint that one frame alone shows stays where it is
         places = fit_line(joints, new, trust)
         sigma = SIGMA * torch.exp(wide.clamp(-1, 2)).unsqueeze(-1)
