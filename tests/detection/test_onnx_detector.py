@@ -334,7 +334,7 @@ def test_unknown_outputs_are_named(tmp_path: Path, shape: tuple[int, ...]) -> No
 
 
 def test_files_that_are_no_detectors(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="is not there"):
+    with pytest.raises(BundleError, match="does not exist"):
         OnnxDetector(tmp_path / "none.onnx")
     (tmp_path / "text.onnx").write_text("hello")
     with pytest.raises(BundleError, match="cannot be loaded"):

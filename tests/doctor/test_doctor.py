@@ -283,5 +283,5 @@ def test_an_engine_that_finds_nothing_is_seen(tmp_path: Path) -> None:
         return keypoints * float("nan"), covariance
 
     engine.estimate = broken  # type: ignore[method-assign]
-    with pytest.raises(ValueError, match="not numbers"):
+    with pytest.raises(ValueError, match="contain NaN"):
         model.drawn_people(bundle, engine)

@@ -227,7 +227,7 @@ def test_missing_sequences_frames_and_repeated_track_ids_are_named():
         evaluate([sequence([], [])], [sequence([], [])])
     with pytest.raises(InputError, match="joints of coco; the protocol posetrack18 compares those of posetrack"):
         evaluate(truth, [Sequence("000001_test", [], COCO)])
-    with pytest.raises(UsageError, match="protocol 'posetrack19' is not known"):
+    with pytest.raises(UsageError, match="unknown protocol 'posetrack19'"):
         evaluate(truth, truth, "posetrack19")
 
 

@@ -46,9 +46,9 @@ def test_figures(bundle: Bundle, tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert (full["precision"], half["precision"]) == ("fp32", "fp16")
     assert figures["ratio"] is None
     assert figures["ratios"] == {"fp32": 1.0, "fp16": pytest.approx(half["throughput"] / full["throughput"])}
-    assert (half["drift"]["joints"], half["drift"]["undecided"]) == (30, 0)
-    assert 0 < half["drift"]["p50"] < 0.5
-    assert full["drift"]["max"] == 0
+    assert (half["deviation"]["joints"], half["deviation"]["undecided"]) == (30, 0)
+    assert 0 < half["deviation"]["p50"] < 0.5
+    assert full["deviation"]["max"] == 0
     assert half["megabytes"] * 1e6 == sum((bundle.folder / name).stat().st_size for name in bundle.files_of("fp16"))
     assert {"machine", "versions", "threads", "clock", "people"} <= set(figures)
     assert capsys.readouterr().out.count("| fp") == 2

@@ -75,7 +75,7 @@ def test_no_pixels_no_rays() -> None:
     ("changes", "sentence"),
     [
         ({"k": np.zeros(9)}, "not calibrated"),
-        ({"d": [0.1], "distortion_model": "thin_prism"}, "distortion model 'thin_prism' is not known"),
+        ({"d": [0.1], "distortion_model": "thin_prism"}, "unknown distortion model 'thin_prism'"),
         ({"width": 1280, "height": 960}, "is for images of 1280 x 960 pixels, but they have 640 x 480"),
     ],
 )

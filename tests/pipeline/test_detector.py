@@ -102,5 +102,5 @@ def test_the_default_detector_is_opened_when_boxes_are_missing(bundle: Bundle, m
 
 
 def test_a_word_that_names_no_detector() -> None:
-    with pytest.raises(UsageError, match="detector 'hog' is neither person nor the path of an .onnx file"):
+    with pytest.raises(UsageError, match="detector 'hog' is neither 'person' nor the path of an .onnx file"):
         make_detector(DetectorConfig("hog"))

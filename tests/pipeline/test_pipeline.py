@@ -309,7 +309,7 @@ def test_wrong_arguments_and_images(bundle: Bundle) -> None:
         with pytest.raises(InputError, match="the frame of stamp 7"):
             pipeline.process(Frame(image, 7))
     boxes = Boxes(np.zeros((2, 4), np.float32), np.zeros(1, np.float32))
-    with pytest.raises(InputError, match="do not fit each other"):
+    with pytest.raises(InputError, match="do not match"):
         pipeline.process(Frame(np.zeros((4, 4, 3), np.uint8), 7), boxes)
 
 

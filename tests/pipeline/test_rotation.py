@@ -125,7 +125,7 @@ def test_no_turn_costs_nothing():
 
 @pytest.mark.parametrize("angle", [45, -90, 360])
 def test_other_angles_are_refused(angle):
-    with pytest.raises(UsageError, match=f"rotate must be one of 0, 90, 180, 270 .degrees., not {angle}"):
+    with pytest.raises(UsageError, match=f"rotate must be one of 0, 90, 180, 270 .degrees., got {angle}"):
         Rotation(angle)
 
 

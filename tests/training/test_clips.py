@@ -224,7 +224,7 @@ def test_splits_are_found_and_named(tmp_path):
         find_layout(tmp_path, "test")
     with pytest.raises(InputError, match="annotations themselves: give the folder that holds them"):
         find_layout(tmp_path / "annotations" / "val", "val")
-    with pytest.raises(UsageError, match="data set 'coco' is not known"):
+    with pytest.raises(UsageError, match="unknown data set 'coco'"):
         find_layout(tmp_path, "val", "coco")
     with pytest.raises(InputError, match="expected annotations/<split>/"):
         find_splits(tmp_path / "images")
