@@ -275,7 +275,7 @@ def test_what_does_not_fit_is_said_and_built_anew(
         bundle = make_bundle(tmp_path / "other", size=(48, 64))
         wanted = "bundle "
     engine, lines = open_it(bundle, tmp_path)
-    said = [line for line in lines if "does not fit" in line]
+    said = [line for line in lines if "does not match" in line]
     assert len(said) == 3
     assert all(wanted in line for line in said)
     assert len(fake_tensorrt.BUILT) == 6

@@ -85,7 +85,8 @@ def test_a_build_that_fails(trt: Any) -> None:
 def test_a_driver_that_is_too_old(trt: Any, null: bool) -> None:
     """TensorRT may answer with no object, or with one that crashes when it is used: neither is used."""
     fake_tensorrt.NEWS.update(start="CUDA initialization failure with error: 35", null=null)
-    with pytest.raises(UsageError, match=r"cannot start on this GPU \(CUDA init.* error: 35\); .* update the driver"):
+    words = r"cannot start on this GPU \(CUDA init.* error: 35\); error 35 means that the driver is too old"
+    with pytest.raises(UsageError, match=words):
         build(graph())
 
 

@@ -199,7 +199,7 @@ class Bound:
             self._captured = Captured(self._station.stream.handle, self._execute)
         except CudaError as error:
             self._graph.capture = False
-            _log.warning("'%s' runs without a CUDA graph(slightly slower): capture failed (%s)",
+            _log.warning("'%s' runs without a CUDA graph (slightly slower): capture failed (%s)",
                          self._graph.name, error)  # fmt: skip
 
     def _stage(self, name: str, shape: tuple[int, ...]) -> int:
