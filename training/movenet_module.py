@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Training sdtc-lite and sdtc-base in two stages: first the trunk on single corrupted crops, then the temporal part.
+"""Training sdtc-lite and sdtc-base: first the trunk on single corrupted crops, then the temporal part.
 
 Stage "trunk" starts from the published MoveNet and trains it alone. Stage "temporal" takes the mean of the weights so
 trained and the published ones (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): what was learnt
@@ -36,7 +36,7 @@ TRUNK_OPTIMISER = OptimiserConfig(lr=3e-4, weight_decay=1e-4, warmup_steps=30)
 
 
 class MoveNetTraining(PoseTraining):
-    """Both stages.
+    """Stage "trunk", and stage "temporal" without and with equations 1 to 13 (the config's `semantics`).
 
     published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder.
     backbone_checkpoint: the first stage's, for the second; average: its share in the mean with the published weights.

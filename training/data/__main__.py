@@ -20,9 +20,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status (sdtc_ros/errors.py)."""
     parser = argparse.ArgumentParser(prog="training.data", description="Inspect a data set, or render one.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    check.add_arguments(
-        commands.add_parser("check", help="summarise a data set's folder, and draw windows of it")
-    )
+    check.add_arguments(commands.add_parser("check", help="summarise a data set's folder, and draw windows of it"))
     render.add_arguments(commands.add_parser("render", help="render synthetic people"))
     args = parser.parse_args(argv)
     try:

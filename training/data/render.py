@@ -33,6 +33,7 @@ DEPTH_ERRORS = {  # of training.synthetic.depth_camera.DepthCamera: what each is
     "shift": ("metres sideways by which depth and colour are registered wrongly", DepthCamera.shift),
 }
 
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")

@@ -90,9 +90,7 @@ def with_ease(random: np.random.Generator, garment: Garment, vertices: np.ndarra
     return (vertices + normals * loose[:, None]).astype(np.float32)
 
 
-def hair_material(
-    random: np.random.Generator, textures: Textures, materials: Materials, colour: np.ndarray
-) -> int:
+def hair_material(random: np.random.Generator, textures: Textures, materials: Materials, colour: np.ndarray) -> int:
     """Add hair near `colour` (3,) linear RGB; returns its number."""
     return materials.add(
         np.array([colour * 0.5, colour * 1.5 + 0.004, colour]), HAIR, int(random.integers(3)),
