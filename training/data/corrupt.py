@@ -26,7 +26,8 @@ Points = npt.NDArray[np.float32]
 class Corruption:
     """Probabilities, each drawn by itself for a window, and the largest strengths.
 
-    shift, scale: of the crop about the person, as a share of its size and as a factor's deviation.
+    shift, scale: of the crop about the person, as a share of its size and as a factor's deviation; turned: by any
+    angle, as people who lie, climb or do gymnastics are.
     """
 
     occluded: float = 0.35
@@ -37,6 +38,7 @@ class Corruption:
     shift: float = 0.07
     scale: float = 0.1
     rotation: float = 8.0
+    turned: float = 0.0
 
 
 def spans(frames: int, random: np.random.Generator) -> list[int]:
@@ -117,18 +119,29 @@ def coarsen(images: Images, random: np.random.Generator) -> None:
         images[t] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def shake(images: Images, points: Points, config: Corruption, random: np.random.Generator) -> tuple[Images, Points]:
-    """Another crop of the same frames, as boxes tremble: images T x H x W x 3 and points T x K x 2, both new."""
+def shake(
+    images: Images, points: Points, config: Corruption, random: np.random.Generator, size: tuple[int, int] | None = None
+) -> tuple[Images, Points]:
+    """Another crop of the same frames, as boxes tremble: images T x H x W x 3 and points T x K x 2, both new.
+
+    size: (width, height) of the new crops, which the old ones then cover; None leaves it as it is.
+    """
     height, width = images.shape[1:3]
-    turned = cv2.getRotationMatrix2D(
-        ((width - 1) / 2, (height - 1) / 2), float(np.clip(random.normal(0, config.rotation), -30, 30)),
-        float(np.exp(random.normal(0, config.scale))),
-    )  # fmt: skip
-    matrix = np.array(turned, np.float64)
-    matrix[:, 2] += random.normal(0, config.shift, 2) * (width, height)
-    moved = np.empty_like(images)
+    new = size or (width, height)
+    angle = float(np.clip(random.normal(0, config.rotation), -30, 30))
+    if config.turned and random.random() < config.turned:
+        angle = float(random.uniform(-180, 180))
+    zoom = max(new[0] / width, new[1] / height)
+    matrix = np.array(
+        cv2.getRotationMatrix2D(
+            ((width - 1) / 2, (height - 1) / 2), angle, zoom * float(np.exp(random.normal(0, config.scale)))
+        ),
+        np.float64,
+    )
+    matrix[:, 2] += (np.array(new) - (width, height)) / 2 + random.normal(0, config.shift, 2) * new
+    moved = np.empty((len(images), new[1], new[0], 3), np.uint8)
     for image, target in zip(images, moved, strict=True):
-        cv2.warpAffine(image, matrix, (width, height), dst=target, flags=cv2.INTER_LINEAR)
+        cv2.warpAffine(image, matrix, new, dst=target, flags=cv2.INTER_LINEAR)
     return moved, (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 

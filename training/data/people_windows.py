@@ -127,13 +127,13 @@ class Windows:
         c = self.config
         shard, window = self.places[number]
         points, known = (self.shards[shard][name][window][list(frames)] for name in ("joints", "visibility"))
-        images, points = shake(self.images(number, frames), points, c.corruption, random)
+        images, points = shake(self.images(number, frames), points, c.corruption, random, c.size)
         order = np.arange(points.shape[1])
         if random.random() < c.corruption.flipped:
             images, points = flip(images, points, self.pairs)
             for left, right in self.pairs:
                 order[[left, right]] = right, left
-        other = self.images(int(random.integers(len(self))), [c.delta])[0]
+        other = cv2.resize(self.images(int(random.integers(len(self))), [c.delta])[0], c.size)
         inside = np.all((points >= 0) & (points <= np.array(c.size) - 1), axis=-1)
         weight = (inside & (known[:, order] > 0)).astype(np.float32)
         return Draw(corrupt(images, other, c.corruption, random), images, points, weight)
