@@ -23,6 +23,7 @@ from sdtc_ros.models.bundle import Bundle, write_manifest
 from sdtc_ros.skeleton import POSETRACK
 
 COVARIANCE = (4.0, 1.0, 9.0)
+TINY_BUNDLE = Path(__file__).parent / "bundles" / "sdtc-tiny"  # a real network in all precisions, for tests alone
 
 
 def make_bundle(folder: Path, delta: int = 2, size: tuple[int, int] = (24, 32), skeleton: str = "posetrack") -> Bundle:

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_bundle import make_bundle
+from fake_bundle import TINY_BUNDLE, make_bundle
 
 from sdtc_ros.engine import accuracy_check as module
 from sdtc_ros.engine.accuracy_check import BOUNDS, Deviation, clips, compare, decided, measure_deviation
 from sdtc_ros.engine.base import Cut, batches_up_to
 from sdtc_ros.engine.ort.host import OnnxEngine
-from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle
+from sdtc_ros.models.bundle import Bundle, load_bundle
 from sdtc_ros.pipeline.crops import crop_images
 
 GOOD = Deviation(200, 0.001, 0.01, 0.02, 0.0, 0.001, 10, 0.002)
@@ -81,7 +81,7 @@ def drawn(size: tuple[int, int], delta: int, count: int) -> list[tuple[list[np.n
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return load_bundle(default_bundle().with_name("sdtc-tiny"))
+    return load_bundle(TINY_BUNDLE)
 
 
 def peaks(*heights: float, apart: int = 5) -> np.ndarray:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from counting_runtime import CountingRuntime, session
-from fake_bundle import make_bundle
+from fake_bundle import TINY_BUNDLE, make_bundle
 from pipeline_scenes import run, scene
 
 from sdtc_ros.engine.base import CuttingEngine
@@ -22,7 +22,7 @@ from sdtc_ros.engine.device import POOL_SLOTS, DeviceEngine, TokenPool
 from sdtc_ros.engine.failures import GraphError
 from sdtc_ros.engine.graphs import cut_graph, cut_grid
 from sdtc_ros.engine.ort.host import OnnxEngine
-from sdtc_ros.models.bundle import default_bundle, load_bundle
+from sdtc_ros.models.bundle import load_bundle
 from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 
@@ -48,7 +48,7 @@ def test_crops_are_those_of_the_host_to_the_bit(size: tuple[int, int]) -> None:
 @pytest.mark.slow
 def test_a_pipeline_gives_the_same_poses_to_the_bit(max_batch: int) -> None:
     """The shipped model on people that wander, come and go; in chunks too, where a window's slots lie anywhere."""
-    bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))
+    bundle = load_bundle(TINY_BUNDLE)
     clip = scene(9, 5, lost=0.2)
     config = PipelineConfig(crop_drift_threshold=0.2)
     expected = run(Pipeline(bundle, OnnxEngine(bundle, threads=1, max_batch=max_batch), config), clip)

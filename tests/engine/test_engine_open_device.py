@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from fake_bundle import make_bundle
+from fake_bundle import TINY_BUNDLE, make_bundle
 
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.device import DeviceEngine
@@ -35,7 +35,7 @@ from sdtc_ros.engine.trt import cuda
 from sdtc_ros.engine.trt.build import most_slots
 from sdtc_ros.engine.trt.device import open_tensorrt
 from sdtc_ros.errors import BundleError, UsageError
-from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle
+from sdtc_ros.models.bundle import Bundle, load_bundle
 
 CUDA, TENSORRT, CPU = "CUDAExecutionProvider", "TensorrtExecutionProvider", "CPUExecutionProvider"
 Opening = Callable[[Bundle], DeviceEngine]
@@ -174,7 +174,7 @@ def test_graphs_that_are_not_as_described_are_refused_before_anything_is_built(
 
 def test_the_shipped_model_is_as_described(opening: Opening) -> None:
     """The check lets through what is right."""
-    engine = opening(load_bundle(default_bundle().with_name("sdtc-tiny")))
+    engine = opening(load_bundle(TINY_BUNDLE))
     handles = engine.encode(np.zeros((2, 128, 96, 3), np.uint8))
     assert engine.estimate([handles[:1] * 5])[0].shape == (1, 15, 3)
 

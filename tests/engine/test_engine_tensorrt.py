@@ -19,7 +19,7 @@ import fake_tensorrt
 import fake_tensorrt_runtime
 import numpy as np
 import pytest
-from fake_bundle import make_bundle
+from fake_bundle import TINY_BUNDLE, make_bundle
 from fake_cuda import Device
 
 from sdtc_ros.engine import select as choose
@@ -31,7 +31,7 @@ from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.engine.trt import cuda
 from sdtc_ros.engine.trt.device import TensorRTRuntime, open_tensorrt
 from sdtc_ros.errors import UsageError
-from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle
+from sdtc_ros.models.bundle import Bundle, load_bundle
 from sdtc_ros.pipeline.crops import crop_images
 
 Lines = list[str]
@@ -143,7 +143,7 @@ def test_every_call_waits_for_its_end(device: Device, bundle: Bundle, tmp_path: 
 
 def test_the_shipped_model(device: Device, tmp_path: Path) -> None:
     """The real graphs: keypoints as the reference's."""
-    bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))
+    bundle = load_bundle(TINY_BUNDLE)
     engine, _ = open_it(bundle, tmp_path, max_batch=2)
     reference = OnnxEngine(bundle, threads=1)
     crops = crops_of(3, bundle.input_size)

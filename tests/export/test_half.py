@@ -12,13 +12,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from fake_bundle import TINY_BUNDLE
 from graph_rules import complaints_of_tensorrt, in_full, in_half
 from onnx import TensorProto, numpy_helper, parser
 
 from export.half import element_types, half, to_half
 from export.zones import decoding, pixels, reading_places
 from sdtc_ros.errors import BundleError
-from sdtc_ros.models.bundle import default_bundle, load_bundle
+from sdtc_ros.models.bundle import load_bundle
 
 HEAD = '<ir_version: 8, opset_import: ["": 20]> g '
 
@@ -236,7 +237,7 @@ def test_large_weights_are_left_out_of_type_inference(monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("name", ["encoder", "temporal"])
 def test_the_shipped_model(name: str) -> None:
     """Typed throughout; its trunk in FP16, the head's last convolution and the two blurs of decoding in FP32."""
-    bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))
+    bundle = load_bundle(TINY_BUNDLE)
     made = to_half(onnx.load(bundle.encoder if name == "encoder" else bundle.temporal))
     onnx.checker.check_model(made, full_check=True)
     assert in_full(made) == ({} if name == "encoder" else {"Conv": 1, "MatMul": 2})

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from fake_bundle import make_bundle
+from fake_bundle import TINY_BUNDLE, make_bundle
 from onnx import TensorProto, numpy_helper
 
 import export.precisions as module
@@ -30,7 +30,7 @@ from sdtc_ros.commands import info
 from sdtc_ros.engine.accuracy_check import BOUNDS, Deviation
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
-from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
+from sdtc_ros.models.bundle import Bundle, load_bundle, read_manifest, save_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +42,7 @@ GOOD = Deviation(100, 0.001, 0.01, 0.02, 0.0, 0.001, 2)
 
 def plain_copy(folder: Path) -> Path:
     """The shipped model in FP32 alone."""
-    shipped = load_bundle(default_bundle().with_name("sdtc-tiny"))
+    shipped = load_bundle(TINY_BUNDLE)
     folder.mkdir()
     for path in (shipped.encoder, shipped.temporal):
         shutil.copy(path, folder)

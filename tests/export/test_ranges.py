@@ -14,7 +14,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from fake_bundle import make_bundle
+from fake_bundle import TINY_BUNDLE, make_bundle
 from graph_rules import in_full
 from onnx import TensorProto, helper, numpy_helper, parser
 
@@ -24,7 +24,7 @@ from export.precisions import add_precisions
 from export.ranges import hot_values
 from export.rounded import rounded
 from export.zones import around
-from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest, save_manifest
+from sdtc_ros.models.bundle import Bundle, load_bundle, read_manifest, save_manifest
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def test_what_is_hot(tmp_path: Path, gain: float, hot: set[str]) -> None:
 
 def test_the_shipped_model_s_unscaled_products_are_hot() -> None:
     """Those of equations 7 and 8; its encoder has none."""
-    bundle = load_bundle(default_bundle().with_name("sdtc-tiny"))
+    bundle = load_bundle(TINY_BUNDLE)
     encoder, temporal = hot_values(bundle)
     assert encoder == set()
     nodes = {name: node for node in onnx.load(bundle.temporal).graph.node for name in node.output}
