@@ -143,7 +143,7 @@ def measure_cpu(loaded: Loaded, frames: list[Any], hz: float, way: str, seconds:
         clock.wait_until(begin + offered / hz)
         stamp = begin + offered / hz
         while stamp <= clock():  # the newest is worked on
-            stream.receive()
+            stream.offer(None)
             offered, newest = offered + 1, stamp
             warm = len(camera.latencies) if offered <= WARM * hz else warm
             stamp = begin + offered / hz

@@ -115,11 +115,11 @@ class Stream:
         if self._put is None:
             return False
         self.counts.received += 1
-        self._limit.heard()
         return True
 
     def pass_on(self, message: Any, detections: Any = None) -> None:
         """Put a message that was received where the worker finds it."""
+        self._limit.heard()  # only what can be worked on: a detector that skips images is a slower camera
         put = self._put  # `close` may come at any time
         if put is not None and put(Arrival(message, self._host.now(), detections)):
             self.counts.replaced += 1

@@ -49,14 +49,18 @@ class Bench(RecordingHost):
     def now(self) -> int:
         return stamp(self.number)
 
-    def run(self, frames: int, work: int) -> list[int]:
-        """Work on so many frames; how many periods each result of them had waited for."""
+    def run(self, frames: int, work: int, matched: bool = True) -> list[int]:
+        """Work on so many frames; how many periods each result of them had waited for.
+
+        matched: whether the frames that are not worked on could have been: boxes came for them.
+        """
         begun = len(self.results)
         for _ in range(frames):
-            for _ in range(work):
+            for left in reversed(range(work)):
                 self.clock += 1 / 30
                 self.number += 1
-                self.stream.receive()
+                if self.stream.receive():
+                    self.stream.pass_on(None) if matched or not left else self.stream.leave_unmatched()
             self.taken.append(self.number)
             frame = self.stream.frame_of(Arrival(image_message(self.number), 0))
             assert frame is not None
@@ -112,6 +116,15 @@ def test_a_node_that_falls_behind_encodes_each_person_once_a_frame(bench: Any) -
     encoded.clear()
     camera.run(6, work=1)
     assert encoded == [5] * 6
+
+
+def test_a_detector_that_skips_images_is_a_slower_camera_not_a_node_that_falls_behind(bench: Any) -> None:
+    camera = bench(AUTOMATIC)
+    camera.run(20, work=3, matched=False)
+    assert not camera.stream.pipeline.ring.alone
+    assert camera.stream.pipeline.lookahead == 2
+    assert camera.answered() == camera.taken[:-2]
+    assert camera.stream.counts.waiting == 2
 
 
 def test_without_a_bound_it_waits_for_all_frames_however_slow(bench: Any) -> None:
