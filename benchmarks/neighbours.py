@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What neighbouring frames are worth on a real clip: `python -m benchmarks.neighbours CLIP.json BUNDLE ...`
+"""What neighbouring frames are worth on a real clip: `python -m benchmarks.neighbours CLIP.json BUNDLE ...`.
 
 Keyframes are left clean, or people in them are covered or blurred, alone or with the frames around; a joint is right
 within 0.2 of the torso's diagonal of the place that was agreed on in the clean frame (of covered people: the covered

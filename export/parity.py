@@ -73,8 +73,11 @@ class Parity:
 
 
 def bounds(steepness: float = 1.0) -> dict[str, float]:
-    """The largest differences allowed. steepness: of a network whose heatmaps rise by dozens of logits in a cell, so
-    that the last bits of a place show in them; its keypoints are held to the same pixels as everybody's."""
+    """The largest differences allowed.
+
+    steepness: of a network whose heatmaps rise by dozens of logits in a cell, so that the last bits of a place show in
+    them; its keypoints are held to the same pixels as everybody's.
+    """
     heatmap = HEATMAP * steepness
     return {"keypoints_px": PIXELS, "heatmaps": heatmap, "scores": heatmap, "covariance": COVARIANCE}
 

@@ -57,3 +57,12 @@ def test_setuptools_of_ubuntu_22_04_is_told_what_it_cannot_read_in_pyproject(mon
     assert (old["name"], old["version"]) == ("sdtc_ros", __version__)
     assert "pytest" in old["extras_require"]["test"]
     assert not {"name", "version"} & set(setup_arguments(monkeypatch, "68.1.2"))
+
+
+def test_no_line_is_longer_than_flake8_allows() -> None:
+    """Ruff does not count what stands in a line for linters alone, ROS's flake8 does."""
+    folders = ("sdtc_ros", "launch", "training", "export", "benchmarks", "tests")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    assert len(files) > 400
+    lines = {f"{path}:{n}": line for path in files for n, line in enumerate(path.read_text("utf-8").splitlines(), 1)}
+    assert [place for place, line in lines.items() if len(line) > 120] == []

@@ -129,7 +129,8 @@ def _child(words: list[str], log: Path) -> None:
         out = os.open(log, os.O_WRONLY | os.O_CREAT)
         os.dup2(out, 2)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115 - pytest's own are not ours
+        # pytest's own are not ours
+        sys.stdout, sys.stderr = (open(n, "w", closefd=False) for n in (1, 2))  # noqa: SIM115
         resource.setrlimit(resource.RLIMIT_CPU, (SECONDS // 3, SECONDS // 3 + 5))
         resource.setrlimit(resource.RLIMIT_AS, (8 * MEGABYTES << 20, 8 * MEGABYTES << 20))
         signal.signal(signal.SIGALRM, signal.SIG_DFL)

@@ -33,11 +33,14 @@ def test_ament_linters_find_nothing(ros, linter) -> None:
     program = shutil.which(linter, path=ros.env["PATH"])
     if program is None:
         pytest.skip(f"{linter} is not installed")
+    if linter == "ament_xmllint" and shutil.which("xmllint", path=ros.env["PATH"]) is None:
+        pytest.skip("xmllint is not installed (libxml2-utils)")
     done = subprocess.run(
         [program, *LINTERS[linter]], env=ros.env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         timeout=300, check=False,
     )  # fmt: skip
     if OFFLINE in done.stdout:
         pytest.skip(f"{linter} cannot reach http://download.ros.org, where the schema is")
-    assert done.returncode == 0, done.stdout[:8000]
+    found = [line for line in done.stdout.splitlines() if not line.startswith(("checking ", "* "))]
+    assert done.returncode == 0, "\n".join(found)[:8000]
     assert "No problems found" in done.stdout

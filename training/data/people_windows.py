@@ -223,7 +223,8 @@ class PeopleWindows(lightning.LightningDataModule):
         assert self.train_set is not None and self.trainer is not None
         c, trainer = self.config, self.trainer
         order = SeededOrder(self.train_set, c.seed, trainer.world_size, trainer.global_rank)  # type: ignore[arg-type]
-        return ResumableLoader(self.train_set, order, c.batch, c.workers, torch.cuda.is_available())  # type: ignore[arg-type]
+        pinned = torch.cuda.is_available()
+        return ResumableLoader(self.train_set, order, c.batch, c.workers, pinned)  # type: ignore[arg-type]
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation windows, in one draw."""
