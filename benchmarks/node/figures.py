@@ -109,7 +109,7 @@ class Account:
     def figures(self) -> dict[str, Any]:
         """For the JSON file."""
         return {
-            "sent": self.sent, "lost": self.lost, **asdict(self.counts), "waiting": self.counts.waiting,
+            **asdict(self.counts), "waiting": self.counts.waiting, "sent": self.sent, "lost": self.lost,
             "heard": self.heard, "wrong_stamps": self.wrong, "complaints": self.complaints,
         }  # fmt: skip
 

@@ -72,6 +72,7 @@ def test_an_account_complains_of_all_that_does_not_add_up() -> None:
     assert ["lost on the way to the node", "5", "5.00 %"] in good.rows()
     assert ["dropped: for newer", "15", "15.00 %"] in good.rows()
     assert Account(100, counts, 80, 0, told=counts).complaints == []
+    assert good.figures()["sent"] == good.figures()["lost"] + good.figures()["received"] == 100
     (stale,) = Account(100, counts, 80, 0, told=Counts(received=94, answered=79, replaced=15)).complaints
     assert stale.startswith("the diagnostics said 94 frames received = 79 answered")
     bad = Account(90, Counts(received=95, answered=80, replaced=10), 79, 3)
