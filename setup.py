@@ -19,6 +19,7 @@ METADATA = {
 
 setuptools.setup(
     **(METADATA if OLD else {}),
+    python_requires=">=3.10",  # in pyproject.toml it becomes an object whose repr() colcon cannot read: no build
     packages=setuptools.find_packages(include=[NAME, f"{NAME}.*"]),  # a robot gets no training, export or benchmarks
     package_data={NAME: ["models/*/*", "demo/*.npz", "py.typed"]},
     data_files=[

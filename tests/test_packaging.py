@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,22 @@ def test_setuptools_of_ubuntu_22_04_is_told_what_it_cannot_read_in_pyproject(mon
     assert (old["name"], old["version"]) == ("sdtc_ros", __version__)
     assert "pytest" in old["extras_require"]["test"]
     assert not {"name", "version"} & set(setup_arguments(monkeypatch, "68.1.2"))
+
+
+def test_colcon_can_read_what_setup_py_makes() -> None:
+    """It evaluates the repr() of the attributes: one of an object of setuptools' own ends every build."""
+    code = (
+        "import setuptools; from distutils.core import run_setup; "
+        "made = run_setup('setup.py', script_args=('--dry-run',), stop_after='config'); "
+        "names = 'python_requires', 'install_requires', 'extras_require', 'packages', 'data_files', 'entry_points'; "
+        "print({name: getattr(made, name) for name in names})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, text=True, capture_output=True, check=True
+    )
+    made = ast.literal_eval(done.stdout.splitlines()[-1])
+    assert made["python_requires"] == ">=3.10"
+    assert any(word.startswith("pytest") for word in made["extras_require"]["test"])
 
 
 def test_no_line_is_longer_than_flake8_allows() -> None:
