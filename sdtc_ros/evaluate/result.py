@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from sdtc_ros.errors import InputError
 from sdtc_ros.evaluate.protocols import Protocol
 from sdtc_ros.ground_truth.sequence import Array
+from sdtc_ros.whole_file import write_whole
 
 ByJoint = dict[str, float]
 
@@ -133,9 +133,7 @@ def write_json(result: Result, path: Path) -> None:
 
 def write_figures(figures: dict[str, Any], path: Path) -> None:
     """Write any figures so."""
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(json.dumps(figures, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, json.dumps(figures, indent=1, allow_nan=False) + "\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}") from error

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +26,7 @@ from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.lifting.poses3d import FramePoses3D
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 from sdtc_ros.types import FramePoses
+from sdtc_ros.whole_file import write_whole
 
 _END = b"\n]}\n"  # what closes the file after the last annotation
 _ROOM = 64  # images that room is made for at first, where nobody says how many will come
@@ -99,11 +99,9 @@ def sequence_to_json(sequence: Sequence) -> dict[str, Any]:
 def write_sequence(sequence: Sequence, path: Path | str) -> None:
     """Write a sequence's JSON; the file appears whole or not at all. Raises InputError if it cannot be written."""
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(sequence_to_json(sequence), allow_nan=False), encoding="utf-8")
-        os.replace(partial, path)
+        write_whole(path, json.dumps(sequence_to_json(sequence), allow_nan=False))
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be written: {error}") from error
 

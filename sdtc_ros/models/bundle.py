@@ -24,6 +24,7 @@ from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle_files import DATA, ENCODER, MANIFEST, TEMPORAL, check_files, file_hash
 from sdtc_ros.options import PRECISIONS
 from sdtc_ros.skeleton import Skeleton, skeleton_by_name
+from sdtc_ros.whole_file import write_whole
 
 FORMAT = 1
 DETECTOR = "person-detector"  # the kind that the model.json of a detector says; a bundle's says none
@@ -190,9 +191,7 @@ def save_manifest(folder: Path, manifest: Mapping[str, Any], precisions: Mapping
     if not precisions:
         del manifest["precisions"]
     _check_manifest(folder, manifest)
-    partial = folder / (MANIFEST + ".part")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder / MANIFEST)  # at no moment is half a manifest on disk
+    write_whole(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     return _bundle(folder, manifest)
 
 

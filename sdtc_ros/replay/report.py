@@ -22,6 +22,7 @@ from sdtc_ros.replay.report_page import page, section, table, tile
 from sdtc_ros.replay.report_plots import area_chart, bars, range_bars, spans
 from sdtc_ros.replay.statistics import STAGES, RunStatistics
 from sdtc_ros.version import __version__
+from sdtc_ros.whole_file import write_whole
 
 if TYPE_CHECKING:
     from sdtc_ros.replay.result import ReplayResult
@@ -54,9 +55,7 @@ def write_report(result: ReplayResult, path: Path) -> Path:
     ]
     parts = [_problems(result), *drawn, _files(result, path), _provenance(result)]
     about = f"{result.source.what} · model {result.pipeline.bundle.name} · {result.boxes}"
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(page(f"Poses of {result.source.name}", about, parts), encoding="utf-8")
-    partial.replace(path)
+    write_whole(path, page(f"Poses of {result.source.name}", about, parts))
     return path
 
 

@@ -20,6 +20,7 @@ from sdtc_ros.io.sources import Source
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.replay.outputs import LOG, RESULT
 from sdtc_ros.replay.statistics import RunStatistics
+from sdtc_ros.whole_file import write_whole
 
 
 @dataclass
@@ -78,10 +79,8 @@ class Record:
 
     def _write(self, error: str) -> None:
         content = {"error": error} | (_figures(self._result, self._out) if self._result else {"frames": 0, "poses": 0})
-        part = self._out / f"{RESULT}.part"
         with suppress(OSError):
-            part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-            part.replace(self._out / RESULT)
+            write_whole(self._out / RESULT, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def _figures(result: ReplayResult, out: Path) -> dict[str, Any]:

@@ -121,8 +121,6 @@ def _replay(options: ReplayOptions, pipeline: Pipeline | None, progress: bool, r
     try:
         result.files["report"] = write_report(result, options.out / REPORT)
     except OSError as error:
-        with suppress(OSError):
-            (options.out / f"{REPORT}.part").unlink()
         result.problems.append(f"the report could not be written: {error.strerror or error}")
     return result
 
