@@ -13,8 +13,10 @@ and hears images while the node is active.
 
 from __future__ import annotations
 
+from functools import partial
+
 from sdtc_ros.messages.detections import people_classes
-from sdtc_ros.node.health.watchdog import Watchdog, why_silent
+from sdtc_ros.node.health.watchdog import Silence, why_silent
 from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
 from sdtc_ros.node.input.reading import camera_rotation, read_arrival
 from sdtc_ros.node.output.annotations import Annotations, can_annotate
@@ -41,7 +43,7 @@ class Camera:
         self.now, self.warn = ports.now, ports.warn
         self.stream = Stream(pipeline, self)
         self.source: ImageSource | None = None
-        self._silence = Watchdog()
+        self._silence = Silence()
         try:
             self._poses = Poses(ports)  # the first to go out, and timed by themselves
             depth = Poses3D(ports) if parameters["depth"] else None
@@ -54,7 +56,7 @@ class Camera:
 
     def activate(self) -> None:
         """Begin to hear images; the worker must have opened the stream."""
-        self._silence = Watchdog()
+        self._silence = Silence()
         kind = MatchedSource if self.ports.parameters["detector"] == TOPIC else ImageSource
         self.source = kind(self.ports, self.stream)
         images = self.source.subscription.topic_name
@@ -85,8 +87,8 @@ class Camera:
             report = meter.report()
             if period:
                 self.ports.info(report.line())
-        if self._silence.is_news(self.stream.counts.received, limit):
-            reason = why_silent(self.ports.node, self.source.subscription)
+        why = partial(why_silent, self.ports.node, self.source.subscription)
+        if reason := self._silence.news(self.stream.counts.received, limit, why):
             self.ports.warning(f"no image received for {limit:g} s: {reason}")
 
     def values(self) -> dict[str, str]:

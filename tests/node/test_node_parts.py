@@ -25,7 +25,7 @@ from stream_host import RecordingHost
 from sdtc_ros.detection.boxes import no_boxes
 from sdtc_ros.errors import UsageError
 from sdtc_ros.node.health.statistics import Counts, Report, quantile
-from sdtc_ros.node.health.watchdog import Watchdog
+from sdtc_ros.node.health.watchdog import Silence, Watchdog
 from sdtc_ros.node.loading import load
 from sdtc_ros.node.parameters import PARAMETERS, check_all
 from sdtc_ros.node.stream import Stream
@@ -305,6 +305,20 @@ def test_silence_is_told_once_until_images_come_again(monkeypatch: pytest.Monkey
     assert told == [False, True, False, False, False, True, False]
     now = 1000.0
     assert not Watchdog().is_news(0, 0.0)
+
+
+def test_another_reason_for_the_silence_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody publishes; then somebody does whose images do not arrive: the first reason helps no more."""
+    now = 100.0
+    monkeypatch.setattr("sdtc_ros.node.health.watchdog.monotonic", lambda: now)
+    silence, told = Silence(), {}
+    reasons = {100: "nobody", 108: "too large", 109: "nobody", 112: "too large", 130: "gone"}
+    for now in range(101, 140):
+        received = 0 if now < 120 else now if now < 125 else 125
+        reason = reasons[max(since for since in reasons if since <= now)]
+        if news := silence.news(received, 5.0, lambda reason=reason: reason):  # type: ignore[misc]
+            told[now] = news
+    assert told == {105: "nobody", 117: "too large", 130: "gone"}
 
 
 def test_pose_yaml_documents_every_parameter_with_its_default() -> None:

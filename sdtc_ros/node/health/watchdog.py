@@ -11,6 +11,7 @@ The usual reasons: a topic misspelt, compressed images on a raw subscription, qu
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -21,19 +22,45 @@ NOTHING_COMES = (
 
 
 class Watchdog:
-    """Watches a counter that should grow."""
+    """Watches something that should change, as a counter does."""
 
     def __init__(self) -> None:
-        self._received, self._since, self._reported = 0, monotonic(), False
+        self._seen: object = 0
+        self._since, self.reported = monotonic(), False
 
-    def is_news(self, received: int, seconds: float) -> bool:
-        """Whether `received` has stood still for `seconds` (0: never mind); True once until it grows again."""
-        if received != self._received:
-            self._received, self._since, self._reported = received, monotonic(), False
-        if self._reported or not 0 < seconds <= monotonic() - self._since:
+    def is_news(self, seen: object, seconds: float) -> bool:
+        """Whether `seen` has stood still for `seconds` (0: never mind); True once until it changes again."""
+        if seen != self._seen:
+            self._seen, self._since, self.reported = seen, monotonic(), False
+        if self.reported or not 0 < seconds <= monotonic() - self._since:
             return False
-        self._reported = True
+        self.reported = True
         return True
+
+
+class Silence:
+    """Why a camera is silent: told once a silence, and again when the reason is another."""
+
+    def __init__(self) -> None:
+        self._images, self._reasons = Watchdog(), Watchdog()
+        self._told = ""  # while images come: nothing
+
+    def news(self, received: int, seconds: float, why: Callable[[], str]) -> str:
+        """The reason to tell, or nothing; to be called about once a second.
+
+        received: messages so far; seconds: that they must have stood still (0: never mind), and so must another reason:
+        a publisher's first message may come a moment after itself.
+        """
+        begins = self._images.is_news(received, seconds)
+        if not begins and not self._images.reported:
+            self._told = ""
+            return ""
+        reason = why()
+        stands = self._reasons.is_news(reason, seconds)
+        if not begins and (not stands or reason == self._told):
+            return ""
+        self._told = reason
+        return reason
 
 
 def namesakes(node: Any) -> int:
