@@ -24,7 +24,8 @@ from training.models.movenet import STRIDE
 from training.models.movenet_decode import JOINT_REACH
 from training.models.movenet_pose import MoveNetPose, MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
-from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
+from training.models.sdtc_movenet import SDTCMoveNet
+from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.weights.movenet import read_movenet
 from training.weights.networks import published_backbone, vitpose_network

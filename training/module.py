@@ -18,6 +18,7 @@ from torch import Tensor
 
 from sdtc_ros.errors import UsageError
 from training.checkpoint import KEY, Trainable, describe, load_backbone, load_weights
+from training.losses.confidence import ConfidenceLosses
 from training.losses.movenet import MoveNetLosses
 from training.losses.sdtc import Losses, PoseCells, sdtc_loss
 from training.losses.tdmi import TDMILosses, tdmi_loss
@@ -69,7 +70,7 @@ class PoseTraining(lightning.LightningModule):
         self.optimiser, self.lam, self.target_sigma, self.pose_cells = optimiser, lam, target_sigma, pose_cells
         self.validation = Validation()
 
-    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses | TrunkLosses:
+    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses | TrunkLosses | ConfidenceLosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
         output, config = cast(SDTCOutput, self.predict_batch(batch)), cast(SDTC | SingleFrame, self.network).config
         sigma = config.location_sigma or self.target_sigma

@@ -4,12 +4,13 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Training sdtc-lite and sdtc-base: first the trunk on single corrupted crops, then the temporal part.
+"""Training sdtc-lite and sdtc-base: the trunk on single corrupted crops, the temporal part, scores and covariances.
 
 Stage "trunk" starts from the published MoveNet and trains it alone. Stage "temporal" takes the mean of the weights so
 trained and the published ones (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): what was learnt
 on synthetic people stays, what the published network knows of photographs as well. It freezes that trunk and trains
-everything else on what the trunk says of windows (training.data.people_windows).
+everything else on what the trunk says of windows (training.data.people_windows). Stage "confidence" freezes that as
+well.
 """
 
 from __future__ import annotations
@@ -23,12 +24,15 @@ from torch import Tensor, nn
 from sdtc_ros.errors import UsageError
 from sdtc_ros.skeleton import COCO
 from training.checkpoint import load_backbone, load_part, load_weights
+from training.losses.confidence import ConfidenceLosses, confidence_loss, torso_reach
 from training.losses.movenet import MoveNetLosses, movenet_loss
 from training.losses.sdtc import weighted_mean
 from training.losses.trunk import TrunkLosses, trunk_loss
+from training.models.decode import Decode
 from training.models.frozen import FrozenGraph
 from training.models.movenet import EARLY, MOVENET_SIZES, MoveNet, MoveNetOutput
-from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig, SDTCMoveNetOutput
+from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetOutput, Seen
+from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.module import OptimiserConfig, PoseTraining
 from training.weights.movenet import read_movenet
 
@@ -36,20 +40,20 @@ TRUNK_OPTIMISER = OptimiserConfig(lr=3e-4, weight_decay=1e-4, warmup_steps=30)
 
 
 class MoveNetTraining(PoseTraining):
-    """Stage "trunk", and stage "temporal" without and with equations 1 to 13 (the config's `semantics`).
+    """Stages "trunk", "temporal" (without and with equations 1 to 13: the config's `semantics`) and "confidence".
 
     published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder.
     backbone_checkpoint: the first stage's, for the second; average: its share in the mean with the published weights.
     trajectory_checkpoint: of a network without equations 1 to 13, whose trajectories to start from;
-    weights_checkpoint: all weights to start from. Stage "trunk" leaves the first blocks, at strides 2
-    to 8, as they are.
+    weights_checkpoint: all weights to start from (stage "confidence": all but its own). Stage "trunk" leaves the first
+    blocks, at strides 2 to 8, as they are.
     """
 
     def __init__(
         self,
         config: SDTCMoveNetConfig = SDTCMoveNetConfig(),
         optimiser: OptimiserConfig = TRUNK_OPTIMISER,
-        stage: Literal["trunk", "temporal"] = "temporal",
+        stage: Literal["trunk", "temporal", "confidence"] = "temporal",
         published: str | None = None,
         backbone_checkpoint: str | None = None,
         average: float = 0.5,
@@ -66,7 +70,7 @@ class MoveNetTraining(PoseTraining):
         if not 0 <= average <= 1:
             raise UsageError(f"average must be between 0 and 1, got {average}")
         if weights_checkpoint is not None:
-            load_weights(self.network, weights_checkpoint)
+            self._load_all(weights_checkpoint)
         if trajectory_checkpoint is not None:
             load_part(self.network, trajectory_checkpoint, "trajectory")
         if backbone_checkpoint is not None:
@@ -75,6 +79,15 @@ class MoveNetTraining(PoseTraining):
             self._start_from(published, average if backbone_checkpoint is not None else 0.0)
         if stage == "trunk":
             self._train_the_trunk_alone()
+        if stage == "confidence":
+            self._train_confidence_alone()
+
+    def _load_all(self, path: str) -> None:
+        if self.stage != "confidence":
+            load_weights(self.network, path)
+            return
+        for part in ("backbone", "trajectory", *(("semantics",) if self.network.semantics is not None else ())):
+            load_part(self.network, path, part)
 
     def _start_from(self, published: str, share: float) -> None:
         """Make the trunk's weights share * its own + (1 - share) * those published."""
@@ -95,12 +108,32 @@ class MoveNetTraining(PoseTraining):
         for module in (trunk.stem, *trunk.blocks[:EARLY]):
             module.requires_grad_(False)
 
-    def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses | TrunkLosses:
+    def _train_confidence_alone(self) -> None:
+        confidence, config = self.network.confidence, self.network.config
+        if confidence is None:
+            raise UsageError(
+                'stage "confidence" needs a network that has it: set model.init_args.config.confidence true'
+            )
+        self._decode = Decode(config.heatmap_size, config.backbone.image_size)
+        self.network.requires_grad_(False)
+        confidence.requires_grad_(True)
+
+    def on_train_start(self) -> None:
+        """Set the modes; stage "confidence" trains on what the network answers when it is used."""
+        super().on_train_start()
+        self._train_mode()
+
+    def _train_mode(self) -> None:
+        self.network.train(self.stage != "confidence")
+
+    def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses | TrunkLosses | ConfidenceLosses:
         """The first stage's on single frames, or equation 16."""
         return self._evaluate(batch)[0]
 
-    def _evaluate(self, batch: dict[str, Tensor]) -> tuple[MoveNetLosses | TrunkLosses, Tensor]:
+    def _evaluate(self, batch: dict[str, Tensor]) -> tuple[MoveNetLosses | TrunkLosses | ConfidenceLosses, Tensor]:
         """The losses, and the keyframe's logits of the joints that are `shared`, B x S x h x w."""
+        if self.stage == "confidence":
+            return self._judge(batch)
         size, points, weight = self.network.config.backbone.image_size, batch["points"], batch["weight"]
         if self.stage == "temporal":
             output = self.predict_batch(batch)
@@ -114,6 +147,20 @@ class MoveNetTraining(PoseTraining):
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
         return trunk_loss(student, teacher, joints, labelled, size), student.heatmap_logits[:, self.published]
 
+    def _judge(self, batch: dict[str, Tensor]) -> tuple[ConfidenceLosses, Tensor]:
+        """Stage "confidence": the losses, and the heatmaps that were answered from."""
+        assert self.network.confidence is not None
+        with torch.no_grad():
+            cached = self.network.encode_windows(Seen(*(batch[name].float() for name in Seen._fields)))
+            found = self.network.find(cached, self._decode)
+        middle = batch["points"].shape[1] // 2
+        points, weight = batch["points"][:, middle], batch["weight"][:, middle]
+        reach, known = torso_reach(points, weight, self.network.skeleton.joints)
+        logit, factor = self.network.confidence(found.evidence)
+        error = found.keypoints[..., :2] - points
+        losses = confidence_loss(logit, factor, error, found.covariance, reach, weight * known)
+        return losses, found.heatmaps[:, self.shared]
+
     def predict_batch(self, batch: dict[str, Tensor]) -> SDTCMoveNetOutput:
         """The network's output for windows of what the trunk saw: stride16, stride4, heatmaps and joints."""
         return self.network(*(batch[name].float() for name in ("stride16", "stride4", "heatmaps", "joints")))
@@ -123,7 +170,7 @@ class MoveNetTraining(PoseTraining):
         self.network.eval()
         losses, logits = self._evaluate(batch)
         for field in fields(losses):
-            self.log(f"val/{field.name}", getattr(losses, field.name), prog_bar=field.name == "heatmap")
+            self.log(f"val/{field.name}", getattr(losses, field.name), prog_bar=field.name in ("heatmap", "score"))
         points, weight = (batch[name][:, batch[name].shape[1] // 2] for name in ("points", "weight"))
         top, bottom = (self.network.skeleton.joints.index(joint) for joint in ("head_top", "head_bottom"))
         head = (points[:, top] - points[:, bottom]).norm(dim=-1)
@@ -134,7 +181,7 @@ class MoveNetTraining(PoseTraining):
 
     def on_validation_epoch_end(self) -> None:
         """Back to training."""
-        self.network.train()
+        self._train_mode()
 
 
 def share_found(logits: Tensor, points: Tensor, weight: Tensor, reach: Tensor, image_size: tuple[int, int]) -> Tensor:

@@ -20,7 +20,7 @@ from training.models.mlsme import MLSMEConfig
 from training.models.movenet import MoveNetConfig
 from training.models.movenet_pose import MoveNetPoseConfig
 from training.models.sdtc import SDTC, SDTCConfig
-from training.models.sdtc_movenet import SDTCMoveNetConfig
+from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.tde import TDEConfig
 from training.models.tdmi import TDMIConfig
 from training.models.vit import ViTConfig

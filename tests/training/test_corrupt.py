@@ -50,11 +50,15 @@ def test_darkness_is_dark() -> None:
     assert images.mean() < WINDOW.mean()
 
 
+@pytest.mark.parametrize("size", [None, (72, 80)])
+@pytest.mark.parametrize("turned", [0.0, 1.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_labels_follow_the_pixels_of_a_shaken_window(seed: int) -> None:
+def test_labels_follow_the_pixels_of_a_shaken_window(seed: int, turned: float, size: tuple[int, int] | None) -> None:
     images = np.zeros((1, 64, 48, 3), np.uint8)
     images[0, 28:31, 20:23] = 255  # its middle is (21, 29)
-    moved, points = shake(images, np.array([[[21.0, 29.0]]], np.float32), Corruption(), np.random.default_rng(seed))
+    random = np.random.default_rng(seed)
+    moved, points = shake(images, np.array([[[21.0, 29.0]]], np.float32), Corruption(turned=turned), random, size)
+    assert moved.shape == (1, *(size or (48, 64))[::-1], 3)
     rows, columns = np.nonzero(moved[0, ..., 0] > 127)
     assert np.hypot(columns.mean() - points[0, 0, 0], rows.mean() - points[0, 0, 1]) < 0.8
 

@@ -18,12 +18,12 @@ import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
 
-from sdtc_ros.errors import BundleError, InputError
+from sdtc_ros.errors import BundleError, InputError, UsageError
 from training.callbacks import Curves
 from training.checkpoint import KEY, describe
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
 from training.models.movenet import MoveNetConfig
-from training.models.sdtc_movenet import SDTCMoveNetConfig
+from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.movenet_module import MoveNetTraining
 
 SIZE = (64, 128)
@@ -83,6 +83,34 @@ def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWind
     written = {path.name: path.stat().st_mtime_ns for path in cached.iterdir()}
     fit(config, "temporal", tmp_path)
     assert {path.name: path.stat().st_mtime_ns for path in cached.iterdir()} == written
+
+
+def test_the_last_stage_moves_scores_and_covariances_and_nothing_else(
+    config: PeopleWindowsConfig, tmp_path: Path
+) -> None:
+    torch.manual_seed(0)
+    before, path = MoveNetTraining(NETWORK).network, tmp_path / "sdtc.ckpt"
+    state = {f"network.{name}": value for name, value in before.state_dict().items()}
+    torch.save({KEY: describe(before), "state_dict": state}, path)
+    whole = replace(NETWORK, confidence=True, freeze_backbone=True)
+    module = MoveNetTraining(whole, stage="confidence", weights_checkpoint=str(path))
+    start = {name: value.clone() for name, value in module.network.state_dict().items()}
+    trainer = lightning.Trainer(
+        max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=1, default_root_dir=tmp_path,
+    )  # fmt: skip
+    trainer.fit(module, datamodule=PeopleWindows(replace(config, draws=1)))
+    moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, start[name])}
+    assert moved and all(name.startswith("confidence.") for name in moved)
+    assert all(torch.equal(start[name], value) for name, value in before.state_dict().items())
+    with pytest.raises(UsageError, match="config.confidence"):
+        MoveNetTraining(NETWORK, stage="confidence")
+
+
+def test_windows_are_drawn_in_the_size_that_the_network_wants(config: PeopleWindowsConfig) -> None:
+    windows = Windows(config.train, MoveNetTraining(NETWORK).network.skeleton, replace(config, size=(96, 128)))
+    drawn = windows.draw(2, range(5), np.random.default_rng(0))
+    assert drawn.images.shape == drawn.clean.shape == (5, 128, 96, 3)
 
 
 def test_trajectories_start_where_another_run_left_them(tmp_path: Path) -> None:

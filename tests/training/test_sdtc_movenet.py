@@ -18,7 +18,8 @@ from training.losses.movenet import movenet_loss
 from training.models.decode import Decode
 from training.models.mlsme import MLSMEConfig
 from training.models.movenet import MoveNetConfig
-from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetConfig
+from training.models.sdtc_movenet import SDTCMoveNet, Seen
+from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.trajectory import fit_line, news
 
 SMALL = SDTCMoveNetConfig(
@@ -137,3 +138,21 @@ def test_a_checkpoint_says_all_that_the_network_is_built_from(network: SDTCMoveN
     said = describe(network)
     assert said["kind"] == "sdtc-movenet"
     assert said["config"]["backbone"] == {"width": 0.25, "joints": 17, "image_size": (128, 64)}
+
+
+def test_training_confidence_sees_what_streaming_cached(network: SDTCMoveNet) -> None:
+    trained = SDTCMoveNet(replace(SMALL, confidence=True)).eval()
+    decode = Decode(trained.config.heatmap_size, trained.config.backbone.image_size)
+    crops = windows(trained)
+    with torch.no_grad():
+        cached = {name: value.unflatten(0, (2, 5)) for name, value in trained.encode(crops.flatten(0, 1)).items()}
+        seen = Seen(*(value.unflatten(0, (2, 5)) for value in trained.look(crops.flatten(0, 1))))
+        again = trained.encode_windows(seen._replace(stride4=seen.stride4[:, 2]))
+        found = trained.find(cached, decode)
+        keypoints, covariance, _ = trained.poses(cached, decode)
+        torch.testing.assert_close(trained.find(again, decode), found)
+        assert trained.confidence is not None
+        logit, factor = trained.confidence(found.evidence)
+    torch.testing.assert_close(keypoints[..., 2], torch.sigmoid(logit))
+    torch.testing.assert_close(covariance, found.covariance * torch.exp(factor)[..., None])
+    assert found.evidence.shape == (2, 15, 10) and found.evidence.isfinite().all()

@@ -18,7 +18,7 @@ trunk's heatmaps of its 4 x 4 cells. Three tensors a crop are cached in streamin
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -26,58 +26,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sdtc_ros.skeleton import skeleton_by_name
+from training.models.confidence import Confidence, evidence
 from training.models.decode import Decode
-from training.models.embedding import SpaceTimeEmbedding
-from training.models.mlsme import MLSME, MLSMEConfig, Motion, MotionDecoder, Reconstruction
-from training.models.movenet import FEATURES, MoveNet, MoveNetConfig, SeparableConv
+from training.models.mlsme import Reconstruction
+from training.models.movenet import MoveNet
 from training.models.movenet_decode import CocoToPoseTrack, MoveNetDecode
-from training.models.smml import SMML, SMMLConfig
+from training.models.sdtc_movenet_config import SDTCMoveNetConfig
+from training.models.semantics import POOL, Semantics
 from training.models.trajectory import Trajectory
 
 SAME = 1.5  # cells: a maximum this near to a joint is the joint
 FLOOR = 1e-4  # of heatmaps, so that their logits are finite
-POOL = 2  # tokens of stride 16 are pooled 2 x 2 for the motion encoders
-
-
-@dataclass(frozen=True)
-class SDTCMoveNetConfig:
-    """Every size and part of the network; the defaults are sdtc-lite.
-
-    detail: channels of the keyframe's stride-4 features that the head reads beside the trunk's logits; trajectory:
-    width of the perceptron that reads each joint's track; head_width: of the residual's layers; trust: how often
-    the tracks' logits count once trained (real keyframes are more often sure of a wrong place than rendered ones);
-    semantics: False leaves equations 1 to 13 out, so that the trunk and its trajectories remain.
-    """
-
-    backbone: MoveNetConfig = field(default_factory=MoveNetConfig)
-    skeleton: str = "posetrack"
-    delta: int = 2
-    channels: int = 64
-    head_width: int = 48
-    detail: int = 8
-    trajectory: int = 64
-    trust: float = 1.0
-    semantics: bool = True
-    freeze_backbone: bool = True
-    mlsme: MLSMEConfig = field(default_factory=lambda: MLSMEConfig(heads=2, ffn_ratio=2.0, masked_share=0.25))
-    smml: SMMLConfig = field(default_factory=SMMLConfig)
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of tokens, stride 16."""
-        height, width = self.backbone.image_size
-        return height // 16, width // 16
-
-    @property
-    def frames(self) -> int:
-        """Frames in a window, 2 * delta + 1."""
-        return 2 * self.delta + 1
-
-    @property
-    def heatmap_size(self) -> tuple[int, int]:
-        """Rows and columns of a heatmap, stride 4."""
-        rows, columns = self.grid
-        return 4 * rows, 4 * columns
 
 
 @dataclass
@@ -113,86 +72,18 @@ class Seen(NamedTuple):
     joints: Tensor
 
 
+class Found(NamedTuple):
+    """keypoints and covariance B x K x 3 (crop pixels), heatmaps B x K x h x w; evidence: of models.confidence."""
+
+    keypoints: Tensor
+    covariance: Tensor
+    heatmaps: Tensor
+    evidence: Tensor
+
+
 def odds(heatmaps: Tensor) -> Tensor:
     """Probabilities -> logits between -9.2 and 9.2."""
     return torch.logit(heatmaps, eps=FLOOR)
-
-
-class TokenEmbedding(nn.Module):
-    """What a token is made of: the trunk's feature at stride 16, and its heatmaps of the token's 4 x 4 cells."""
-
-    def __init__(self, features: int, joints: int, channels: int) -> None:
-        super().__init__()
-        self.feature = nn.Conv2d(features, channels, 1)
-        self.heatmap = nn.Conv2d(joints, channels, 4, stride=4, bias=False)
-
-    def forward(self, stride16: Tensor, heatmaps: Tensor) -> Tensor:
-        """stride16 N x D x H x W, heatmaps N x K x 4H x 4W -> N x L x C."""
-        return (self.feature(stride16) + self.heatmap(heatmaps)).flatten(2).transpose(1, 2)
-
-
-class ResidualHead(nn.Module):
-    """F and what is known of the keyframe at stride 4 -> logits to add; zero before training."""
-
-    def __init__(self, channels: int, width: int, detail: int, joints: int) -> None:
-        super().__init__()
-        self.up = nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(width)
-        self.mix = SeparableConv(width + detail + 3 * joints, width)
-        self.final = nn.Conv2d(width, joints, 1)
-        nn.init.zeros_(self.final.weight)
-        nn.init.zeros_(self.final.bias)  # type: ignore[arg-type]
-
-    def forward(self, fused: Tensor, known: Tensor) -> Tensor:
-        """fused B x C x H x W, known B x (detail + 3K) x 4H x 4W -> B x K x 4H x 4W.
-
-        Computed at stride 8, a quarter of the cells: what it adds are whole Gaussians, the detail is in the logits.
-        """
-        x = F.relu(self.norm(self.up(fused)))
-        coarse = self.final(self.mix(torch.cat([x, F.avg_pool2d(known, 2)], dim=1)))
-        return F.interpolate(coarse, scale_factor=2.0, mode="bilinear", align_corners=False)
-
-
-class Semantics(nn.Module):
-    """Equations 1 to 13 on what the trunk sees, and the head on F: logits to add to the keyframe's heatmaps."""
-
-    def __init__(self, config: SDTCMoveNetConfig, joints: int) -> None:
-        super().__init__()
-        channels, frames, features = config.channels, config.frames, config.backbone.token_channels
-        rows, columns = self.grid = config.grid
-        self.pooled = rows // POOL, columns // POOL
-        self.tokens = TokenEmbedding(features, joints, channels)
-        self.detail = nn.Conv2d(FEATURES, config.detail, 1)
-        self.embedding = SpaceTimeEmbedding(frames, config.grid, channels, True, True)
-        self.pool = nn.Conv2d(channels, channels, POOL, stride=POOL)
-        self.pooled_embedding = SpaceTimeEmbedding(frames, self.pooled, channels, True, True)
-        self.mlsme = MLSME(channels, config.mlsme)
-        if config.mlsme.mask_ratio > 0:
-            self.decoder = MotionDecoder(channels, config.mlsme.heads, features, joints, self.pooled)
-        self.unpool = nn.ConvTranspose2d(channels, channels, POOL, stride=POOL)
-        self.smml = SMML(frames, channels, config.grid, config.smml)
-        self.head = ResidualHead(channels, config.head_width, config.detail, joints)
-
-    def forward(self, tokens: Tensor, detail: Tensor, logits: Tensor, gaussians: Tensor) -> tuple[Tensor, Motion]:
-        """tokens B x T x L x C; of the keyframe detail, logits and the trajectories' Gaussians, B x ... x h x w."""
-        embedded = tokens + self.embedding()
-        position = self.pooled_embedding()
-        motion = self.mlsme(self._pooled(embedded) + position, position)
-        fused = self.smml(embedded, self._unpooled(motion.motion))
-        known = torch.cat([torch.sigmoid(logits), logits / 8, gaussians, detail], dim=1)
-        return self.head(fused, known), motion
-
-    def _pooled(self, embedded: Tensor) -> Tensor:
-        """B x T x L x C -> B x T x L/4 x C."""
-        batch, frames, _, channels = embedded.shape
-        maps = embedded.transpose(2, 3).reshape(batch * frames, channels, *self.grid)
-        return self.pool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
-
-    def _unpooled(self, motion: Tensor) -> Tensor:
-        """B x T x L/4 x C -> B x T x L x C."""
-        batch, frames, _, channels = motion.shape
-        maps = motion.transpose(2, 3).reshape(batch * frames, channels, *self.pooled)
-        return self.unpool(maps).flatten(2).transpose(1, 2).reshape(batch, frames, -1, channels)
 
 
 class SDTCMoveNet(nn.Module):
@@ -207,6 +98,7 @@ class SDTCMoveNet(nn.Module):
         self.to_skeleton = CocoToPoseTrack(config.heatmap_size)
         self.trajectory = Trajectory(config.frames, config.heatmap_size, config.trajectory)
         self.semantics = Semantics(config, len(self.skeleton)) if config.semantics else None
+        self.confidence = Confidence(len(self.skeleton)) if config.confidence else None
         self.token_names = ("joints", "logits", "tokens", "detail") if config.semantics else ("joints", "logits")
         if config.freeze_backbone:
             self.backbone.requires_grad_(False)
@@ -233,17 +125,37 @@ class SDTCMoveNet(nn.Module):
             cached["detail"] = self.semantics.detail(seen.stride4)
         return cached
 
+    def encode_windows(self, seen: Seen) -> dict[str, Tensor]:
+        """`encode` of windows of what was seen, B x T x ..., but stride4 B x ... of the keyframe alone."""
+        cached = {"joints": seen.joints, "logits": odds(seen.heatmaps)}
+        if self.semantics is not None:
+            windows = seen.heatmaps.shape[:2]
+            tokens = self.semantics.tokens(seen.stride16.flatten(0, 1), seen.heatmaps.flatten(0, 1))
+            cached["tokens"] = tokens.unflatten(0, windows)
+            cached["detail"] = self.semantics.detail(seen.stride4).unsqueeze(1).expand(-1, windows[1], -1, -1, -1)
+        return cached
+
     def estimate(self, cached: dict[str, Tensor]) -> Tensor:
         """The cached tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
-        return self._combine(cached)[0]
+        return torch.sigmoid(self._combine(cached)[0])
 
     def poses(self, cached: dict[str, Tensor], decode: Decode) -> tuple[Tensor, Tensor, Tensor]:
-        """The cached tensors of windows -> keypoints, covariance (both B x K x 3, crop pixels), heatmaps B x K x h x w.
+        """The cached tensors of windows -> keypoints, covariance (B x K x 3, crop pixels), heatmaps B x K x h x w."""
+        found = self.find(cached, decode)
+        if self.confidence is None:
+            return found.keypoints, found.covariance, found.heatmaps
+        logit, factor = self.confidence(found.evidence)
+        keypoints = torch.cat([found.keypoints[..., :2], torch.sigmoid(logit).unsqueeze(-1)], dim=-1)
+        return keypoints, found.covariance * torch.exp(factor).unsqueeze(-1), found.heatmaps
+
+    def find(self, cached: dict[str, Tensor], decode: Decode) -> Found:
+        """The keyframe's joints, their scores and covariance from the heatmaps alone.
 
         A maximum where the keyframe itself has the joint, or else where its trajectory has it, is that joint: MoveNet's
         offsets, and a line through several of them, know places better than cells do.
         """
-        heatmaps, places = self._combine(cached)
+        combined, places = self._combine(cached)
+        heatmaps = torch.sigmoid(combined)
         keypoints, covariance = decode(heatmaps)
         (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
         cell = keypoints.new_tensor([(width - 1) / (w - 1), (height - 1) / (h - 1)])
@@ -251,17 +163,19 @@ class SDTCMoveNet(nn.Module):
         for known in (places * cell, cached["joints"][:, self.config.delta, :, :2] * cell):
             away = ((known - keypoints[..., :2]) / cell).abs().amax(dim=-1, keepdim=True)
             place = torch.where(away < SAME, known, place)
-        return torch.cat([place, keypoints[..., 2:]], dim=-1), covariance, heatmaps
+        keypoints = torch.cat([place, keypoints[..., 2:]], dim=-1)
+        logits, joints = cached["logits"][:, self.config.delta], cached["joints"]
+        return Found(keypoints, covariance, heatmaps, evidence(logits, combined, joints, places, place / cell))
 
     def _combine(self, cached: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The keyframe's heatmaps B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
+        """The keyframe's logits B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
         logits = cached["logits"][:, self.config.delta]
         places, gaussians, moved = self.trajectory(cached["joints"])
         combined = logits + self.config.trust * moved
         if self.semantics is not None:
             detail = cached["detail"][:, self.config.delta]
             combined = combined + self.semantics(cached["tokens"], detail, logits, gaussians)[0]
-        return torch.sigmoid(combined), places
+        return combined, places
 
     def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
         """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""
