@@ -179,6 +179,15 @@ def picture_to_bgr(data: Image, what: str) -> Image:
     return np.asarray(_decoded(data, cv2.IMREAD_COLOR, what), np.uint8)
 
 
+def pictures_in(data: Image) -> int:
+    """How many pictures as large as its first the content of an image file (N uint8) holds: pages, frames."""
+    try:
+        read, pages = cv2.imdecodemulti(data, cv2.IMREAD_GRAYSCALE)
+    except cv2.error:
+        return 1
+    return sum(page.shape == pages[0].shape for page in pages) if read else 1
+
+
 def _decoded(data: Image, flags: int, what: str) -> npt.NDArray[Any]:
     try:
         cut = cut_short(data, flags)

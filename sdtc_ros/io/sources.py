@@ -19,11 +19,13 @@ import numpy as np
 
 from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.io.images import picture_to_bgr
+from sdtc_ros.io.images import picture_to_bgr, pictures_in
 from sdtc_ros.io.video import DEFAULT_FPS, uniform_stamp, video_frames, video_info
 from sdtc_ros.types import Frame
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_OF_SEVERAL = (".webp", ".tif", ".tiff")  # of those, the ones that can hold several pictures
+_NOT_READ = (".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".pgm", ".ppm")  # pictures all the same
 _ROS1_MAGIC = b"#ROSBAG V2.0"
 
 
@@ -145,11 +147,20 @@ def _folder_source(folder: Path, fps: float | None, excerpt: Excerpt) -> Source:
     # PoseTrack's layout is images/<split>/<sequence>/<frame>: its annotations name frames by that path
     prefix = "/".join(parts[-3:] if len(parts) >= 3 and parts[-3] == "images" else parts[-1:])
 
+    further: list[str] = []  # of files whose first picture alone is read
+
     def frames() -> Iterator[tuple[int, Frame | InputError | None]]:
-        for number, file in enumerate(files):
-            yield number, _read_picture(file, number, rate, prefix) if number >= excerpt.start else None
+        try:
+            for number, file in enumerate(files):
+                yield number, _read_picture(file, number, rate, prefix, further) if number >= excerpt.start else None
+        finally:
+            if further:
+                source.problems.append(f"of files that hold several pictures the first alone was read: {_few(further)}")
 
     source = Source(parts[-1], printable(folder), rate, excerpt.count(len(files)), iter(()))
+    if others := [file for file in without_apple_double(folder.iterdir()) if file.suffix.lower() in _NOT_READ]:
+        named = _few(sorted(printable(file.name) for file in others))
+        source.problems.append(f"pictures of formats that are not read, {len(others)}, were left out: {named}")
     source.names, source.length = [printable(file.name) for file in files], len(files)
     source.frames = _sound(frames(), source, excerpt)
     return source
@@ -173,10 +184,18 @@ def _refuse_pairs(folder: Path, files: list[Path]) -> None:
         )
 
 
-def _read_picture(file: Path, number: int, fps: float, prefix: str) -> Frame | InputError:
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+
+
+def _read_picture(file: Path, number: int, fps: float, prefix: str, further: list[str]) -> Frame | InputError:
+    """A folder's picture; what it holds beside its first is noted in `further`."""
     name = printable(file.name)
     try:
-        image = picture_to_bgr(np.fromfile(file, np.uint8), name)
+        content = np.fromfile(file, np.uint8)
+        image = picture_to_bgr(content, name)
+        if file.suffix.lower() in _OF_SEVERAL and (held := pictures_in(content)) > 1:
+            further.append(f"{name} ({held})")
     except InputError as error:
         return error
     except OSError as error:
@@ -236,7 +255,7 @@ def _sound(
 
 
 def _damaged_clause(damaged: list[int], of: int) -> str:
-    named = ", ".join(str(number) for number in damaged[:8]) + (", ..." if len(damaged) > 8 else "")
+    named = _few([str(number) for number in damaged])
     if len(damaged) == 1:
         return f"1 of {of} frames is damaged and was left out (number {named})"
     return f"{len(damaged)} of {of} frames are damaged and were left out (numbers {named})"

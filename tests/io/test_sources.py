@@ -198,6 +198,24 @@ def test_companions_of_macos_are_no_pictures(tmp_path):
     assert source.problems == []
 
 
+def test_pictures_of_other_formats_are_left_out_and_told(tmp_path):
+    folder = write_folder(tmp_path / "clip")
+    for name in ("b.HEIC", "a.gif", "._a.gif", "notes.txt"):
+        (folder / name).write_bytes(b"\0\5\x16\7" + bytes(100))
+    source = open_source(folder)
+    assert len(list(source.frames)) == 12
+    assert source.problems == ["pictures of formats that are not read, 2, were left out: a.gif, b.HEIC"]
+
+
+def test_further_pictures_of_a_file_are_told(tmp_path):
+    cv2.imwritemulti(str(tmp_path / "a.tif"), [grey(n) for n in range(3)])
+    cv2.imwritemulti(str(tmp_path / "b.tif"), [grey(1), grey(2)[:4]])  # a small one to look at, as cameras add
+    cv2.imwrite(str(tmp_path / "c.webp"), grey(4))
+    source = open_source(tmp_path)
+    assert [number for number, _ in source.frames] == [0, 1, 2]
+    assert source.problems == ["of files that hold several pictures the first alone was read: a.tif (3)"]
+
+
 def test_names_that_are_no_utf_8(tmp_path):
     name = b"caf\xe9".decode(errors="surrogateescape")
     video = open_source(write_video(tmp_path / "walk.avi").rename(tmp_path / f"{name}.avi"))
