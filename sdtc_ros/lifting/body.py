@@ -27,26 +27,28 @@ Float64Array = npt.NDArray[np.float64]
 class JointBody:
     """A joint's surroundings: `radius` of the limb there, `offset` from its surface to the joint along the ray.
 
-    turn: metres by which the offset grows where the joint is on the body's far side, seen from its side.
+    turn: metres by which the offset grows where the joint is on the body's far side, seen from its side; front: by
+    which it grows where the body faces the camera.
     """
 
     radius: float
     offset: float
     turn: float = 0.0
+    front: float = 0.0
 
 
 _HEAD_SURFACE = JointBody(0.04, 0.01)  # eyes and ears lie on the surface
 _BY_WORD = {
-    "nose": JointBody(0.04, 0.02),
-    "head_top": JointBody(0.05, 0.064),
-    "head_bottom": JointBody(0.05, 0.068),
+    "nose": JointBody(0.04, 0.059, front=-0.064),
+    "head_top": JointBody(0.05, 0.078),
+    "head_bottom": JointBody(0.05, 0.072),
     "chest": JointBody(0.10, 0.10),
-    "shoulder": JointBody(0.06, 0.0675, 0.075),
-    "elbow": JointBody(0.04, 0.045, 0.025),
-    "wrist": JointBody(0.03, 0.026),
-    "hip": JointBody(0.08, 0.123, 0.025),
-    "knee": JointBody(0.05, 0.068),
-    "ankle": JointBody(0.04, 0.046),
+    "shoulder": JointBody(0.06, 0.082, 0.043),
+    "elbow": JointBody(0.04, 0.047),
+    "wrist": JointBody(0.03, 0.036),
+    "hip": JointBody(0.08, 0.125, 0.027),
+    "knee": JointBody(0.05, 0.070),
+    "ankle": JointBody(0.04, 0.057),
 }
 # lengths of adults in the middle: with what a bone measures in the image they say how far its owner is
 _SIZES = (
@@ -89,16 +91,19 @@ _BONES = (
 class Body:
     """The tables for a skeleton of K joints.
 
-    radii, offsets: K metres; turns: K metres, the JointBody's for joints of the right side, negative for the left;
-    torso: indices of shoulders and hips; across: 2 x A, of those the left ones and the right ones opposite;
-    edges: E x 2 (parent, child) of a spanning forest, parents before their children; lengths: E, the longest that each
-    can be; roots: one joint of every tree; measures: M x 2 (joint, joint), the bones that tell a person's size;
-    middles: M metres, their lengths in an adult of the middle.
+    radii, offsets, fronts: K metres; turns: K metres, the JointBody's for joints of the right side, negative for the
+    left; nose: its index, -1 where the skeleton has none; torso: indices of shoulders and hips; across: 2 x A, of
+    those the left ones and the right ones opposite, shoulders first; edges: E x 2 (parent, child) of a spanning forest,
+    parents before their children; lengths: E, the longest that each can be; roots: one joint of every tree; measures:
+    M x 2 (joint, joint), the bones that tell a person's size; middles: M metres, their lengths in an adult of the
+    middle.
     """
 
     radii: Float64Array
     offsets: Float64Array
     turns: Float64Array
+    fronts: Float64Array
+    nose: int
     torso: npt.NDArray[np.int64]
     edges: tuple[tuple[int, int], ...]
     lengths: Float64Array
@@ -120,6 +125,8 @@ def body_of(skeleton: Skeleton) -> Body:
         radii=np.array([part.radius for part in parts]),
         offsets=np.array([part.offset for part in parts]),
         turns=np.array([part.turn for part in parts]) * signs,
+        fronts=np.array([part.front for part in parts]),
+        nose=skeleton.index("nose") if "nose" in skeleton.joints else -1,
         torso=np.array([skeleton.index(joint) for joint in TORSO if joint in skeleton.joints], np.int64),
         edges=edges,
         lengths=np.array(lengths),

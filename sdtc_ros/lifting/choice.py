@@ -28,6 +28,9 @@ IntArray = npt.NDArray[np.int64]
 UNSEEN = 4.0  # cost of none of the surfaces: that of one that 2 % of the ellipse saw
 SLACK = 0.2  # metres by which a bone may be longer for every end that is unseen
 TOO_LONG = 0.05  # metres by which a bone may exceed its greatest length at a cost of 0.5; the cost grows squared
+# what unseen costs more where all of the ellipse sees something behind the joint: it cannot be there, in plain view;
+# by how many metres behind, beside the expected depth's deviation (LOOSE at most, and where nothing is expected)
+THROUGH, MARGIN, LOOSE = 8.0, 0.15, 0.4
 UNEXPECTED = 3.0  # no candidate costs more for lying elsewhere than expected
 REACH, REACH_DEVIATION = 0.6, 0.2  # metres from the torso within which joints lie, and how sure that is
 HIGHEST = 12.0  # no bone costs more, so that a wrong one cannot turn the whole body over
@@ -81,7 +84,10 @@ def _own_costs(points: Float64Array, weights: Float64Array, expected: Expected) 
     beyond = np.maximum(np.abs(depths - expected.torso[:, None, None]) - REACH, 0) / REACH_DEVIATION
     cost += np.minimum(0.5 * beyond**2, UNEXPECTED)
     cost = np.where(np.isfinite(depths), cost, np.inf)
-    return np.concatenate([cost, np.full((*cost.shape[:2], 1), UNSEEN)], axis=2)
+    loose = np.fmin(np.where(np.isnan(expected.deviations), LOOSE, expected.deviations), LOOSE)
+    farther = depths > (expected.unseen[..., 2] + MARGIN + loose)[..., None]
+    unseen = UNSEEN + THROUGH * np.where(farther, weights, 0.0).sum(axis=2)
+    return np.concatenate([cost, unseen[..., None]], axis=2)
 
 
 def _bone_costs(points: Float64Array, lengths: Float64Array, body: Body) -> Float64Array:

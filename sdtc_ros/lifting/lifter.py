@@ -23,12 +23,13 @@ from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.lifting.body import body_of
 from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.choice import Expected, choose_surfaces
-from sdtc_ros.lifting.memory import TrackMemory
+from sdtc_ros.lifting.memory import Memory, Past
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN, FramePoses3D, Pose3D
 from sdtc_ros.lifting.size import depth_by_size, size_costs
 from sdtc_ros.lifting.surfaces import CANDIDATES, depths_near, known_median, surfaces_under
+from sdtc_ros.lifting.turn import turned
 from sdtc_ros.skeleton import Skeleton
-from sdtc_ros.types import FramePoses, Pose
+from sdtc_ros.types import FramePoses
 
 Float64Array = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.float32]
@@ -38,6 +39,8 @@ WIDEST, NARROWEST = 0.75, 0.5  # limb radii: bounds of the sampled ellipse's dev
 # camera's noise (metres a metre squared), and a part of the surface's own deviation
 INSIDE, NOISE, ROUGH = 0.013, 0.0018, 0.3
 CLOSE = 0.35  # metres: pixels of one body
+# joints whose pixels lie farther than a person by so many metres show that he is not there: votes against, and at most
+BEHIND, SEEN_THROUGH, MOST_THROUGH = 0.6, 3.0, 12.0
 STEADY, TORSO_SPEED = 0.2, 1.5  # deviation of a torso's expected depth: metres at once, and more for every second
 # joints that one unit of doubt about a person's distance weighs, and how great doubts get: by size not so great that a
 # small child whom all joints see is overruled, by what earlier frames saw so great that whoever passes before him is
@@ -72,11 +75,11 @@ class Lifter:
         """A lifter for poses of that skeleton."""
         self.config = config or LiftingConfig()
         self._body, self._count = body_of(skeleton), len(skeleton)
-        self._tracks: dict[int, TrackMemory] = {}
+        self._memory = Memory(self._count, self._body)
 
     def reset(self) -> None:
         """Forget all tracks."""
-        self._tracks.clear()
+        self._memory = Memory(self._count, self._body)
 
     def lift(self, result: FramePoses, depth: FloatArray | None, camera: CameraModel) -> FramePoses3D:
         """The people of a keyframe in space.
@@ -90,7 +93,7 @@ class Lifter:
                 f"the depth image is {depth.shape[1]} x {depth.shape[0]} but the colour image {size[1]} x {size[0]}: "
                 "use depth registered (aligned) to the colour camera"
             )
-        self._forget(stamp)
+        self._memory.forget(stamp, max(self.config.max_carry, 5.0))
         if not result.poses:
             return FramePoses3D(result, [])
         seen = _Seen(
@@ -98,18 +101,8 @@ class Lifter:
             np.stack([pose.covariance for pose in result.poses]).astype(np.float64),
             camera,
         )
-        tracks = [self._track(pose.track_id) for pose in result.poses]
-        found = self._observe(depth, seen, tracks, stamp)
-        depths, deviations, states = (
-            np.stack(rows)
-            for rows in zip(
-                *(
-                    self._joints(pose, seen, found, index, tracks[index], stamp)
-                    for index, pose in enumerate(result.poses)
-                ),
-                strict=True,
-            )
-        )
+        past = self._memory.past([pose.track_id for pose in result.poses], stamp)
+        depths, deviations, states = self._joints(self._observe(depth, seen, past), seen, past, stamp)
         joints = (depths[..., None] * seen.rays).astype(np.float32)
         covariances = _covariances(depths, deviations, seen).astype(np.float32)
         scores = np.where(states == UNKNOWN, 0, seen.keypoints[..., 2]).astype(np.float32)
@@ -121,23 +114,13 @@ class Lifter:
             ],
         )
 
-    def _track(self, track_id: int) -> TrackMemory:
-        if track_id not in self._tracks:
-            self._tracks[track_id] = TrackMemory.empty(self._count, self._body)
-        return self._tracks[track_id]
-
-    def _forget(self, stamp: int) -> None:
-        """Drop tracks that nothing can be propagated from any more, and those of a time that lies ahead."""
-        limit = max(self.config.max_carry, 5.0) * 1e9
-        self._tracks = {key: one for key, one in self._tracks.items() if 0 <= stamp - one.seen <= limit}
-
-    def _observe(self, depth: FloatArray | None, seen: _Seen, tracks: list[TrackMemory], stamp: int) -> _Found:
+    def _observe(self, depth: FloatArray | None, seen: _Seen, past: Past) -> _Found:
         """What this frame's depth says of the joints of P people."""
         shape = seen.keypoints.shape[:2]
         if depth is None:
-            return _Found(np.full(shape, np.nan), np.full(shape, np.nan), np.full(len(tracks), np.nan))
+            return _Found(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan))
         size = depth_by_size(seen.keypoints, self.config.min_score, seen.focal, self._body)
-        rough = self._rough_depth(depth, seen, tracks, size, stamp)
+        rough = self._rough_depth(depth, seen, past, size)
         limbs = seen.focal * self._body.radii / rough[:, None]  # P x K pixels
         pixels, ellipses = seen.keypoints[..., :2].reshape(-1, 2), _clipped(seen.covariance, limbs)
         surfaces = surfaces_under(depth, pixels, ellipses, self.config.max_range)
@@ -145,69 +128,58 @@ class Lifter:
         z = surfaces.depths.reshape(candidates) + (self._body.offsets / seen.stretch)[..., None]
         sure = seen.keypoints[..., 2:] >= self.config.min_score
         weights = np.where(sure, surfaces.weights.reshape(candidates), 0.0)
-        past = [track.expected(stamp, place) for track, place in zip(tracks, rough, strict=True)]
-        depths, deviations = np.stack([one[0] for one in past]), np.stack([one[1] for one in past])
+        depths, deviations = past.depths + rough[:, None], past.deviations
         unseen = np.where(np.isfinite(depths), depths, rough[:, None])[..., None] * seen.rays
         chosen = choose_surfaces(
             z[..., None] * seen.rays[:, :, None],
             weights,
             Expected(depths, deviations, unseen, rough),
-            np.stack([track.longest(self._body) for track in tracks]),
+            past.longest,
             self._body,
         )
         taken = _taken(z, chosen)
-        taken += self._turned(taken, seen) * self._body.turns / seen.stretch
+        turn = turned(seen.rays, taken, sure[..., 0], rough, self._body)
+        taken += (turn[:, :1] * self._body.turns + turn[:, 1:] * self._body.fronts) / seen.stretch
         roughness = _taken(surfaces.deviations.reshape(candidates), chosen)
-        place = known_median(taken - (depths - rough[:, None]))  # by all joints that were seen before
+        place = known_median(taken - past.depths)  # by all joints that were seen before
         torso = _first(place, known_median(taken[:, self._body.torso]), known_median(taken))
         deviations = np.sqrt(INSIDE**2 + (NOISE * taken**2) ** 2 + (ROUGH * roughness) ** 2)
         return _Found(taken, deviations, torso)
 
-    def _turned(self, depths: Float64Array, seen: _Seen) -> Float64Array:
-        """How much each joint's ray runs from the body's left to its right, -1 to 1: P x K, 0 where it is not known."""
-        joints = depths[..., None] * seen.rays
-        left, right = self._body.across
-        across = np.nansum(joints[:, right] - joints[:, left], axis=1)[:, None]
-        length = np.linalg.norm(across, axis=2) * seen.stretch
-        return (across * seen.rays).sum(axis=2) / np.where(length > 0, length, 1.0)
-
-    def _rough_depth(
-        self, depth: FloatArray, seen: _Seen, tracks: list[TrackMemory], size: Float64Array, stamp: int
-    ) -> Float64Array:
+    def _rough_depth(self, depth: FloatArray, seen: _Seen, past: Past, size: Float64Array) -> Float64Array:
         """How far each of P people is, in metres: the depth that most joints' pixels agree on; 3 where none has one.
 
         A torso joint counts twice. Against that counts how far it lies from what the person's size in the image says,
-        and from the torso's last depth: somebody who covers all of a person has all votes. Of equals the farther is
-        taken, since an occluder is nearer.
+        and from the torso's last depth: somebody who covers all of a person has all votes; and the joints that lie far
+        behind, for through whom one sees is not there. Of equals the farther is taken, since an occluder is nearer.
         """
         shape = seen.keypoints.shape[:2]
         near = depths_near(depth, seen.keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(shape)
-        earlier = np.array([track.torso for track in tracks])
-        age = np.array([stamp - track.seen for track in tracks]) / 1e9
+        earlier, age = past.torso, past.torso_age
         near = np.column_stack([near, earlier, size])
         votes = np.append(np.ones(self._count), [2.0, 0.0])
         votes[self._body.torso] = 2
         agree = np.abs(near[:, :, None] - near[:, None, :]) < CLOSE  # NaN agrees with nothing
         moved = 0.5 * ((near - earlier[:, None]) / (STEADY + TORSO_SPEED * age[:, None])) ** 2
         against = np.fmin(size_costs(near, size[:, None]), SIZE_DOUBT) + np.nan_to_num(np.fmin(moved, DOUBT))
+        farther = near[:, None, : self._count] - near[:, :, None] > BEHIND  # P x hypotheses x joints
+        against = against + np.minimum(SEEN_THROUGH * farther.sum(axis=2), MOST_THROUGH) / VOTES
         count = np.where(np.isfinite(near), (agree * votes).sum(axis=2) - VOTES * against + 1e-3 * near, -np.inf)
         rough = near[np.arange(len(near)), count.argmax(axis=1)]
         return np.where(np.isfinite(rough), rough, 3.0)
 
     def _joints(
-        self, pose: Pose, seen: _Seen, found: _Found, index: int, track: TrackMemory, stamp: int
+        self, found: _Found, seen: _Seen, past: Past, stamp: int
     ) -> tuple[Float64Array, Float64Array, npt.NDArray[np.uint8]]:
-        """One person's depths and deviations (K metres), observed or propagated, and the joints' states; remembers."""
-        torso = found.torso[index] if np.isfinite(found.torso[index]) else track.torso
-        earlier, loose, age = track.expected(stamp, torso)
-        z, deviations = found.depths[index].copy(), found.deviations[index].copy()
-        observed = np.isfinite(z)
-        sure = pose.keypoints[:, 2] >= self.config.min_score
-        propagated = ~observed & sure & (age <= self.config.max_carry) & (earlier > 0)  # NaN is not
-        if observed.any():
-            joints = z[:, None] * seen.rays[index]
-            track.remember(stamp, float(torso), joints, deviations, self._body)
-        z[propagated], deviations[propagated] = earlier[propagated], loose[propagated]
+        """Depths and deviations (P x K metres), observed or propagated, and the joints' states; remembers them."""
+        torso = np.where(np.isfinite(found.torso), found.torso, past.torso)
+        earlier = past.depths + torso[:, None]
+        observed = np.isfinite(found.depths)
+        sure = seen.keypoints[..., 2] >= self.config.min_score
+        propagated = ~observed & sure & (past.ages <= self.config.max_carry) & (earlier > 0)  # NaN is not
+        self._memory.remember(past, stamp, torso, found.depths[..., None] * seen.rays, found.deviations)
+        z = np.where(propagated, earlier, found.depths)
+        deviations = np.where(propagated, past.deviations, found.deviations)
         return z, deviations, np.where(observed, OBSERVED, np.where(propagated, PROPAGATED, UNKNOWN)).astype(np.uint8)
 
 

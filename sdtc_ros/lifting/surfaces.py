@@ -85,23 +85,30 @@ def _best(values: Float64Array, weights: Float64Array, labels: npt.NDArray[np.in
     A group's depth is the mean of those samples that lie near its median: less noise than the median has, and no
     other limb that touches this one.
     """
-    count = len(values)
-    shares = np.zeros((count, SAMPLES))
-    np.add.at(shares, (np.arange(count)[:, None], labels), weights)
+    count, known = len(values), np.isfinite(values)
+    group = (np.arange(count)[:, None] * SAMPLES + labels).reshape(-1)
+    shares = np.bincount(group, weights.reshape(-1), count * SAMPLES).reshape(count, SAMPLES)
+    sizes = np.bincount(group, known.reshape(-1), count * SAMPLES).reshape(count, SAMPLES).astype(np.int64)
     chosen = np.argsort(-shares, axis=1, kind="stable")[:, :CANDIDATES]
-    shares = np.take_along_axis(shares, chosen, axis=1)
-    inside = (labels[:, None] == chosen[:, :, None]) & np.isfinite(values)[:, None]  # N x C x S
-    reached = 2 * np.cumsum(inside, axis=2) >= inside.sum(axis=2, keepdims=True)
-    middle = np.take_along_axis(values, reached.argmax(axis=2), axis=1)
-    known = shares > 0
-    middle = np.where(known, middle, np.nan)
-    apart = values[:, None] - middle[:, :, None]
-    near = inside & (np.abs(apart) < (BESIDE + BESIDE_SLOPE * middle**2)[:, :, None])
-    apart, number = np.where(near, apart, 0.0), np.maximum(near.sum(axis=2), 1)
-    mean = apart.sum(axis=2) / number
-    variances = (apart**2).sum(axis=2) / number - mean**2
+    starts = np.take_along_axis(np.cumsum(sizes, axis=1) - sizes, chosen, axis=1)
+    shares, sizes = np.take_along_axis(shares, chosen, axis=1), np.take_along_axis(sizes, chosen, axis=1)
+    middle = np.take_along_axis(values, np.minimum(starts + np.maximum(sizes - 1, 0) // 2, SAMPLES - 1), axis=1)
+    middle = np.where(shares > 0, middle, np.nan)
+    reach = BESIDE + BESIDE_SLOPE * middle**2
+    first = np.maximum(starts, (values[:, None] <= (middle - reach)[..., None]).sum(axis=2))
+    last = np.minimum(starts + sizes, (values[:, None] < (middle + reach)[..., None]).sum(axis=2))
+    number = np.maximum(last - first, 1)
+    mean, square = (_between(np.where(known, values, 0) ** power, first, last) / number for power in (1, 2))
     shares = shares / (shares.sum(axis=1, keepdims=True) + HOLES) * (1 + HOLES)
-    return Surfaces(middle + mean, shares, np.where(known, np.sqrt(np.maximum(variances, 0)), np.nan))
+    blank = np.isnan(middle)
+    deviations = np.sqrt(np.maximum(square - mean**2, 0))
+    return Surfaces(np.where(blank, np.nan, mean), shares, np.where(blank, np.nan, deviations))
+
+
+def _between(values: Float64Array, first: npt.NDArray[np.int64], last: npt.NDArray[np.int64]) -> Float64Array:
+    """Sums of each row's values (N x S) from `first` to before `last` (N x C)."""
+    sums = np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+    return np.take_along_axis(sums, np.maximum(last, first), axis=1) - np.take_along_axis(sums, first, axis=1)
 
 
 def _read(depth: FloatArray, places: Float64Array, farthest: float) -> Float64Array:

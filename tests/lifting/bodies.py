@@ -39,7 +39,8 @@ def person(x: float, z: float, y: float = 0.1) -> np.ndarray:
 def depth_image(people: list[np.ndarray], wall: float = WALL) -> np.ndarray:
     """H x W float32 metres: limbs as chains of spheres whose radius is the joint's offset under the skin."""
     depth = np.full((SIZE[1], SIZE[0]), wall, np.float32)
-    radii = body_of(POSETRACK).offsets
+    body = body_of(POSETRACK)
+    radii = np.maximum(body.offsets + body.fronts, 0.02)  # they face the camera
     for joints in people:
         for a, b in POSETRACK.limbs:
             for share in np.linspace(0, 1, 25):

@@ -9,6 +9,7 @@ import pytest
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.lifting.body import body_of
+from sdtc_ros.lifting.choice import Expected, choose_surfaces
 from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN
 from sdtc_ros.lifting.size import depth_by_size
@@ -92,6 +93,29 @@ def test_somebody_new_whose_torso_is_covered_is_where_his_size_says():
     seen = found.states == OBSERVED
     assert seen.any()
     assert np.abs(found.joints[seen, 2] - 4.0).max() < 0.3
+
+
+def test_somebody_behind_whom_a_few_joints_show_is_not_taken_for_who_covers_him():
+    truth = person(0.1, 3.6)
+    depth = depth_image([truth])
+    rows = poses([truth]).poses[0].keypoints[:, 1]
+    top, bottom = rows[POSETRACK.index("left_shoulder")] - 12, rows[POSETRACK.index("left_knee")] - 10
+    depth[int(top) : int(bottom)] = 2.8  # all between neck and knees, by something as near as he might be
+    (found,) = lift([truth], depth)
+    shown = [POSETRACK.index(joint) for joint in ("head_top", "left_ankle", "right_ankle")]
+    assert (found.states[shown] == OBSERVED).all()
+    assert np.abs(found.joints[shown] - truth[shown])[:, 2].max() < 0.05
+
+
+def test_a_joint_in_plain_view_is_observed_though_its_bone_is_too_long():
+    body, truth = body_of(POSETRACK), person(0, 3)
+    ankle = POSETRACK.index("left_ankle")
+    expected = truth[None].copy()
+    expected[0, ankle, 2] -= 0.5  # taken for something nearer before
+    truth[ankle, 2] += 0.45
+    past = Expected(expected[..., 2], np.full((1, len(truth)), 0.12), expected, np.array([3.0]))
+    chosen = choose_surfaces(truth[None, :, None], np.ones((1, len(truth), 1)), past, body.lengths[None], body)
+    assert (chosen == 0).all()
 
 
 def test_a_small_child_is_where_all_joints_see_it():
