@@ -178,7 +178,9 @@ def _frame(image: Any, where: str) -> SequenceFrame:
     for n, (x, y) in enumerate(zip(xs, ys, strict=True)):
         corners = numbers(x, None, f"{where}: ignore_regions_x[{n}]")
         polygons.append(np.stack([corners, numbers(y, len(corners), f"{where}: ignore_regions_y[{n}]")], axis=1))
-    return SequenceFrame(name, identity, False, ignore=polygons)
+    size = image.get("width"), image.get("height")
+    said = size if all(isinstance(side, int) and side > 0 for side in size) else None
+    return SequenceFrame(name, identity, False, ignore=polygons, size=said)
 
 
 def _all_keypoints(people: list[tuple[Any, str]], slots: int) -> Array:

@@ -69,7 +69,8 @@ def with_joints(person: Person, order: list[int]) -> Person:
 class SequenceFrame:
     """One image of a sequence: `name` is its path as the file has it, `ignore` polygons M x 2 float64 (pixels).
 
-    pointless: how many people the file lists without a list of points ; they are not among `people`.
+    pointless: how many people the file lists without a list of points ; they are not among `people`. size: (width,
+    height) of the image as the file says, None where it does not.
     """
 
     name: str
@@ -78,6 +79,7 @@ class SequenceFrame:
     people: list[Person] = field(default_factory=list)
     ignore: list[Array] = field(default_factory=list)
     pointless: int = 0
+    size: tuple[int, int] | None = None
 
 
 @dataclass

@@ -57,16 +57,36 @@ class Truth:
 
 
 def read_truth(
-    path: Path, input_name: str, skeleton: Skeleton, pictures: Names | None = None, count: int | None = None
+    path: Path,
+    input_name: str,
+    skeleton: Skeleton,
+    pictures: Names | None = None,
+    count: int | None = None,
+    size: tuple[int, int] | None = None,
 ) -> Truth:
     """The annotations of the input `input_name` in a file, or in the folder's file of that name or only file.
 
     skeleton: the model's; annotations of other joints keep their own. pictures: the input's file names by number, where
-    its frames have names; count: its length, where known. The path may also be a HiEve video's folder of XML files, or
-    the folder of these folders. Raises InputError where there is none, where several could be meant, or where it cannot
-    be told which frame is which.
+    its frames have names; count: its length, size: its images' (width, height), where known. The path may also be a
+    HiEve video's folder of XML files, or the folder of these folders. Raises InputError where there is none, where
+    several could be meant, or where it cannot be told which frame is which, or the annotations are of images of
+    another size.
     """
-    return place(one_sequence(path, input_name, skeleton), pictures, count)
+    sequence = one_sequence(path, input_name, skeleton)
+    if size is not None:
+        _check_size(sequence, size)
+    return place(sequence, pictures, count)
+
+
+def _check_size(sequence: Sequence, size: tuple[int, int]) -> None:
+    """Raise InputError where the file says that images of another size than `size` (width, height) were annotated."""
+    said = {frame.size for frame in sequence.frames if frame.size}
+    if said and size not in said:
+        (width, height), what = min(said), sequence.path or f"sequence {sequence.name}"
+        raise InputError(
+            f"{what} annotates images of {width} x {height}, but the input's are {size[0]} x {size[1]}; give the "
+            "images that were annotated, or scale the annotations"
+        )
 
 
 def one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:

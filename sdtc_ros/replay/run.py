@@ -197,7 +197,8 @@ def _detection(options: ReplayOptions) -> DetectorConfig:
 def _truth(options: ReplayOptions, source: Source, pipeline: Pipeline) -> Truth | None:
     if options.truth is None:
         return None
-    return read_truth(options.truth, source.name, pipeline.bundle.skeleton, source.names, source.length)
+    skeleton = pipeline.bundle.skeleton
+    return read_truth(options.truth, source.name, skeleton, source.names, source.length, source.size)
 
 
 def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -> BoxTable | None:

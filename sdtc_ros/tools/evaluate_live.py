@@ -90,7 +90,7 @@ def _evaluate(words: list[str]) -> int:
     source = open_input(args)
     bundle = load_bundle(Path(args.bundle).expanduser() if args.bundle else default_bundle())
     names, length, skeleton = source.names, source.length, bundle.skeleton
-    truth = read_truth(args.truth, source.name, skeleton, names, length) if args.truth else None
+    truth = read_truth(args.truth, source.name, skeleton, names, length, source.size) if args.truth else None
     boxes = external_boxes(args.boxes, source, truth) if args.boxes else None  # else the node finds them itself
     prepare_folder(args.out, args.overwrite, "--overwrite (to a ros2 launch: overwrite:=true)")
     outputs = Outputs(args.out, Wanted(video=args.video), source, bundle, truth)

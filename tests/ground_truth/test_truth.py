@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,6 @@ def test_hieves_xml_is_the_truth_of_a_replay(tmp_path, where):
 
 def truth_file(path: Path, **more: object) -> Path:
     """A frame of one person of PoseTrack's joints, every annotation with `more`."""
-    import json
-
     points = np.array([[10 + 5 * i, 20 + 3 * i, 1] for i in range(15)], float)
     person = Person(points, 1, head_box=np.array([5.0, 5, 20, 20]))
     write_sequence(Sequence(path.stem, [SequenceFrame(f"{path.stem}/000000.jpg", 0, True, [person])]), path)
@@ -73,6 +72,18 @@ def truth_file(path: Path, **more: object) -> Path:
 def test_a_files_content_says_whose_rules_count(tmp_path):
     assert read_truth(truth_file(tmp_path / "a.json"), "a", POSETRACK).protocol == "posetrack18"
     assert read_truth(truth_file(tmp_path / "b.json", person_id=2), "b", POSETRACK).protocol == "posetrack21"
+
+
+def test_annotations_of_images_of_another_size_are_refused(tmp_path):
+    """Made on scaled copies, or for another video: the figures would be wrong, and nothing else would tell."""
+    file = truth_file(tmp_path / "a.json")
+    assert read_truth(file, "a", POSETRACK, size=(80, 60)).sequence.frames[0].size is None
+    data = json.loads(file.read_text())
+    data["images"][0] |= {"width": 160, "height": 120}
+    file.write_text(json.dumps(data))
+    assert read_truth(file, "a", POSETRACK, size=(160, 120)).sequence.frames[0].size == (160, 120)
+    with pytest.raises(InputError, match="a.json annotates images of 160 x 120, but the input's are 320 x 240; give"):
+        read_truth(file, "a", POSETRACK, size=(320, 240))
 
 
 def test_data_sets_of_other_rules_are_not_mixed_unasked(tmp_path):
