@@ -29,7 +29,7 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.categories import category_of, is_people, listed_categories
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
 from sdtc_ros.ground_truth.posetrack17 import parse_annolist
-from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Array, Mask, Person, Sequence, SequenceFrame, size_of
 from sdtc_ros.skeleton import POSETRACK, SKELETONS, Skeleton
 
 _log = logging.getLogger("sdtc_ros")
@@ -178,9 +178,7 @@ def _frame(image: Any, where: str) -> SequenceFrame:
     for n, (x, y) in enumerate(zip(xs, ys, strict=True)):
         corners = numbers(x, None, f"{where}: ignore_regions_x[{n}]")
         polygons.append(np.stack([corners, numbers(y, len(corners), f"{where}: ignore_regions_y[{n}]")], axis=1))
-    size = image.get("width"), image.get("height")
-    said = size if all(isinstance(side, int) and side > 0 for side in size) else None
-    return SequenceFrame(name, identity, False, ignore=polygons, size=said)
+    return SequenceFrame(name, identity, False, ignore=polygons, size=size_of(image))
 
 
 def _all_keypoints(people: list[tuple[Any, str]], slots: int) -> Array:

@@ -8,12 +8,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.errors import InputError
 from sdtc_ros.skeleton import POSETRACK, Skeleton
 
 Array = npt.NDArray[np.float64]
@@ -102,3 +105,22 @@ class Sequence:
         order = [self.skeleton.index(joint) for joint in skeleton.joints]
         frames = [replace(frame, people=[with_joints(one, order) for one in frame.people]) for frame in self.frames]
         return replace(self, frames=frames, skeleton=skeleton)
+
+
+def size_of(image: Any) -> tuple[int, int] | None:
+    """The (width, height) that an annotation file gives of one of its images; None where it does not."""
+    width, height = (image.get("width"), image.get("height")) if isinstance(image, dict) else (None, None)
+    if isinstance(width, int) and isinstance(height, int) and min(width, height) > 0:
+        return width, height
+    return None
+
+
+def check_sizes(said: Iterable[tuple[int, int] | None], size: tuple[int, int] | None, what: Path) -> None:
+    """Raise InputError where a file `what` says of its images that none is of `size` (None: not known)."""
+    sizes = {one for one in said if one}
+    if size is not None and sizes and size not in sizes:
+        width, height = min(sizes)
+        raise InputError(
+            f"{what} annotates images of {width} x {height}, but the input's are {size[0]} x {size[1]}; give the "
+            "images that were annotated, or scale the annotations"
+        )

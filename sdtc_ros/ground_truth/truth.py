@@ -17,7 +17,7 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.frame_names import place_frames
 from sdtc_ros.ground_truth.hieve import read_hieve_folder
 from sdtc_ros.ground_truth.posetrack import read_folder
-from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
+from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame, check_sizes
 from sdtc_ros.skeleton import HIEVE, Skeleton
 
 
@@ -73,20 +73,8 @@ def read_truth(
     another size.
     """
     sequence = one_sequence(path, input_name, skeleton)
-    if size is not None:
-        _check_size(sequence, size)
+    check_sizes([frame.size for frame in sequence.frames], size, sequence.path or path)
     return place(sequence, pictures, count)
-
-
-def _check_size(sequence: Sequence, size: tuple[int, int]) -> None:
-    """Raise InputError where the file says that images of another size than `size` (width, height) were annotated."""
-    said = {frame.size for frame in sequence.frames if frame.size}
-    if said and size not in said:
-        (width, height), what = min(said), sequence.path or f"sequence {sequence.name}"
-        raise InputError(
-            f"{what} annotates images of {width} x {height}, but the input's are {size[0]} x {size[1]}; give the "
-            "images that were annotated, or scale the annotations"
-        )
 
 
 def one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:

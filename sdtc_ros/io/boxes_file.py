@@ -12,7 +12,8 @@ A boxes file is JSON, in one of two forms:
   (the frame's number in the input, from 0) a box may name its image (`image_name`), give its header stamp in
   nanoseconds (`stamp`), or, as COCO's results do, the truth's image id (`image_id`); `score` is 1 and the tracks are
   the pipeline's own where missing; of boxes with a `category_id` people's alone are taken;
-- a PoseTrack18 or COCO annotation file, of which the people's `bbox`, `score` and `track_id` are taken.
+- a PoseTrack18 or COCO annotation file, of which the people's `bbox`, `score` and `track_id` are taken; one of images
+  of another size is refused.
 
 Boxes are pixels. A file of fractions, or of corners (x1 y1 x2 y2), is recognised by its values and refused.
 """
@@ -30,7 +31,7 @@ from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.ground_truth.categories import category_of, is_people, listed_categories, people_among
 from sdtc_ros.ground_truth.frame_names import place_frames, plain_path
 from sdtc_ros.ground_truth.json_input import load_json, member, numbers
-from sdtc_ros.ground_truth.sequence import Person
+from sdtc_ros.ground_truth.sequence import Person, check_sizes, size_of
 from sdtc_ros.ground_truth.truth import Truth
 from sdtc_ros.io.sources import Source
 from sdtc_ros.options import TRUTH
@@ -120,7 +121,7 @@ def read_boxes(path: Path, size: tuple[int, int] | None = None) -> BoxTable:
     Raises InputError that says what is wrong with it where.
     """
     table = BoxTable(f"boxes from {path.name}")
-    for key, row in iterate_boxes(path, with_ids=True):
+    for key, row in iterate_boxes(path, with_ids=True, size=size):
         table.add(PurePosixPath(plain_path(key)).name if isinstance(key, str) else key, row)
     _check_values(np.array(list(table.values()), np.float64), size, path)
     return table
@@ -146,13 +147,15 @@ def _check_values(xywh: np.ndarray, size: tuple[int, int] | None, path: Path) ->
         )
 
 
-def iterate_boxes(path: Path, with_ids: bool = False) -> Iterator[tuple[Key, Row]]:
+def iterate_boxes(path: Path, with_ids: bool = False, size: tuple[int, int] | None = None) -> Iterator[tuple[Key, Row]]:
     """Every person's box of a boxes file under its frame's number, its image's whole name or its stamp.
 
-    with_ids: also under ('image', id), as COCO's results have it. Raises InputError.
+    with_ids: also under ('image', id), as COCO's results have it; size: (width, height) that the images must have.
+    Raises InputError.
     """
     data, empty = load_json(path), True
     if isinstance(data, dict) and "annotations" in data:
+        check_sizes([size_of(image) for image in member(data, "images", list, str(path))], size, path)
         rows = _annotation_rows(data, path)
     elif isinstance(data, list):
         rows = _listed_rows(data, path, with_ids)

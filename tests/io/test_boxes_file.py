@@ -50,6 +50,11 @@ def test_an_annotation_file_is_a_boxes_file(tmp_path):
     }
     boxes = read_boxes(write(tmp_path / "b.json", data)).boxes(0, Frame(IMAGE, 0, "", "here/000003.jpg"))
     assert boxes.xywh.tolist() == [[1, 2, 3, 4]]
+    data["images"][0] |= {"width": 640, "height": 480}
+    file = write(tmp_path / "b.json", data)
+    assert len(read_boxes(file, (640, 480))) == len(read_boxes(file)) == 1
+    with pytest.raises(InputError, match="b.json annotates images of 640 x 480, but the input's are 1280 x 960"):
+        read_boxes(file, (1280, 960))
 
 
 @pytest.mark.parametrize(
