@@ -24,6 +24,7 @@ from training.checkpoint import Network
 from training.models.decode import Decode
 from training.models.movenet_pose import MoveNetPose
 from training.models.sdtc_movenet import SDTCMoveNet
+from training.models.streamed import streamed
 from training.models.tdmi import TDMI
 
 OPSET = 20  # LayerNormalization and Gelu as single operators
@@ -35,7 +36,7 @@ class EncoderGraph(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network = _form(network)
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         """Normalise, backbone, projection."""
@@ -51,7 +52,7 @@ class TemporalGraph(nn.Module):
 
     def __init__(self, network: Network) -> None:
         super().__init__()
-        self.network = network
+        self.network = _form(network)
         self.decode = Decode(network.config.heatmap_size, network.config.backbone.image_size)
 
     def forward(self, *tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -104,7 +105,7 @@ def token_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     """Name -> per-crop shape of every tensor that the encoder gives, in order; the network must be in eval mode."""
     height, width = network.config.backbone.image_size
     with torch.no_grad():
-        tokens = _encode(network, torch.zeros(1, height, width, 3, dtype=torch.uint8))
+        tokens = _encode(_form(network), torch.zeros(1, height, width, 3, dtype=torch.uint8))
     return {name: tuple(tensor.shape[1:]) for name, tensor in tokens.items()}
 
 
@@ -116,6 +117,11 @@ def example_inputs(network: Network, batch: int = 2) -> tuple[Tensor, dict[str, 
     frames = 2 * network.config.delta + 1
     shapes = token_shapes(network).items()
     return crops, {name: torch.randn(batch, frames, *shape, generator=random) for name, shape in shapes}
+
+
+def _form(network: Network) -> Network:
+    """The network in the form in which it is exported."""
+    return streamed(network) if isinstance(network, SDTCMoveNet) else network
 
 
 def _encode(network: Network, crops: Tensor) -> dict[str, Tensor]:

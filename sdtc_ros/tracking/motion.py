@@ -102,10 +102,15 @@ def _moved(ids: IntArray, older: _Answer, newer: _Answer) -> FloatArray:
     sure = (before[..., 2] >= SURE) & (after[..., 2] >= SURE)
     known = (rows_older >= 0) & (rows_newer >= 0) & (sure.sum(axis=1) >= JOINTS)
     moved = np.full((len(ids), 2), np.nan, np.float32)
-    steps = np.where(sure[..., None], after[..., :2] - before[..., :2], np.nan)[known]
-    if len(steps):
-        moved[known] = np.nanmedian(steps, axis=1)
+    steps = np.where(sure[..., None], after[..., :2] - before[..., :2], np.inf)[known]
+    moved[known] = _medians(steps, sure[known].sum(axis=1))
     return moved
+
+
+def _medians(steps: FloatArray, count: IntArray) -> FloatArray:
+    """Medians (N x 2) of N x K x 2 steps, all but `count` (N) infinite; np.nanmedian takes five times as long."""
+    ordered, rows = np.sort(steps, axis=1), np.arange(len(steps))
+    return (ordered[rows, (count - 1) // 2] + ordered[rows, count // 2]) / np.float32(2)
 
 
 def _rows(ids: IntArray, among: IntArray) -> IntArray:

@@ -68,7 +68,7 @@ def check_bundle(encoder: Path, temporal: Path, products: dict[str, int]) -> Non
     """Both graphs in FP32 and FP16 parse in TensorRT; in FP16 `products` of the temporal graph stay in FP32."""
     for path, full in ((encoder, {}), (temporal, products)):
         model = onnx.load(path)
-        assert complaints_of_tensorrt(model) == []
+        assert complaints_of_tensorrt(model) == [], complaints_of_tensorrt(model)
         half = to_half(model)
         onnx.checker.check_model(half, full_check=True)
         assert complaints_of_tensorrt(half) == []

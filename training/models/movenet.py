@@ -87,9 +87,9 @@ class StridedConv(nn.Conv2d):
     def __init__(self, inputs: int, outputs: int, groups: int = 1) -> None:
         super().__init__(inputs, outputs, 3, stride=2, groups=groups)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x B x C x H x W with even sides -> B x outputs x H/2 x W/2."""
-        return super().forward(F.pad(x, (0, 1, 0, 1)))
+    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """x B x C x H x W with even sides -> B x outputs x H/2 x W/2; weight: in place of its own."""
+        return self._conv_forward(F.pad(x, (0, 1, 0, 1)), self.weight if weight is None else weight, self.bias)
 
 
 class Block(nn.Module):
@@ -137,6 +137,14 @@ class Head(nn.Sequential):
     def __init__(self, outputs: int) -> None:
         super().__init__(SeparableConv(FEATURES, HEAD_WIDTH), nn.Conv2d(HEAD_WIDTH, outputs, 1))
 
+    def at(self, stride4: Tensor, cells: Tensor) -> Tensor:
+        """Features B x FEATURES x h x w, cells' numbers B x N -> what the head says there alone, B x outputs x N."""
+        separable = self[0]
+        assert isinstance(separable, SeparableConv)
+        near = separable.depthwise(stride4).flatten(2)
+        picked = near.gather(2, cells.unsqueeze(1).expand(-1, near.shape[1], -1)).unsqueeze(3)
+        return self[1](F.relu(separable.pointwise(picked))).squeeze(3)
+
 
 class MoveNet(nn.Module):
     """The whole network. Its images are RGB; the normalisation to -1 .. 1 is its own."""
@@ -162,19 +170,20 @@ class MoveNet(nn.Module):
         self.heatmap_head, self.centre_head = Head(config.joints), Head(1)
         self.regression_head, self.offset_head = Head(2 * config.joints), Head(2 * config.joints)
 
-    def features(self, images: Tensor) -> MoveNetFeatures:
+    def features(self, images: Tensor, bgr: bool = False) -> MoveNetFeatures:
         """RGB images B x H x W x 3, uint8 (or float of the same range) -> the features that the heads and SDTC read.
 
-        Raises ValueError for sides that are no multiples of 32.
+        bgr: the images are BGR. Raises ValueError for sides that are no multiples of 32.
         """
         if images.shape[1] % STRIDE or images.shape[2] % STRIDE:
             height, width = images.shape[1:3]
             raise ValueError(f"MoveNet's image sides must be multiples of {STRIDE}, got {width} x {height}")
-        return self.late(*self.early(images))
+        return self.late(*self.early(images, bgr))
 
-    def early(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """RGB images as in `features` -> what the first EARLY blocks hand on: at stride 4 to a lateral, at stride 8."""
-        x = F.relu6(self.stem(images.permute(0, 3, 1, 2).float() / 127.5 - 1.0))
+    def early(self, images: Tensor, bgr: bool = False) -> tuple[Tensor, Tensor]:
+        """Images as in `features` -> what the first EARLY blocks hand on: at stride 4 to a lateral, at stride 8."""
+        weight = self.stem.weight.flip(1) if bgr else self.stem.weight  # turning the pixels round takes much longer
+        x = F.relu6(self.stem(images.float().permute(0, 3, 1, 2) / 127.5 - 1.0, weight))
         lateral = x
         for i, block in enumerate(self.blocks[:EARLY]):
             x = block(x)

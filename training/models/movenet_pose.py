@@ -54,12 +54,11 @@ class MoveNetPose(nn.Module):
 
     def encode(self, crops: Tensor) -> Tensor:
         """uint8 BGR crops N x H x W x 3 -> features N x 24 x H/4 x W/4."""
-        return self.backbone.features(crops.float().flip(-1)).stride4
+        return self.backbone.features(crops, bgr=True).stride4
 
     def poses(self, windows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Features of windows B x 1 x 24 x h x w -> keypoints, covariance and heatmaps of MoveNetDecode, B x K x ..."""
-        maps = self.backbone.heads(windows[:, 0])
-        decoded = self.decode(*maps)
+        decoded = self.decode.of_features(self.backbone, windows[:, 0])
         return decoded if self.joints is None else self.joints(*decoded)
 
     def estimate(self, windows: Tensor) -> Tensor:

@@ -83,7 +83,8 @@ class Found(NamedTuple):
 
 def odds(heatmaps: Tensor) -> Tensor:
     """Probabilities -> logits between -9.2 and 9.2."""
-    return torch.logit(heatmaps, eps=FLOOR)
+    known = heatmaps.clamp(FLOOR, 1 - FLOOR)
+    return torch.log(known / (1 - known))  # torch.logit is exported as comparisons and choices, which take longer
 
 
 class SDTCMoveNet(nn.Module):
@@ -99,15 +100,19 @@ class SDTCMoveNet(nn.Module):
         self.trajectory = Trajectory(config.frames, config.heatmap_size, config.trajectory)
         self.semantics = Semantics(config, len(self.skeleton)) if config.semantics else None
         self.confidence = Confidence(len(self.skeleton)) if config.confidence else None
-        self.token_names = ("joints", "logits", "tokens", "detail") if config.semantics else ("joints", "logits")
         if config.freeze_backbone:
             self.backbone.requires_grad_(False)
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """Names of what is cached of a crop, in order."""
+        return "joints", "logits", *(() if self.semantics is None else self.semantics.names)
 
     def look(self, crops: Tensor) -> Seen:
         """The single-frame network: uint8 BGR crops N x H x W x 3 -> what it sees."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
-            features = self.backbone.features(crops.float().flip(-1))
-            keypoints, _, heatmaps = self.to_skeleton(*self.decode(*self.backbone.heads(features.stride4)))
+            features = self.backbone.features(crops, bgr=True)
+            keypoints, _, heatmaps = self.to_skeleton(*self.decode.of_features(self.backbone, features.stride4))
         (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
         cells = keypoints * keypoints.new_tensor([(w - 1) / (width - 1), (h - 1) / (height - 1), 1.0])
         return Seen(features.stride16, features.stride4, heatmaps, cells)
@@ -121,8 +126,8 @@ class SDTCMoveNet(nn.Module):
         seen = self.look(crops)
         cached = {"joints": seen.joints, "logits": odds(seen.heatmaps)}
         if self.semantics is not None:
-            cached["tokens"] = self.semantics.tokens(seen.stride16, seen.heatmaps)
-            cached["detail"] = self.semantics.detail(seen.stride4)
+            more = self.semantics.cached(seen.stride16, seen.stride4, seen.heatmaps, cached["logits"])
+            cached |= zip(self.semantics.names, more, strict=True)
         return cached
 
     def encode_windows(self, seen: Seen) -> dict[str, Tensor]:
@@ -169,25 +174,23 @@ class SDTCMoveNet(nn.Module):
 
     def _combine(self, cached: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """The keyframe's logits B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
-        logits = cached["logits"][:, self.config.delta]
-        places, gaussians, moved = self.trajectory(cached["joints"])
-        combined = logits + self.config.trust * moved
+        tracks = self.trajectory(cached["joints"])
+        combined = cached["logits"][:, self.config.delta] + self.trajectory.logits(tracks, self.config.trust)
         if self.semantics is not None:
-            detail = cached["detail"][:, self.config.delta]
-            combined = combined + self.semantics(cached["tokens"], detail, logits, gaussians)[0]
-        return combined, places
+            combined = combined + self.semantics.residual(cached, self.trajectory, tracks)
+        return combined, tracks.places
 
     def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
         """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""
         logits = odds(heatmaps[:, self.config.delta])
-        places, gaussians, moved = self.trajectory(joints)
-        output = SDTCMoveNetOutput(logits + moved, places)
+        tracks = self.trajectory(joints)
+        output = SDTCMoveNetOutput(logits + self.trajectory.logits(tracks), tracks.places)
         parts = self.semantics
         if parts is None:
             return output
         windows = stride16.shape[:2]
         tokens = parts.tokens(stride16.flatten(0, 1), heatmaps.flatten(0, 1)).unflatten(0, windows)
-        residual, motion = parts(tokens, parts.detail(stride4), logits, gaussians)
+        residual, motion = parts(tokens, parts.detail(stride4), logits, self.trajectory.gaussians(tracks))
         output.logits = output.logits + residual
         if motion.hybrid is not None:
             output.reconstruction, output.masked = parts.decoder(motion.hybrid), motion.masked

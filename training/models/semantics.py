@@ -17,6 +17,7 @@ from training.models.mlsme import MLSME, Motion, MotionDecoder
 from training.models.movenet import FEATURES, SeparableConv
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.smml import SMML
+from training.models.trajectory import Tracks, Trajectory
 
 POOL = 2  # tokens of stride 16 are pooled 2 x 2 for the motion encoders
 
@@ -59,6 +60,8 @@ class ResidualHead(nn.Module):
 class Semantics(nn.Module):
     """Equations 1 to 13 on what the trunk sees, and the head on F: logits to add to the keyframe's heatmaps."""
 
+    names = ("tokens", "detail")  # of what is cached of a crop
+
     def __init__(self, config: SDTCMoveNetConfig, joints: int) -> None:
         super().__init__()
         channels, frames, features = config.channels, config.frames, config.backbone.token_channels
@@ -84,6 +87,16 @@ class Semantics(nn.Module):
         fused = self.smml(embedded, self._unpooled(motion.motion))
         known = torch.cat([torch.sigmoid(logits), logits / 8, gaussians, detail], dim=1)
         return self.head(fused, known), motion
+
+    def cached(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
+        """What was seen in N crops, and its logits -> tokens N x L x C, detail N x d x h x w."""
+        return self.tokens(stride16, heatmaps), self.detail(stride4)
+
+    def residual(self, cached: dict[str, Tensor], trajectory: Trajectory, tracks: Tracks) -> Tensor:
+        """What is cached of windows, B x T x ... by name, and their tracks -> logits B x K x h x w to add."""
+        keyframe = cached["logits"].shape[1] // 2
+        detail, logits = cached["detail"][:, keyframe], cached["logits"][:, keyframe]
+        return self(cached["tokens"], detail, logits, trajectory.gaussians(tracks))[0]
 
     def _pooled(self, embedded: Tensor) -> Tensor:
         """B x T x L x C -> B x T x L/4 x C."""

@@ -13,7 +13,10 @@ all frames, moves the fitted places, and says how much they are to count.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 RIDGE = 0.01  # frames squared, of the slope: with one good frame a joint is where that frame has it
@@ -55,6 +58,19 @@ def fit_line(joints: Tensor, new: Tensor, trust: Tensor | None = None) -> Tensor
     return mean - slope * mean_time.unsqueeze(-1)
 
 
+class Tracks(NamedTuple):
+    """What the tracks of B x K joints say of the keyframe.
+
+    places B x K x 2: where it has them (column, row in cells); sigma B x K x 1: in cells, how surely; gain and loss
+    B x K x 1: what they are worth inside their Gaussian, and against what lies far outside of it.
+    """
+
+    places: Tensor
+    sigma: Tensor
+    gain: Tensor
+    loss: Tensor
+
+
 class Trajectory(nn.Module):
     """Joints of all frames -> a Gaussian a joint in the keyframe's heatmap, and the logits that it is worth.
 
@@ -78,8 +94,8 @@ class Trajectory(nn.Module):
         nn.init.zeros_(self.answer.weight)
         nn.init.zeros_(self.answer.bias)
 
-    def forward(self, joints: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """joints B x T x K x 3 (column, row, score) -> places B x K x 2 (cells), Gaussians and logits B x K x h x w."""
+    def forward(self, joints: Tensor) -> Tracks:
+        """joints B x T x K x 3 (column, row, score) -> what their tracks say of the keyframe."""
         new = news(joints)
         first = fit_line(joints, new)
         relative = ((joints[..., :2] - first.unsqueeze(1)) / REACH).clamp(-2, 2) * new.unsqueeze(-1)
@@ -89,16 +105,31 @@ class Trajectory(nn.Module):
         inputs = torch.cat([tracks, scores, whole, new.expand_as(scores)], dim=1)
         outputs = self.answer(self.layers(inputs.transpose(1, 2)))  # B x K x (T + 3)
         trust = torch.exp(outputs[..., : self.frames].clamp(-4, 4)).transpose(1, 2)
-        gain, wide, loss = outputs[..., self.frames :].unbind(-1)
-        gain, loss = gain.clamp_min(0), loss.clamp_min(0)  # a joint that one frame alone shows stays where it is
-        places = fit_line(joints, new, trust)
-        sigma = SIGMA * torch.exp(wide.clamp(-1, 2)).unsqueeze(-1)
-        gaussians = self._drawn(places, sigma)
-        outside = self._drawn(places, FAR) - 1.0
-        return places, gaussians, UNIT * (gain[..., None, None] * gaussians + loss[..., None, None] * outside)
+        gain, wide, loss = outputs[..., self.frames :].split(1, dim=-1)
+        sigma = SIGMA * torch.exp(wide.clamp(-1, 2))
+        # a joint that one frame alone shows stays where it is
+        return Tracks(fit_line(joints, new, trust), sigma, gain.clamp_min(0), loss.clamp_min(0))
 
-    def _drawn(self, places: Tensor, sigma: Tensor | float) -> Tensor:
-        """Gaussians of height 1 at places B x K x 2 (cells), B x K x h x w; sigma (cells) B x K x 1, or one for all."""
+    def gaussians(self, tracks: Tracks, pool: int = 1, empty: int = 0) -> Tensor:
+        """Gaussians of height 1, B x (K + empty) x h/pool x w/pool, averaged over pool x pool cells.
+
+        empty: maps of zeros that come behind.
+        """
+        sides = self._sides(tracks.places, tracks.sigma)
+        down, across = (F.pad(side.unflatten(-1, (-1, pool)).mean(dim=-1), (0, 0, 0, empty)) for side in sides)
+        return down.unsqueeze(-1) * across.unsqueeze(-2)
+
+    def logits(self, tracks: Tracks, trust: float = 1.0) -> Tensor:
+        """What is added to the keyframe's logits, `trust` times: B x K x h x w."""
+        down, across = self._sides(tracks.places, tracks.sigma)
+        far_down, far_across = self._sides(tracks.places, FAR)
+        loss = trust * UNIT * tracks.loss
+        inside = (trust * UNIT * tracks.gain * down).unsqueeze(-1) * across.unsqueeze(-2)
+        outside = (loss * far_down).unsqueeze(-1) * far_across.unsqueeze(-2) - loss.unsqueeze(-1)
+        return inside + outside
+
+    def _sides(self, places: Tensor, sigma: Tensor | float) -> tuple[Tensor, Tensor]:
+        """A Gaussian as a product, its rows B x K x h and its columns B x K x w; sigma (cells) B x K x 1, or one."""
         across = torch.exp(-0.5 * ((self.columns - places[..., :1]) / sigma) ** 2)
         down = torch.exp(-0.5 * ((self.rows - places[..., 1:]) / sigma) ** 2)
-        return down.unsqueeze(-1) * across.unsqueeze(-2)
+        return down, across
