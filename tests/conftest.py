@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from importlib.util import find_spec
 
@@ -15,6 +16,9 @@ import pytest
 from collection import pytest_collectreport
 
 __all__ = ["pytest_collectreport"]
+
+# Networks of the tests are small: a second thread costs more than it does, and under -n workers would fight for cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _NEED_TORCH = ["training", "export", "benchmarks/test_benchmarks_gpu.py"]
 collect_ignore = [] if find_spec("torch") else _NEED_TORCH
