@@ -39,10 +39,10 @@ from benchmarks.beside.worker import JOINTS  # noqa: E402
 from benchmarks.measure import carry_out  # noqa: E402
 from benchmarks.peer import Contender, mediapipe_worker  # noqa: E402
 from benchmarks.report import machine, table, versions, write_json  # noqa: E402
+from sdtc_ros.crops import crop_boxes, crop_images, to_image  # noqa: E402
 from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
 from sdtc_ros.models.bundle import load_bundle, write_manifest  # noqa: E402
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image  # noqa: E402
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 from sdtc_ros.types import Boxes, Frame  # noqa: E402
 

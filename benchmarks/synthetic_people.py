@@ -33,9 +33,9 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/synthetic_people.py`
 from benchmarks.beside.photographs import Photograph, read_sets  # noqa: E402
 from benchmarks.measure import carry_out  # noqa: E402
 from benchmarks.report import write_json  # noqa: E402
+from sdtc_ros.crops import crop_boxes, crop_images, to_crop  # noqa: E402
 from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
 from sdtc_ros.models.bundle import load_bundle  # noqa: E402
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_crop  # noqa: E402
 from sdtc_ros.skeleton import POSETRACK  # noqa: E402
 
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")

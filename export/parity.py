@@ -19,10 +19,10 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from sdtc_ros.crops import crop_images
 from sdtc_ros.engine.accuracy_check import clips
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
-from sdtc_ros.pipeline.crops import crop_images
 from training.checkpoint import Network
 
 PIXELS = 0.05  # largest keypoint difference allowed, crop pixels

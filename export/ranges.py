@@ -22,11 +22,11 @@ from onnx import GraphProto, ModelProto, TensorProto, helper
 
 from export.stored import load_full
 from export.zones import WEIGHTED
+from sdtc_ros.crops import crop_images
 from sdtc_ros.engine.accuracy_check import clips
 from sdtc_ros.engine.ort.session import open_session
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.models.bundle_files import DATA
-from sdtc_ros.pipeline.crops import crop_images
 
 LARGE = 4096.0  # a sixteenth of what FP16 can say: photographs are not synthetic people
 LARGE_LOGIT = 128.0  # beyond it FP16 is off by 1/16 and more, and a softmax's shares by 6 %

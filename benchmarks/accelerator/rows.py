@@ -23,11 +23,11 @@ from benchmarks.measure import CLOCKS
 from benchmarks.models import network_config, random_bundle, with_precision
 from benchmarks.report import table
 from benchmarks.scenes import walking_people
+from sdtc_ros.crops import crop_boxes
 from sdtc_ros.engine.base import CuttingEngine, Engine
 from sdtc_ros.engine.cache import Cache
 from sdtc_ros.engine.select import EngineConfig, open_ungated
 from sdtc_ros.models.bundle import Bundle
-from sdtc_ros.pipeline.crops import crop_boxes
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 
 PARTS = ("encoder", "temporal", "pipeline")

@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.beside.worker import JOINTS
+from sdtc_ros.crops import crop_boxes
 from sdtc_ros.demo.clip import demo_clip
 from sdtc_ros.detection.person import PersonDetector
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.io.boxes_file import person_box
 from sdtc_ros.io.sources import open_source
-from sdtc_ros.pipeline.crops import crop_boxes
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.tracking.tracker import Tracker
 

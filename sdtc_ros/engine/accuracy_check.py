@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.crops import crop_boxes, crop_images
 from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle, batches_up_to
 from sdtc_ros.models.bundle import Bundle
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 
 GATE = 5  # what is measured and how: raised with every change to it, so that cached verdicts are not used
 WINDOWS = 16  # compared by default

@@ -17,9 +17,9 @@ from contextlib import suppress
 from dataclasses import replace
 from io import RawIOBase
 from pathlib import Path, PurePosixPath
-from types import TracebackType
 from typing import Any
 
+from sdtc_ros.closing import Closing
 from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack_layout import MAX_TRACK_ID, Layout, TrackNumbers, people_of
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
@@ -127,7 +127,7 @@ def _image(frame: SequenceFrame, video: str, count: int) -> dict[str, Any]:
     }
 
 
-class PoseTrackWriter:
+class PoseTrackWriter(Closing):
     """A PoseTrack18-format JSON file that grows with the frames and is whole after every one of them.
 
     The list of images stands first, in room that is kept free for it (JSON may hold spaces between its values); the
@@ -218,14 +218,6 @@ class PoseTrackWriter:
         with suppress(OSError):  # no room for a copy: the spaces stay
             self._rewrite(0)
         self._file.close()
-
-    def __enter__(self) -> PoseTrackWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _append(stream: RawIOBase, data: bytes) -> None:

@@ -9,16 +9,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import TracebackType
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.closing import Closing
 from sdtc_ros.errors import InputError
 
 
-class AnnotatedVideo:
+class AnnotatedVideo(Closing):
     """An annotated video: MPEG-4 in .mp4, or Motion JPEG in .avi where this OpenCV has no such encoder."""
 
     def __init__(self, stem: Path, fps: float) -> None:
@@ -55,11 +55,3 @@ class AnnotatedVideo:
         self.close()
         if self._writer is not None:
             self._path.unlink(missing_ok=True)
-
-    def __enter__(self) -> AnnotatedVideo:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -16,19 +16,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import cv2
 import numpy as np
 
+from sdtc_ros.closing import Closing
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag_parts import find_parts, gap_lengths, read_metadata, storage_files
-from sdtc_ros.io.images import UnknownEncodingError, compressed_to_bgr, image_to_bgr
 from sdtc_ros.io.part_files import Key, Scratch, part_records, unpacked
 from sdtc_ros.io.recover import LOSS, Record
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.lifting.poses3d import FramePoses3D
+from sdtc_ros.messages.encodings import UnknownEncodingError, compressed_to_bgr, image_to_bgr
 from sdtc_ros.messages.foxglove import ANNOTATIONS_TOPIC, ANNOTATIONS_TYPE, to_image_annotations
 from sdtc_ros.messages.poses import (
     POSES_TOPIC,
@@ -42,6 +41,7 @@ from sdtc_ros.messages.poses import (
     to_header,
 )
 from sdtc_ros.messages.poses3d import POSES_3D_TOPIC, POSES_3D_TYPE, to_detections_3d
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import Frame, FramePoses
 
@@ -177,7 +177,7 @@ def decode_image(record: Record) -> Frame:
     return Frame(image, stamp_of(message.header) or record.time, message.header.frame_id)
 
 
-class BagWriter:
+class BagWriter(Closing):
     """A new bag at `path` for poses and images; use it in a `with`, it is closed and readable however that ends."""
 
     def __init__(self, path: Path, storage: str = "mcap", about: Mapping[str, str] | None = None) -> None:
@@ -255,14 +255,6 @@ class BagWriter:
         if self._open:
             self._open = False
             self._writer.close()
-
-    def __enter__(self) -> BagWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def read_images(reader: BagReader, topic: BagTopic) -> Iterator[tuple[int, Frame | InputError]]:

@@ -14,12 +14,12 @@ from typing import Any
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag import COMPRESSED_TYPE, IMAGE_TYPE, BagReader, BagTopic
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.depth_buffer import DepthBuffer
 from sdtc_ros.messages.camera_model import camera_model
 from sdtc_ros.messages.depth import FloatArray, depth_of_message
 from sdtc_ros.messages.poses import stamp_of
+from sdtc_ros.messages.typestore import typestore
 
 INFO_TYPE = "sensor_msgs/msg/CameraInfo"
 AUTO = "auto"

@@ -12,16 +12,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.colours import Colour, joint_colours, limb_colour
 from sdtc_ros.pipeline.rotation import solid_copy
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses, Pose
 
 Image = npt.NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
-LEFT: Colour = (60, 160, 255)  # BGR: the person's left is orange, the right blue, the middle white
-RIGHT: Colour = (255, 170, 60)
-MIDDLE: Colour = (235, 235, 235)
 _ID_COLOURS = np.array(
     [[80, 175, 76], [54, 67, 244], [243, 150, 33], [176, 39, 156], [0, 193, 255], [136, 150, 0], [99, 30, 233]]
 )
@@ -45,19 +42,6 @@ def draw_poses(
         _draw_limbs(image, pose, skeleton, colours, thickness, min_score)
         _draw_joints(image, pose, colours, thickness, min_score)
     return image
-
-
-def joint_colours(skeleton: Skeleton) -> list[Colour]:
-    """The colour (BGR) of every joint, by its side."""
-    sides = {"left": LEFT, "right": RIGHT}
-    return [sides.get(joint.split("_")[0], MIDDLE) for joint in skeleton.joints]
-
-
-def limb_colour(a: Colour, b: Colour) -> Colour:
-    """The colour of a limb between joints of these colours: its side's, the middle's from one side to the other."""
-    if MIDDLE not in (a, b) and a != b:
-        return MIDDLE  # hips, shoulders
-    return b if a == MIDDLE else a
 
 
 def line_thickness(pose: Pose, shape: tuple[int, ...]) -> int:

@@ -19,8 +19,8 @@ import numpy as np
 
 from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.io.images import picture_to_bgr, pictures_in
 from sdtc_ros.io.video import DEFAULT_FPS, uniform_stamp, video_frames, video_info
+from sdtc_ros.messages.encodings import picture_to_bgr, pictures_in
 from sdtc_ros.types import Frame
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")

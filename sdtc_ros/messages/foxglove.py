@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sdtc_ros.io.draw import joint_colours, limb_colour
+from sdtc_ros.colours import joint_colours, limb_colour
 from sdtc_ros.messages.markers import MIN_SCORE
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses, Pose

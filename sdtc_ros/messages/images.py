@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.images import compressed_to_bgr, image_to_bgr
+from sdtc_ros.messages.encodings import compressed_to_bgr, image_to_bgr
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.types import Frame
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from sdtc_ros.io.draw import joint_colours, limb_colour
+from sdtc_ros.colours import joint_colours, limb_colour
 from sdtc_ros.lifting.camera import CameraModel, Float64Array
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses, Pose

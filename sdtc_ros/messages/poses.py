@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
 

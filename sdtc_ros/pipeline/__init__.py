@@ -17,6 +17,6 @@ __all__ = ["Pipeline", "PipelineConfig"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'sdtc_ros.pipeline' has no attribute '{name}'")
-    from sdtc_ros.pipeline import pipeline  # not before: the engine, which it imports, needs this package's crops
+    from sdtc_ros.pipeline import pipeline  # not before: rotation alone needs no engine
 
     return getattr(pipeline, name)

@@ -21,9 +21,9 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.crops import covariance_to_image, crop_images, to_image
 from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
-from sdtc_ros.pipeline.crops import covariance_to_image, crop_images, to_image
 from sdtc_ros.pipeline.window import Keyframe
 from sdtc_ros.types import FramePoses, Pose
 

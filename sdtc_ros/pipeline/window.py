@@ -34,8 +34,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.crops import crop_boxes
 from sdtc_ros.engine.base import Handle
-from sdtc_ros.pipeline.crops import crop_boxes
 from sdtc_ros.types import Boxes, Frame
 
 FloatArray = npt.NDArray[np.float32]

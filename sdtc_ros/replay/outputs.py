@@ -13,12 +13,12 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from sdtc_ros.closing import Closing
 from sdtc_ros.errors import UsageError
 from sdtc_ros.ground_truth.posetrack_write import PoseTrackWriter
 from sdtc_ros.ground_truth.truth import Truth
@@ -50,7 +50,7 @@ class OutputsFullError(Exception):
     """A keyframe could not be written: no room is left, or the disk fails."""
 
 
-class Outputs:
+class Outputs(Closing):
     """The streams of one replay, and the numbering that ties frames to the truth; use it in a `with`.
 
     files: what is written, by its role; numbers: the number in the input of every frame that is still unanswered, by
@@ -121,15 +121,7 @@ class Outputs:
         if statistics:
             statistics.sample(number, len(result.poses), picture)
 
-    def __enter__(self) -> Outputs:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._close()
-
-    def _close(self) -> None:
+    def close(self) -> None:
         """Close every stream, the poses first; a video gives way to them where the disk is full."""
         if self._ended and self._video:
             self._video.discard()

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import sys
 from time import monotonic
-from types import TracebackType
 from typing import Any
+
+from sdtc_ros.closing import Closing
 
 _LINE_EVERY = 10.0  # seconds
 
 
-class Progress:
+class Progress(Closing):
     """Counts steps towards `total` (None: unknown): a bar on stderr, or lines on stdout; use it in a `with`."""
 
     def __init__(self, what: str, total: int | None, shown: bool = True, unit: str = "frame") -> None:
@@ -42,11 +43,7 @@ class Progress:
             of = "" if self._total is None else f" of {self._total}"
             print(f"{self._what}: {self._done}{of} {self._unit}s, {rate:.1f} a second", flush=True)
 
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.close()

@@ -19,8 +19,8 @@ import pytest
 from fake_bundle import make_bundle
 
 from sdtc_ros.io.bag import BagReader, BagWriter, bag_message_types
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import POSES_TOPIC, to_header
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses
 

@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 from fake_bundle import TINY_BUNDLE, make_bundle
 
+from sdtc_ros.crops import crop_images
 from sdtc_ros.engine import accuracy_check as module
 from sdtc_ros.engine.accuracy_check import BOUNDS, Deviation, clips, compare, decided, measure_deviation
 from sdtc_ros.engine.base import Cut, batches_up_to
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.models.bundle import Bundle, load_bundle
-from sdtc_ros.pipeline.crops import crop_images
 
 GOOD = Deviation(200, 0.001, 0.01, 0.02, 0.0, 0.001, 10, 0.002)
 Change = Callable[[np.ndarray, np.ndarray], None]

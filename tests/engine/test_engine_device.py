@@ -17,13 +17,13 @@ from counting_runtime import CountingRuntime, session
 from fake_bundle import TINY_BUNDLE, make_bundle
 from pipeline_scenes import run, scene
 
+from sdtc_ros.crops import crop_boxes, crop_images
 from sdtc_ros.engine.base import CuttingEngine
 from sdtc_ros.engine.device import POOL_SLOTS, DeviceEngine, TokenPool
 from sdtc_ros.engine.failures import GraphError
 from sdtc_ros.engine.graphs import cut_graph, cut_grid
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.models.bundle import load_bundle
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 
 

@@ -22,6 +22,7 @@ import pytest
 from fake_bundle import TINY_BUNDLE, make_bundle
 from fake_cuda import Device
 
+from sdtc_ros.crops import crop_images
 from sdtc_ros.engine import select as choose
 from sdtc_ros.engine.base import batches_up_to
 from sdtc_ros.engine.cache import Cache
@@ -32,7 +33,6 @@ from sdtc_ros.engine.trt import cuda
 from sdtc_ros.engine.trt.device import TensorRTRuntime, open_tensorrt
 from sdtc_ros.errors import UsageError
 from sdtc_ros.models.bundle import Bundle, load_bundle
-from sdtc_ros.pipeline.crops import crop_images
 
 Lines = list[str]
 

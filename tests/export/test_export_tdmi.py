@@ -12,9 +12,9 @@ import torch
 from graph_rules import check_bundle
 
 from export.bundle import export_bundle
+from sdtc_ros.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import BundleError
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.types import Boxes, Frame
 from training.checkpoint import KEY, describe, load_network

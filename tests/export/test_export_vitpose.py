@@ -18,8 +18,8 @@ import torch
 from graph_rules import check_bundle
 
 from export.__main__ import main
+from sdtc_ros.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.models.bundle import load_bundle
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.pipeline.pipeline import Pipeline
 from sdtc_ros.types import Boxes, Frame
 

@@ -21,9 +21,9 @@ import cv2
 import numpy as np
 
 from sdtc_ros.io.bag import COMPRESSED_TYPE, IMAGE_TYPE, BagWriter, bag_message_types
-from sdtc_ros.io.images import ENCODINGS
-from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.encodings import ENCODINGS
 from sdtc_ros.messages.poses import to_header
+from sdtc_ros.messages.typestore import typestore
 from tests.fake_bundle import make_bundle
 from tests.fuzz.mutate import Random, damage, damage_values
 from tests.io.split_bags import YAML_FILE, write_split

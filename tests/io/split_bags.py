@@ -18,8 +18,8 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 from ruamel.yaml import YAML
 
 from sdtc_ros.io.bag import COMPRESSED_TYPE, IMAGE_TYPE, bag_message_types
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import to_header
+from sdtc_ros.messages.typestore import typestore
 
 EACH = 4  # frames a part
 START = 1_763_700_000_000_000_000

@@ -21,9 +21,9 @@ from sdtc_ros.io.bag import (
     is_bag,
     read_images,
 )
-from sdtc_ros.io.images import UnknownEncodingError
-from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.encodings import UnknownEncodingError
 from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, poses_from_message, to_header
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame, FramePoses
 

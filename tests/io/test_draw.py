@@ -11,7 +11,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdtc_ros.io.draw import LEFT, MIDDLE, RIGHT, draw_poses, joint_colours
+from sdtc_ros.colours import LEFT, MIDDLE, RIGHT, joint_colours
+from sdtc_ros.io.draw import draw_poses
 from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK, Skeleton
 from sdtc_ros.types import Frame, FramePoses, Pose
 

@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 import pytest
 
+from sdtc_ros.colours import LEFT, MIDDLE, joint_colours
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.draw import LEFT, MIDDLE, joint_colours
 from sdtc_ros.messages.camera_model import camera_model, scaled_info
 from sdtc_ros.messages.markers import ADD, DELETE_ALL, LINE_LIST, SPHERE_LIST, TEXT, place_in_space, to_markers
 from sdtc_ros.skeleton import POSETRACK

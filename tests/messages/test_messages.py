@@ -13,8 +13,8 @@ import pytest
 
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.bag import BagWriter, bag_message_types, read_poses
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import POSES_TYPE, PoseArrays, message_from_poses, poses_from_message, to_detections
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import COCO, HIEVE, POSETRACK
 from sdtc_ros.types import Frame, FramePoses, Pose
 

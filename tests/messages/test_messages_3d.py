@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.lifting.lifter import Lifter
 from sdtc_ros.lifting.transform import Transform, transformed
 from sdtc_ros.messages.poses3d import POSES_3D_TYPE, poses_3d_from_message, to_detections_3d
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import POSETRACK
 from tests.lifting.bodies import CAMERA, depth_image, person, poses
 

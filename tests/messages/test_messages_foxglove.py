@@ -6,8 +6,8 @@
 # governing permissions and limitations under the License.
 import numpy as np
 
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.foxglove import ANNOTATIONS_TYPE, LINE_LIST, POINTS, to_image_annotations
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import POSETRACK
 from tests.lifting.bodies import person, poses
 

@@ -17,10 +17,10 @@ import pytest
 from fake_bundle import COVARIANCE, make_bundle
 from pipeline_scenes import STEP, CountingEngine, run, scene
 
+from sdtc_ros.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.models.bundle import Bundle
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_image
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.types import Boxes, Frame
 

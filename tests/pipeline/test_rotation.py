@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from fake_bundle import make_bundle
 
+from sdtc_ros.crops import crop_boxes, crop_images
 from sdtc_ros.errors import UsageError
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images
 from sdtc_ros.pipeline.rotation import ANGLES, Rotation, solid_copy, turn_boxes, turn_covariance, turn_points
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted

@@ -28,8 +28,8 @@ from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.ground_truth.posetrack_write import PoseTrackWriter, write_sequence
 from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
 from sdtc_ros.io.bag import ANNOTATED_TOPIC, COMPRESSED_TYPE, BagReader, BagWriter, bag_message_types, read_images
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message, to_header
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import POSETRACK
 from sdtc_ros.types import Frame
 

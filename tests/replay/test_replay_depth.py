@@ -19,9 +19,9 @@ from sdtc_ros.__main__ import main
 from sdtc_ros.ground_truth.posetrack import read_sequence
 from sdtc_ros.ground_truth.posetrack_write import write_sequence
 from sdtc_ros.io.bag import BagReader, BagWriter
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.foxglove import ANNOTATIONS_TOPIC
 from sdtc_ros.messages.poses3d import POSES_3D_TOPIC, POSES_3D_TYPE, poses_3d_from_message
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.types import Frame
 
 pytestmark = pytest.mark.slow

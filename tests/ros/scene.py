@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from sdtc_ros.pipeline.crops import crop_boxes, to_crop
+from sdtc_ros.crops import crop_boxes, to_crop
 
 WIDTH, HEIGHT, DELTA = 128, 96, 2
 CROP = (24, 32)

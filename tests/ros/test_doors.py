@@ -16,8 +16,8 @@ import pytest
 import scene
 
 from sdtc_ros.io.bag import BagReader, BagWriter
-from sdtc_ros.io.typestore import typestore
 from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.pipeline.pipeline import PipelineConfig
 from sdtc_ros.replay import ReplayOptions, replay
 from sdtc_ros.replay.outputs import Wanted

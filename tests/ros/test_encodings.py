@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from sdtc_ros.io.images import ENCODINGS
+from sdtc_ros.messages.encodings import ENCODINGS
 
 COMPARE = '''
 import json, re, sys

@@ -21,7 +21,7 @@ import scene
 from conftest import HERE, Running
 from fake_bundle import COVARIANCE
 
-from sdtc_ros.pipeline.crops import crop_boxes
+from sdtc_ros.crops import crop_boxes
 from sdtc_ros.pipeline.rotation import turn_boxes, turn_covariance, turn_points
 
 PEOPLE = "/people"

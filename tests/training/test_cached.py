@@ -15,6 +15,7 @@ import torch
 
 from sdtc_ros.errors import UsageError
 from training.data import cached
+from training.data.augment import Augmentation
 from training.data.cached import CacheConfig, CachedData
 from training.models.baselines import SingleFrameConfig
 from training.models.vit import ViTConfig
@@ -118,7 +119,7 @@ def test_other_augmentations_and_backbones_are_cached_apart(small_config, tmp_pa
     fit(SDTCTraining(small_config, OptimiserConfig(warmup_steps=1)), data_in(tmp_path))
     assert len(cut) == 1
     assert len(list(tmp_path.glob("windows-*/features-*"))) == 2
-    fit(sdtc(small_config), data_in(tmp_path, augmentation=cached.Augmentation(shift=0.0)))
+    fit(sdtc(small_config), data_in(tmp_path, augmentation=Augmentation(shift=0.0)))
     assert len(cut) == 2
 
 

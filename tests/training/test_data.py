@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
+from sdtc_ros.crops import crop_boxes, crop_images, to_crop
 from sdtc_ros.demo.clip import Clip, write_clip
 from sdtc_ros.demo.clip import demo_clip as shipped_clip
 from sdtc_ros.errors import UsageError
-from sdtc_ros.pipeline.crops import crop_boxes, crop_images, to_crop
 from sdtc_ros.skeleton import POSETRACK
 from training.data import demo_clip
 from training.data.augment import NO_AUGMENTATION, Augmentation, CropTransform, half_body_box, sample_transform

@@ -27,7 +27,7 @@ from lightning.pytorch.callbacks import Callback
 
 from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.io.images import picture_to_bgr
+from sdtc_ros.messages.encodings import picture_to_bgr
 from sdtc_ros.skeleton import POSETRACK
 from training.callbacks import LastCheckpoint
 from training.checkpoint import KEY, read_checkpoint

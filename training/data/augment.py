@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.pipeline.crops import ENLARGE, crop_boxes
+from sdtc_ros.crops import ENLARGE, crop_boxes
 from sdtc_ros.skeleton import Skeleton
 
 FloatArray = npt.NDArray[np.float32]

@@ -17,7 +17,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,7 @@ from tqdm import tqdm
 
 from sdtc_ros.demo.clip import DEMO_FILE
 from sdtc_ros.errors import UsageError
-from training.data.augment import Augmentation
-from training.data.demo_clip import DemoValidation, DemoWindows, split_clip
+from training.data.demo_clip import ClipConfig, DemoValidation, DemoWindows, split_clip
 from training.data.loader import ResumableLoader, SeededOrder
 from training.data.truth import ValidationTruth
 from training.data.windows import Window
@@ -46,23 +45,16 @@ Array = npt.NDArray[Any]
 
 
 @dataclass
-class CacheConfig:
-    """Which clip windows are cut from (as DemoConfig's), how many, and where they are cached.
+class CacheConfig(ClipConfig):
+    """How many windows, and the folder where they are cached.
 
-    widest: the delta that windows are cut with; smaller ones are cut from the same windows. The other fields are
-    DemoConfig's.
+    widest: the delta that windows are cut with; smaller ones are cut from the same windows.
     """
 
+    size: tuple[int, int] = (96, 128)
     folder: str = "runs/cached"
     windows: int = 6000
     widest: int = 3
-    clip: str = ""
-    held_out: int = 24
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    size: tuple[int, int] = (96, 128)
-    delta: int = 2
-    batch: int = 32
-    seed: int = 0
 
 
 class CachedWindows(Dataset[Window]):

@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.images import picture_to_bgr
+from sdtc_ros.messages.encodings import picture_to_bgr
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.detections import Samples, annotated_samples
 from training.data.frames import IntArray

@@ -111,8 +111,8 @@ class DemoValidation(Dataset[Window]):
 
 
 @dataclass
-class DemoConfig:
-    """Which clip, and how it is batched: `size` is the crop's (width, height).
+class ClipConfig:
+    """Which clip, and how it is cut and batched: `size` is the crop's (width, height) in pixels.
 
     clip: a file that `python -m training.data render demo` wrote; empty: the one that ships. held_out: frames at its
     end to validate on.
@@ -124,8 +124,14 @@ class DemoConfig:
     size: tuple[int, int] = (192, 256)
     delta: int = 2
     batch: int = 32
-    workers: int = 1
     seed: int = 0
+
+
+@dataclass
+class DemoConfig(ClipConfig):
+    """workers: processes that cut windows while the network trains."""
+
+    workers: int = 1
 
 
 class DemoData(lightning.LightningDataModule):

@@ -59,13 +59,13 @@ IN_TIME: tuple[
 class PeopleWindowsConfig:
     """Where the windows lie, and how they are drawn.
 
-    kept: the folder of the trunk's cached answers; draws: of corruption for each window; size: a crop's (width,
+    cache: the folder of the trunk's cached answers; draws: of corruption for each window; size: a crop's (width,
     height); missed: how often a frame of the window is missing, the nearest one in its place.
     """
 
     train: str = "runs/windows/train"
     validation: str = "runs/windows/val"
-    kept: str = "runs/kept-trunk"
+    cache: str = "runs/cached-trunk"
     draws: int = 2
     corruption: Corruption = field(default_factory=Corruption)
     missed: float = 0.1
@@ -234,7 +234,7 @@ class PeopleWindows(lightning.LightningDataModule):
     def _seen(self, folder: str, network: Any, draws: int) -> Batch:
         """The trunk's answers to all windows of a folder, computed where they are not cached."""
         c = self.config
-        place = Path(c.kept) / f"{Path(folder).name}-{self._digest(folder, network, draws)}"
+        place = Path(c.cache) / f"{Path(folder).name}-{self._digest(folder, network, draws)}"
         assert self.trainer is not None
 
         def compute(made: Path) -> None:

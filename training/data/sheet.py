@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.io.draw import joint_colours
+from sdtc_ros.colours import joint_colours
 from sdtc_ros.skeleton import Skeleton
 from training.data.windows import Window
 

@@ -37,7 +37,7 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.ground_truth.posetrack_write import write_sequence
 from sdtc_ros.ground_truth.sequence import Sequence, SequenceFrame
 from sdtc_ros.io.bag import IMAGE_TYPE, BagWriter
-from sdtc_ros.io.typestore import typestore
+from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.replay.progress import Progress
 from sdtc_ros.types import Frame
 from training.synthetic.assets import AssetFolders, Assets, load_assets

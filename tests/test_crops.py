@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sdtc_ros.pipeline.crops import covariance_to_image, crop_boxes, crop_images, to_crop, to_image
+from sdtc_ros.crops import covariance_to_image, crop_boxes, crop_images, to_crop, to_image
 from training.decode import decode_heatmaps, encode_heatmaps
 
 SIZE = (192, 256)

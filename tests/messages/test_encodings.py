@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.images import ENCODINGS, UnknownEncodingError, compressed_to_bgr, image_to_bgr, picture_to_bgr
+from sdtc_ros.messages.encodings import ENCODINGS, UnknownEncodingError, compressed_to_bgr, image_to_bgr, picture_to_bgr
 
 H, W = 6, 8
 BGR = np.zeros((H, W, 3), np.uint8)

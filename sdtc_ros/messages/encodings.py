@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.jpeg import cut_short, without_padding
+from sdtc_ros.messages.jpeg import cut_short, without_padding
 
 Image = npt.NDArray[np.uint8]
 
