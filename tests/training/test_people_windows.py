@@ -50,7 +50,7 @@ def config(tmp_path: Path) -> PeopleWindowsConfig:
         for number, count in enumerate(counts):
             shard(tmp_path / folder / f"windows-{number:05d}.npz", count, number)
     return PeopleWindowsConfig(
-        str(tmp_path / "train"), str(tmp_path / "val"), str(tmp_path / "kept"), size=SIZE, batch=2, draws=2
+        str(tmp_path / "train"), str(tmp_path / "val"), str(tmp_path / "cached"), size=SIZE, batch=2, draws=2
     )
 
 
@@ -78,7 +78,7 @@ def test_the_first_stage_moves_the_trunk_and_nothing_else(config: PeopleWindowsC
 
 def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     _, data = fit(config, "temporal", tmp_path)
-    (cached,) = (tmp_path / "kept").glob("train-*")
+    (cached,) = (tmp_path / "cached").glob("train-*")
     assert len(data.train_set) == 10  # type: ignore[arg-type]  # five windows in two draws of corruption
     written = {path.name: path.stat().st_mtime_ns for path in cached.iterdir()}
     fit(config, "temporal", tmp_path)
