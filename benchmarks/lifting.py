@@ -28,21 +28,25 @@ from typing import Any
 import cv2
 import numpy as np
 
-from benchmarks.measure import carry_out
-from benchmarks.report import write_json
-from sdtc_ros.errors import InputError
-from sdtc_ros.evaluate.joints3d import Accuracy3D, evaluate_3d, table
-from sdtc_ros.evaluate.sequences3d import frames_in_space
-from sdtc_ros.ground_truth.posetrack import read_folder
-from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame
-from sdtc_ros.lifting.camera import CameraModel
-from sdtc_ros.lifting.lifter import Lifter
-from sdtc_ros.lifting.poses3d import FramePoses3D
-from sdtc_ros.models.bundle import default_bundle
-from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.types import Boxes, Frame, FramePoses, Pose
-from training.synthetic.depth_camera import DepthCamera, measured
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # so that `python benchmarks/lifting.py` finds the packages beside it
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.measure import carry_out  # noqa: E402
+from benchmarks.report import write_json  # noqa: E402
+from sdtc_ros.errors import InputError  # noqa: E402
+from sdtc_ros.evaluate.joints3d import Accuracy3D, evaluate_3d, table  # noqa: E402
+from sdtc_ros.evaluate.sequences3d import frames_in_space  # noqa: E402
+from sdtc_ros.ground_truth.posetrack import read_folder  # noqa: E402
+from sdtc_ros.ground_truth.sequence import Person, Sequence, SequenceFrame  # noqa: E402
+from sdtc_ros.lifting.camera import CameraModel  # noqa: E402
+from sdtc_ros.lifting.lifter import Lifter  # noqa: E402
+from sdtc_ros.lifting.poses3d import FramePoses3D  # noqa: E402
+from sdtc_ros.models.bundle import default_bundle  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.skeleton import POSETRACK  # noqa: E402
+from sdtc_ros.types import Boxes, Frame, FramePoses, Pose  # noqa: E402
+from training.synthetic.depth_camera import DepthCamera, measured  # noqa: E402
 
 PIXELS = 2.0  # deviation of annotated joints, as if a network had found them exactly
 

@@ -29,10 +29,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.report import table, write_json
-from sdtc_ros.errors import InputError, SdtcError
-from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.types import Boxes, Frame
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # so that `python benchmarks/neighbours.py` finds the packages beside it
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.report import table, write_json  # noqa: E402
+from sdtc_ros.errors import InputError, SdtcError  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.types import Boxes, Frame  # noqa: E402
 
 Image = npt.NDArray[np.uint8]
 Points = dict[str, npt.NDArray[np.float32]]

@@ -121,18 +121,3 @@ def test_headline() -> None:
         "ratio": 0.6, "ratio_network": "b", "ratio_part": "encoder", "ratio_engine": "c", "ratio_batch": 128,
     }  # fmt: skip
     assert gpu.headline(results[1:2])["ratio"] == 0.8
-
-
-def test_refusals(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sentence each: no GPU, nothing to measure, a plot without a folder."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    for arguments, sentence in (
-        ([], "finds no GPU here; --device cpu runs the same on the CPU"),
-        (["--plot", "nowhere/x.png"], "--plot nowhere/x.png: no such folder: nowhere"),
-        (["--repeats", "0"], "--repeats must be >= 1, got 0"),
-        (["--batches", "0"], "--batches must be >= 1, got 0"),
-    ):
-        assert gpu.main(arguments) == 2
-        error = capsys.readouterr().err
-        assert error.startswith("error: ")
-        assert sentence in error

@@ -55,14 +55,10 @@ def test_the_nodes_last_words_are_understood() -> None:
     assert found["a/rear"] == plain
     assert figures.added(list(found.values())).received == 525
     assert figures.stopped_counts("nothing of it") == {}
-
-
-def test_a_sum_that_does_not_hold_or_is_not_known_is_refused() -> None:
-    wrong = COUNTS.sum().replace("518 frames", "519 frames")
-    with pytest.raises(ValueError, match="does not hold"):
-        figures.stopped_counts(LOG.format("", wrong))
-    with pytest.raises(ValueError, match="'bored' is no cause"):
-        figures.stopped_counts(LOG.format("", COUNTS.sum().replace("too old", "bored")))
+    changes = {("518 frames", "519 frames"): "does not hold", ("too old", "bored"): "'bored' is no cause"}
+    for change, complaint in changes.items():
+        with pytest.raises(ValueError, match=complaint):
+            figures.stopped_counts(LOG.format("", COUNTS.sum().replace(*change)))
 
 
 def test_an_account_complains_of_all_that_does_not_add_up() -> None:
@@ -86,13 +82,9 @@ def test_wrong_answers_are_found() -> None:
     """Stamps never sent, sent by the other camera, not rising; boxes of another frame."""
     frames = np.concatenate([sent(10, 20, 30), sent(11, 21, camera=1)])
     assert figures.wrong_answers(frames, np.concatenate([heard(10, 20), heard(11, camera=1), heard(30)])) == 0
-    assert figures.wrong_answers(frames, heard(10, 15)) == 1
-    assert figures.wrong_answers(frames, heard(11)) == 1
-    assert figures.wrong_answers(frames, heard(20, 10, 30)) == 1
-    assert figures.wrong_answers(frames, heard(10, 10)) == 1
-    assert figures.wrong_answers(frames, heard(10, 20, off=3.0)) == 2
-    assert figures.wrong_answers(frames, heard(10, off=float("nan"))) == 0
-    assert figures.wrong_answers(frames, heard()) == 0
+    wrong = {1: [heard(10, 15), heard(11), heard(20, 10, 30), heard(10, 10)], 2: [heard(10, 20, off=3.0)]}
+    for count, answers in {**wrong, 0: [heard(10, off=float("nan")), heard()]}.items():
+        assert [figures.wrong_answers(frames, answer) for answer in answers] == [count] * len(answers)
 
 
 def test_the_clip_is_played_there_and_back(tmp_path: Path) -> None:
@@ -187,21 +179,3 @@ def test_without_ros_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         environment._found.cache_clear()
     error = capsys.readouterr().err
     assert error == f"error: no ROS 2 is sourced, and there is none under {tmp_path}\n"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["soak", "--minutes", "0"], "--minutes must be > 0, got 0"),
-        (["soak", "--plot", "nowhere/out.png"], "--plot nowhere/out.png: no such folder: nowhere"),
-        (["cost", "--people", "0"], "--people must be >= 1, got 0"),
-        (["restarts", "--detector", "person"], "--detector person is for soak and cameras"),
-        (["cameras", "--keep", "."], "--keep . already exists"),
-    ],
-)
-def test_wrong_arguments(arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """One sentence, the documented exit status, before anything starts."""
-    assert live.main(arguments) == UsageError.exit_status
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {sentence}")
-    assert error.count("\n") == 1
