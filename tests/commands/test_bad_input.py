@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 from fake_bundle import make_bundle
 
+from sdtc_ros.__main__ import main
 from sdtc_ros.io.bag import BagReader, BagWriter, bag_message_types
 from sdtc_ros.messages.poses import POSES_TOPIC, to_header
 from sdtc_ros.messages.typestore import typestore
@@ -45,14 +47,30 @@ def make_bag(path: Path) -> Path:
     return path
 
 
-def replay(tmp_path: Path, source: Path, *arguments: object) -> tuple[int, str]:
-    """Exit status and the one sentence on stderr of a replay in a process of its own (C libraries print too)."""
-    words = [sys.executable, "-m", "sdtc_ros", "replay", source, "--out", tmp_path / "out", "--threads", 1, *arguments]
-    done = subprocess.run(list(map(str, words)), cwd=ROOT, capture_output=True, text=True, timeout=60)
-    lines = done.stderr.splitlines()
-    assert len(lines) == 1, done.stderr
-    assert lines[0].startswith("sdtc_ros: error: ")
-    return done.returncode, lines[0]
+Replay = Callable[..., tuple[int, str]]
+
+
+def words_of(folder: Path, source: Path, *arguments: object) -> list[str]:
+    return list(map(str, ["replay", source, "--out", folder / "out", "--threads", 1, *arguments]))
+
+
+def sentence(errors: str) -> str:
+    """The one line on stderr."""
+    (line,) = errors.splitlines()
+    assert line.startswith("sdtc_ros: error: ")
+    return line
+
+
+@pytest.fixture
+def replay(tmp_path, capfd) -> Replay:
+    """Exit status and the one sentence on stderr of a replay, what C libraries print included."""
+
+    def run(source: Path, *arguments: object) -> tuple[int, str]:
+        capfd.readouterr()
+        status = main(words_of(tmp_path, source, *arguments))
+        return status, sentence(capfd.readouterr().err)
+
+    return run
 
 
 def answered(tmp_path: Path) -> int:
@@ -71,23 +89,23 @@ def one_box(tmp_path: Path, box: list[float]) -> Path:
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "bag.mcap", "bag.db3", "video.mp4", "picture.jpg", "old.bag"])
-def test_a_file_that_is_no_input(tmp_path, model, name):
+def test_a_file_that_is_no_input(tmp_path, model, replay, name):
     (tmp_path / name).write_bytes(b"this is text, nothing else\n" * 40)
-    status, said = replay(tmp_path, tmp_path / name, "--model", model)
+    status, said = replay(tmp_path / name, "--model", model)
     assert status == 3
     assert name in said
     assert not (tmp_path / "out").exists()
 
 
-def test_a_bag_without_an_image_topic_lists_its_topics(tmp_path, model):
+def test_a_bag_without_an_image_topic_lists_its_topics(tmp_path, model, replay):
     with BagWriter(tmp_path / "bag") as bag:
         bag.write_poses(FramePoses(Frame(picture(0), 1), []), POSETRACK)
-    status, said = replay(tmp_path, tmp_path / "bag", "--model", model)
+    status, said = replay(tmp_path / "bag", "--model", model)
     assert status == 3
     assert f"has no image topic; its topics are: {POSES_TOPIC} (vision_msgs/msg/Detection2DArray, 1 messages)" in said
 
 
-def test_a_truncated_bag(tmp_path, model):
+def test_a_truncated_bag_in_a_process_of_its_own(tmp_path, model):
     noise = np.random.default_rng(2).integers(
         0, 255, (60, 64, 80, 3), np.uint8
     )  # or compression leaves next to nothing
@@ -97,15 +115,17 @@ def test_a_truncated_bag(tmp_path, model):
             writer.write_image("/camera", Frame(image, 10**9 + number * 40_000_000))
     file = bag / "bag.mcap"
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    status, said = replay(tmp_path, bag, "--model", model)
-    assert status == 5
+    words = [sys.executable, "-m", "sdtc_ros", *words_of(tmp_path, bag, "--model", model)]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    said = sentence(done.stderr)
+    assert done.returncode == 5
     count = answered(tmp_path)
     assert 25 <= count <= 30
     assert f"{count} frames were processed and written" in said
     assert "bag.mcap is cut short" in said
 
 
-def test_an_unknown_encoding(tmp_path, model):
+def test_an_unknown_encoding(tmp_path, model, replay):
     types, store = bag_message_types(), typestore().types
     with BagWriter(tmp_path / "bag") as bag:
         for number in range(3):
@@ -114,12 +134,12 @@ def test_an_unknown_encoding(tmp_path, model):
                 data=np.zeros(16, np.uint8),
             )  # fmt: skip
             bag.write("/depth", "sensor_msgs/msg/Image", number + 1, image)
-    status, said = replay(tmp_path, tmp_path / "bag", "--model", model)
+    status, said = replay(tmp_path / "bag", "--model", model)
     assert status == 3
     assert "image encoding '32FC1' holds plain numbers, as depth images do, and no colours" in said
 
 
-def test_a_corrupt_frame_amid_good_ones(tmp_path, model):
+def test_a_corrupt_frame_amid_good_ones(tmp_path, model, replay):
     types, store = bag_message_types(), typestore().types
     kind = "sensor_msgs/msg/CompressedImage"
     with BagWriter(tmp_path / "bag") as bag:
@@ -132,55 +152,55 @@ def test_a_corrupt_frame_amid_good_ones(tmp_path, model):
                 bag.write("/camera", kind, frame.stamp, message)
             else:
                 bag.write_image("/camera", frame, "jpeg")
-    status, said = replay(tmp_path, tmp_path / "bag", "--model", model)
+    status, said = replay(tmp_path / "bag", "--model", model)
     assert status == 5
     assert answered(tmp_path) == 10
     assert "2 of 12 frames are damaged and were left out (numbers 4, 7)" in said
 
 
-def test_a_video_of_no_frames(tmp_path, model):
+def test_a_video_of_no_frames(tmp_path, model, replay):
     path = tmp_path / "none.avi"
     cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (80, 64)).release()
-    status, said = replay(tmp_path, path, "--model", model)
+    status, said = replay(path, "--model", model)
     assert status == 3
     assert "none.avi" in said
 
 
 @pytest.mark.parametrize("box", [[900, 6, 24, 40], [10, 10, -5, 8], [10, 10, 0, 0]])
-def test_boxes_outside_the_image(tmp_path, model, box):
-    status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model, "--boxes", one_box(tmp_path, box))
+def test_boxes_outside_the_image(tmp_path, model, replay, box):
+    status, said = replay(make_bag(tmp_path / "bag"), "--model", model, "--boxes", one_box(tmp_path, box))
     assert status == 5
     assert answered(tmp_path) == 12
     assert "1 person box was empty or outside the image and left out" in said
 
 
-def test_a_boxes_file_that_is_none(tmp_path, model):
+def test_a_boxes_file_that_is_none(tmp_path, model, replay):
     (tmp_path / "boxes.json").write_text("[1, 2")
-    status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model, "--boxes", tmp_path / "boxes.json")
+    status, said = replay(make_bag(tmp_path / "bag"), "--model", model, "--boxes", tmp_path / "boxes.json")
     assert status == 3
     assert "boxes.json is not valid JSON" in said
 
 
-def test_a_bundle_of_a_wrong_hash(tmp_path, model):
+def test_a_bundle_of_a_wrong_hash(tmp_path, model, replay):
     (model / "encoder.onnx").write_bytes((model / "encoder.onnx").read_bytes() + b"\0")
-    status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model)
+    status, said = replay(make_bag(tmp_path / "bag"), "--model", model)
     assert status == 4
     assert "encoder.onnx' does not match model.json" in said
 
 
-def test_a_bundle_of_a_later_version(tmp_path, model):
+def test_a_bundle_of_a_later_version(tmp_path, model, replay):
     manifest = json.loads((model / "model.json").read_text())
     (model / "model.json").write_text(json.dumps(manifest | {"format": 99}))
-    status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model)
+    status, said = replay(make_bag(tmp_path / "bag"), "--model", model)
     assert status == 4
     assert "is of format 99, newer than" in said
 
 
-def test_annotations_of_another_input(tmp_path, model):
+def test_annotations_of_another_input(tmp_path, model, replay):
     truth = tmp_path / "truth.json"
     person = {"image_id": 1, "keypoints": [1] * 51, "bbox": [8, 6, 24, 40], "bbox_head": [1, 1, 9, 9], "track_id": 0}
     truth.write_text(json.dumps({"images": [{"id": 1, "file_name": "x/000900.jpg"}], "annotations": [person]}))
-    status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model, "--truth", truth)
+    status, said = replay(make_bag(tmp_path / "bag"), "--model", model, "--truth", truth)
     assert status == 5
     assert answered(tmp_path) == 12
     assert "none of the 1 annotated frames" in said
@@ -197,8 +217,8 @@ def test_annotations_of_another_input(tmp_path, model):
         (["--boxes", "b.json"], "detector 'b.json' is not 'person', 'truth', an .onnx file or a .json file of boxes"),
     ],
 )
-def test_arguments_that_do_not_fit(tmp_path, model, arguments, message):
-    status, said = replay(tmp_path, make_bag(tmp_path / "bag"), "--model", model, *arguments)
+def test_arguments_that_do_not_fit(tmp_path, model, replay, arguments, message):
+    status, said = replay(make_bag(tmp_path / "bag"), "--model", model, *arguments)
     assert status == 2
     assert message in said
     assert not (tmp_path / "out").exists()

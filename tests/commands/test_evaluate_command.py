@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pose_sets import predict, truth_set
 
+from sdtc_ros.__main__ import main
 from sdtc_ros.evaluate import evaluate
+from sdtc_ros.ground_truth.posetrack import read_folder
 from sdtc_ros.ground_truth.posetrack_write import write_folder
 
 pytestmark = pytest.mark.slow
@@ -25,9 +28,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "sdtc_ros", "evaluate", *map(str, arguments)]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)
+def words(*arguments: object) -> list[str]:
+    return ["evaluate", *map(str, arguments)]
 
 
 @pytest.fixture
@@ -42,13 +44,14 @@ def folders(tmp_path):
 
 def test_table_and_json(folders, tmp_path):
     truth, predictions = folders
-    done = command("--truth", truth, "--predictions", predictions, "--json", tmp_path / "out.json")
+    command = words("--truth", truth, "--predictions", predictions, "--json", tmp_path / "out.json")
+    done = subprocess.run(
+        [sys.executable, "-m", "sdtc_ros", *command], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert "Shoulder" in done.stdout
     assert "posetrack18: 2 sequences" in done.stdout
     data = json.loads((tmp_path / "out.json").read_text())
-    from sdtc_ros.ground_truth.posetrack import read_folder
-
     result = evaluate(read_folder(truth), read_folder(predictions))
     assert data == json.loads(json.dumps(result.to_json()))
     assert (
@@ -57,50 +60,51 @@ def test_table_and_json(folders, tmp_path):
     assert list(data["groups"]["ap"]) == ["Head", "Shoulder", "Elbow", "Wrist", "Hip", "Knee", "Ankle", "Mean"]
 
 
-def failure(done: subprocess.CompletedProcess[str]) -> str:
-    """The one sentence of a failed run, having checked that it is one, with exit status 3."""
-    assert done.returncode == 3, done.stderr
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("sdtc_ros: error: ")
-    return done.stderr
+@pytest.fixture
+def failure(capsys) -> Callable[..., str]:
+    """The one sentence of a run that fails with exit status 3."""
+
+    def run(*arguments: object) -> str:
+        assert main(words(*arguments)) == 3
+        said = capsys.readouterr()
+        assert said.out == ""
+        assert said.err.count("\n") == 1
+        assert said.err.startswith("sdtc_ros: error: ")
+        return said.err
+
+    return run
 
 
-def test_a_missing_prediction_file_is_named(folders):
+def test_a_missing_prediction_file_is_named(folders, failure):
     truth, predictions = folders
     (predictions / "000002_mpii_test.json").unlink()
-    assert "sequence 000002_mpii_test has no predictions" in failure(
-        command("--truth", truth, "--predictions", predictions)
-    )
+    assert "sequence 000002_mpii_test has no predictions" in failure("--truth", truth, "--predictions", predictions)
 
 
-def test_a_damaged_file_is_named(folders):
+def test_a_damaged_file_is_named(folders, failure):
     truth, predictions = folders
     file = predictions / "000001_mpii_test.json"
     file.write_text(file.read_text()[:1000])
-    assert f"{file} is not valid JSON" in failure(command("--truth", truth, "--predictions", predictions))
+    assert f"{file} is not valid JSON" in failure("--truth", truth, "--predictions", predictions)
 
 
-def test_missing_folders_are_named(folders, tmp_path):
+def test_missing_folders_are_named(folders, tmp_path, failure):
     truth, predictions = folders
-    assert f"{tmp_path / 'x'} does not exist" in failure(
-        command("--truth", tmp_path / "x", "--predictions", predictions)
-    )
-    assert "holds no *.json" in failure(command("--truth", truth, "--predictions", tmp_path))
+    assert f"{tmp_path / 'x'} does not exist" in failure("--truth", tmp_path / "x", "--predictions", predictions)
+    assert "holds no *.json" in failure("--truth", truth, "--predictions", tmp_path)
     missing = tmp_path / "no" / "out.json"
-    assert f"{missing} cannot be written" in failure(
-        command("--truth", truth, "--predictions", predictions, "--json", missing)
-    )
+    assert f"{missing} cannot be written" in failure("--truth", truth, "--predictions", predictions, "--json", missing)
 
 
-def test_truth_of_another_protocol_is_named(folders):
+def test_truth_of_another_protocol_is_named(folders, failure):
     truth, predictions = folders
-    message = failure(command("--truth", truth, "--predictions", predictions, "--protocol", "hieve"))
+    message = failure("--truth", truth, "--predictions", predictions, "--protocol", "hieve")
     assert "holds no HiEve annotations" in message
 
 
-def test_an_unknown_protocol_is_a_usage_error(folders):
+def test_an_unknown_protocol_is_a_usage_error(folders, capsys):
     truth, predictions = folders
-    done = command("--truth", truth, "--predictions", predictions, "--protocol", "mpii")
-    assert done.returncode == 2
-    assert "posetrack21" in done.stderr
+    with pytest.raises(SystemExit) as stopped:
+        main(words("--truth", truth, "--predictions", predictions, "--protocol", "mpii"))
+    assert stopped.value.code == 2
+    assert "posetrack21" in capsys.readouterr().err

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,8 +20,10 @@ import torch
 from lightning.pytorch.loggers import CSVLogger
 
 from sdtc_ros.errors import BundleError, InputError, UsageError
+from training import movenet_module
 from training.callbacks import Curves
 from training.checkpoint import KEY, describe
+from training.data import people_windows
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
@@ -54,6 +57,23 @@ def config(tmp_path: Path) -> PeopleWindowsConfig:
     )
 
 
+class InTorch:
+    """FrozenGraph without its ONNX graph, which takes seconds to make; test_trunk.py has the real one."""
+
+    def __init__(self, module: torch.nn.Module, images: torch.Tensor) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.module(images))
+
+
+@pytest.fixture
+def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frozen layers run in torch."""
+    for module in (movenet_module, people_windows):
+        monkeypatch.setattr(module, "FrozenGraph", InTorch)
+
+
 def fit(config: PeopleWindowsConfig, stage: str, folder: Path) -> tuple[MoveNetTraining, PeopleWindows]:
     torch.manual_seed(0)
     module = MoveNetTraining(NETWORK, stage=stage)  # type: ignore[arg-type]
@@ -66,9 +86,10 @@ def fit(config: PeopleWindowsConfig, stage: str, folder: Path) -> tuple[MoveNetT
     return module, data
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_the_first_stage_moves_the_trunk_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    before = MoveNetTraining(NETWORK, stage="trunk").network.state_dict()
+    before = MoveNetTraining(NETWORK).network.state_dict()
     module, data = fit(config, "trunk", tmp_path)
     moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
     assert moved and all(name.startswith("backbone.") for name in moved)
@@ -76,6 +97,7 @@ def test_the_first_stage_moves_the_trunk_and_nothing_else(config: PeopleWindowsC
     assert len(data.train_set) == 5  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     _, data = fit(config, "temporal", tmp_path)
     (cached,) = (tmp_path / "cached").glob("train-*")
@@ -128,6 +150,7 @@ def test_trajectories_start_where_another_run_left_them(tmp_path: Path) -> None:
         MoveNetTraining(replace(NETWORK, trajectory=24), trajectory_checkpoint=str(path))
 
 
+@pytest.mark.usefixtures("in_torch")
 def test_validations_draw_curves_without_pictures_of_samples(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     module = MoveNetTraining(NETWORK, stage="trunk")
     trainer = lightning.Trainer(

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.messages.encodings import ENCODINGS, UnknownEncodingError, compressed_to_bgr, image_to_bgr, picture_to_bgr
+from sdtc_ros.messages.encodings import ENCODINGS, UnknownEncodingError, compressed_to_bgr, file_to_bgr, image_to_bgr
 
 H, W = 6, 8
 BGR = np.zeros((H, W, 3), np.uint8)
@@ -239,7 +239,7 @@ def test_a_photograph_is_turned_as_viewers_turn_it():
     upright = cv2.imencode(".jpg", BGR)[1].tobytes()
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = upright[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + upright[2:]
-    image = picture_to_bgr(np.frombuffer(turned, np.uint8), "photo.jpg")
+    image = file_to_bgr(np.frombuffer(turned, np.uint8), "photo.jpg")
     plain = cv2.imdecode(np.frombuffer(upright, np.uint8), 1)
     assert np.array_equal(image, cv2.rotate(plain, cv2.ROTATE_90_CLOCKWISE))
     message = compressed_to_bgr(turned, "jpeg")  # a camera's message stays as the sensor saw it
