@@ -68,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add(
         "--oracle", type=Path, metavar="NPZ",
-        help="also compare with recorded answers of the original in TensorFlow: frames (N x H x W x 3 uint8 BGR), "
+        help="also compare with recorded outputs of the original in TensorFlow: frames (N x H x W x 3 uint8 BGR), "
         "scores_stride8 (N x cells), bins_stride8 (N x cells x 44), and 16 and 32",
     )  # fmt: skip
 
@@ -97,14 +97,14 @@ def compare_with_original(graph: Graph, content: bytes) -> Parity:
     size = image_size(graph)
     cells = np.random.default_rng(0).integers(0, 256, (2, size // 16, size // 16, 3), np.uint8)
     images = cells.repeat(16, axis=1).repeat(16, axis=2)
-    scores, sides = _answers(content, images)
+    scores, sides = _outputs(content, images)
     planes = (images.astype(np.float32) - np.array(MEAN, np.float32)) / np.array(STD, np.float32)
     expected = [original_outputs(graph, image[None].transpose(0, 3, 1, 2).copy()) for image in planes]
     return _difference(scores, sides, np.stack([one for one, _ in expected]), np.stack([two for _, two in expected]))
 
 
 def compare_with_oracle(path: Path, content: bytes) -> Parity:
-    """The ONNX graph against recorded answers of the original; raises UsageError for a file of another form."""
+    """The ONNX graph against recorded outputs of the original; raises UsageError for a file of another form."""
     try:
         with np.load(path) as oracle:
             images = oracle["frames"]
@@ -113,7 +113,7 @@ def compare_with_oracle(path: Path, content: bytes) -> Parity:
     except (OSError, ValueError, KeyError) as error:
         raise UsageError(f"--oracle {path} cannot be used: {error}") from None
     sides = np.concatenate([_means(one) * stride for one, stride in zip(bins, STRIDES, strict=True)], axis=1)
-    return _difference(*_answers(content, images), scores, sides)
+    return _difference(*_outputs(content, images), scores, sides)
 
 
 def _means(bins: FloatArray) -> FloatArray:
@@ -124,7 +124,7 @@ def _means(bins: FloatArray) -> FloatArray:
     return mean
 
 
-def _answers(content: bytes, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
+def _outputs(content: bytes, images: npt.NDArray[np.uint8]) -> tuple[FloatArray, FloatArray]:
     """Scores and sides of N images: of the first alone and then of the others, since the batch is open.
 
     Raises BundleError where the graph does not run.

@@ -8,7 +8,7 @@
 
 Needs no torch and no checkpoint: any bundle can be given them later. Each pair is run on the CPU against FP32 first
 (sdtc_ros.engine.accuracy_check), FP16 with all its roundings (export.rounded); the figures go to model.json. A GPU is
-judged again, by its own answers, when its engine is opened.
+judged again, by its own outputs, when its engine is opened.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ def hot_values(bundle: Bundle) -> tuple[set[str], set[str]]:
             crops = np.stack([crop_images(frame, boxes, bundle.input_size) for frame in frames], axis=1)
             first = _run(encoder, {"crops": crops.reshape(-1, *crops.shape[2:])})
             tokens = {name: first[name].reshape(*crops.shape[:2], *first[name].shape[1:]) for name in names}
-            for found, answers in zip(peaks, (first, _run(temporal, tokens)), strict=True):
-                for name, value in answers.items():
+            for found, outputs in zip(peaks, (first, _run(temporal, tokens)), strict=True):
+                for name, value in outputs.items():
                     if name.startswith(_PEAK):
                         found[name[len(_PEAK) :]] = max(found[name[len(_PEAK) :]], float(value))
     hot_encoder, hot_temporal = (_hot(graph.graph, found) for graph, found in zip(graphs, peaks, strict=True))

@@ -121,7 +121,7 @@ def _cache() -> Iterator[Finding]:
 
 
 def _video() -> Iterator[Finding]:
-    """What an annotated video would be, and whether there is a screen to look at pictures on."""
+    """What an annotated video would be, and whether there is a screen to look at images on."""
     import cv2
     import numpy as np
 

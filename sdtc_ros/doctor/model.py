@@ -124,12 +124,12 @@ def drawn_people(bundle: Bundle, engine: Engine) -> tuple[int, int]:
 
     clip = demo_clip(2 * bundle.delta + 1)
     pipeline = Pipeline(bundle, engine, PipelineConfig())
-    answers = []
+    results = []
     for number, image in enumerate(clip.frames):
         there = np.flatnonzero(clip.present[number])
         boxes = Boxes(clip.boxes[number, there], np.ones(len(there), np.float32), clip.track_ids[there])
-        answers.append(pipeline.process(Frame(image, round(number * 1e9 / clip.fps)), boxes))
-    frames = [answer for answer in [*answers, *pipeline.flush()] if answer is not None]
+        results.append(pipeline.process(Frame(image, round(number * 1e9 / clip.fps)), boxes))
+    frames = [result for result in [*results, *pipeline.flush()] if result is not None]
     if not all(np.isfinite(pose.keypoints).all() for frame in frames for pose in frame.poses):
         raise ValueError("its poses contain NaN")
     if bundle.skeleton != POSETRACK:

@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """The gate: how far an engine moves keypoints away from FP32 in ONNX Runtime on the CPU, and whether that is too far.
 
-Both answer the same windows of synthetic people, in crop pixels. A joint that the reference itself cannot decide on
+Both are given the same windows of synthetic people, in crop pixels. A joint that the reference itself cannot decide on
 (two peaks of nearly the same height) says nothing about an engine and is left out. An engine that crops
 itself is given the frames, so that its cutting is judged with the rest. GPUs have kernels of their own for each batch
 size, so every size is judged by itself, and the worst counts.
@@ -132,8 +132,8 @@ def measure_deviation(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS,
     for batches, handles in _sizes(engine, people):
         off = np.zeros((windows, 3, clear.shape[1]))  # the worst of what a window was processed
         for batch in batches:
-            answer = engine.estimate(people.of(handles, batch))
-            np.maximum.at(off, batch, _off(answer, (keypoints[batch], covariance[batch])))
+            estimated = engine.estimate(people.of(handles, batch))
+            np.maximum.at(off, batch, _off(estimated, (keypoints[batch], covariance[batch])))
         found.append(_summary(off, clear))
     return Deviation(**{field.name: max(getattr(one, field.name) for one in found) for field in fields(Deviation)})
 

@@ -59,13 +59,13 @@ def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> l
     for frame in truth.frames:
         if not (frame.labelled if protocol.labelled_frames else frame.people or frame.pointless):
             continue
-        answer = by_name.get(frame.name) if named else by_id.get(frame.id)
-        if answer is None:
+        predicted = by_name.get(frame.name) if named else by_id.get(frame.id)
+        if predicted is None:
             raise InputError(
                 f"{_origin(predictions)} lacks the frame {frame.name} (image id {frame.id}) of {_origin(truth)}; "
                 "list every frame of the truth among the predictions' images, also those without people"
             )
-        for side, sequence in ((frame, truth), (answer, predictions)):
+        for side, sequence in ((frame, truth), (predicted, predictions)):
             ids = [person.track_id for person in side.people if person.track_id is not None]
             if len(set(ids)) < len(ids):
                 repeated = next(i for i in ids if ids.count(i) > 1)
@@ -73,7 +73,7 @@ def pair_frames(truth: Sequence, predictions: Sequence, protocol: Protocol) -> l
                     f"{_origin(sequence)}: frame {side.name} gives track id {repeated} to two people; "
                     "a track id must be unique in a frame"
                 )
-        pairs.append((frame, answer.people))
+        pairs.append((frame, predicted.people))
     return pairs
 
 
@@ -103,9 +103,9 @@ def stack_truth(truth: Sequence, frames: list[SequenceFrame], protocol: Protocol
     return people
 
 
-def stack_predictions(answers: list[list[Person]], protocol: Protocol) -> People:
+def stack_predictions(predictions: list[list[Person]], protocol: Protocol) -> People:
     """The predicted people of the frames that count, in the truth's order of frames."""
-    return _stack(answers, protocol)
+    return _stack(predictions, protocol)
 
 
 def _stack(frames: list[list[Person]], protocol: Protocol) -> People:

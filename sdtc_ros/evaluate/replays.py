@@ -85,14 +85,14 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
     warning. Whether the replay had the annotations, and so their frames' names, does not matter. protocol as in
     `measure`. Raises InputError where nothing is left, or where the annotations are of data sets with other rules.
     """
-    truths, answers, out, rules = [], [], list[str](), dict[str, Path]()
+    truths, results, out, rules = [], [], list[str](), dict[str, Path]()
     for truth_file, poses_file in files:
         whole = one_sequence(truth_file, "", skeleton)
         rules.setdefault(protocol or Truth(whole, {}).protocol, truth_file)
         truth, predictions = _paired(whole, poses_file)
         if any(frame.people for frame in truth.frames):
             truths.append(truth)
-            answers.append(predictions)
+            results.append(predictions)
         else:
             out.append(f"{poses_file} has none of the annotated frames of {truth_file} and is left out")
     if not truths:
@@ -100,7 +100,7 @@ def measure_together(files: Iterable[tuple[Path, Path]], skeleton: Skeleton, pro
     if len(rules) > 1:
         told = ", ".join(f"{file} of {name}" for name, file in rules.items())
         raise InputError(f"the annotations are of several data sets ({told}); choose the rules with --protocol")
-    result = evaluate_shared(truths, answers, protocol_by_name(next(iter(rules))))
+    result = evaluate_shared(truths, results, protocol_by_name(next(iter(rules))))
     return replace(result, warnings=[*out, *result.warnings])
 
 
@@ -114,19 +114,19 @@ def _paired(truth: Sequence, poses_file: Path) -> tuple[Sequence, Sequence]:
     if any(frame.name in names for frame in predictions.frames):  # the replay had the annotations
         known = [names.get(frame.name) for frame in predictions.frames]
     else:
-        placed = place(truth, _pictures(predictions, numbers), max(numbers, default=-1) + 1)
+        placed = place(truth, _image_names(predictions, numbers), max(numbers, default=-1) + 1)
         known = [placed.frame(number, stamp) for number, stamp in zip(numbers, stamps, strict=True)]
-    answers = {
-        frame.id: replace(answer, name=frame.name, id=frame.id)
-        for frame, answer in zip(known, predictions.frames, strict=True)
+    found = {
+        frame.id: replace(frame_poses, name=frame.name, id=frame.id)
+        for frame, frame_poses in zip(known, predictions.frames, strict=True)
         if frame is not None
     }
-    frames = [frame for frame in truth.frames if frame.id in answers]
-    return replace(truth, frames=frames), replace(predictions, name=truth.name, frames=list(answers.values()))
+    frames = [frame for frame in truth.frames if frame.id in found]
+    return replace(truth, frames=frames), replace(predictions, name=truth.name, frames=list(found.values()))
 
 
-def _pictures(predictions: Sequence, numbers: list[int]) -> list[str] | None:
-    """The pictures' names by number; None where a replay called its frames by their numbers."""
+def _image_names(predictions: Sequence, numbers: list[int]) -> list[str] | None:
+    """The images' names by number; None where a replay called its frames by their numbers."""
     if all(frame.name.endswith(f"/{n:06d}.jpg") for frame, n in zip(predictions.frames, numbers, strict=True)):
         return None
     names = {n: frame.name for frame, n in zip(predictions.frames, numbers, strict=True)}

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from sdtc_ros.errors import InputError
 
 _ENDINGS = "jpg|jpeg|png|bmp|webp|tif|tiff"
-_PICTURE = re.compile(rf"\.({_ENDINGS})$", re.IGNORECASE)
+_IMAGE = re.compile(rf"\.({_ENDINGS})$", re.IGNORECASE)
 _ROBOFLOW = re.compile(rf"_({_ENDINGS})\.rf\.\w+$", re.IGNORECASE)
 _SECONDS_NANOSECONDS = re.compile(r"(?<!\d)(\d{10})[._-](\d{9})(?!\d)")
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
@@ -42,8 +42,8 @@ class Places:
 def plain_path(name: str) -> str:
     """A name as a path with forward slashes, decoded, without a query or a hash behind it."""
     before, _, query = unquote(name.strip()).replace("\\", "/").partition("?")
-    if query and not _PICTURE.search(before):  # /data/local-files/?d=clip/000004.jpg
-        before = next((part.partition("=")[2] for part in query.split("&") if _PICTURE.search(part)), before)
+    if query and not _IMAGE.search(before):  # /data/local-files/?d=clip/000004.jpg
+        before = next((part.partition("=")[2] for part in query.split("&") if _IMAGE.search(part)), before)
     path = PurePosixPath(before)
     stem = _ROBOFLOW.sub("", path.stem)
     return str(path) if stem == path.stem else str(path.with_name(f"{stem}{path.suffix}"))
@@ -52,7 +52,7 @@ def plain_path(name: str) -> str:
 def plain_stem(name: str) -> str:
     """The last part of a plain path, without its ending."""
     last = PurePosixPath(plain_path(name)).name
-    return _PICTURE.sub("", last)
+    return _IMAGE.sub("", last)
 
 
 def numbers_in(names: Sequence[str]) -> list[int] | None:
@@ -72,16 +72,16 @@ def numbers_in(names: Sequence[str]) -> list[int] | None:
 
 
 def place_frames(
-    names: Sequence[str], ids: Sequence[int], pictures: Sequence[str] | None, count: int | None, what: str
+    names: Sequence[str], ids: Sequence[int], images: Sequence[str] | None, count: int | None, what: str
 ) -> Places:
     """Where the frames called `names` (with image ids `ids`) lie in an input.
 
-    pictures: the input's file names by number, or None where its frames have none (a bag, a video); count: its length,
+    images: the input's file names by number, or None where its frames have none (a bag, a video); count: its length,
     where known; `what` names the annotations in errors. Raises InputError where no name can be placed, or only by
     guessing.
     """
-    if pictures is not None:
-        return Places(_among(names, pictures, what), [None] * len(names))
+    if images is not None:
+        return Places(_among(names, images, what), [None] * len(names))
     numbers = numbers_in(names)
     if numbers is None:
         raise InputError(
@@ -105,35 +105,35 @@ def _first_number(names: Sequence[str], numbers: list[int], ids: Sequence[int], 
     return int(eight or max(numbers) == count)
 
 
-def _among(names: Sequence[str], pictures: Sequence[str], what: str) -> list[int | None]:
-    """The number of the picture of each name: of the same name, but for ending or prefix, or number."""
-    by_path = {plain_path(picture): number for number, picture in enumerate(pictures)}
-    by_stem = {plain_stem(picture): number for number, picture in enumerate(pictures)}
+def _among(names: Sequence[str], images: Sequence[str], what: str) -> list[int | None]:
+    """The number of the image of each name: of the same name, but for ending or prefix, or number."""
+    by_path = {plain_path(image): number for number, image in enumerate(images)}
+    by_stem = {plain_stem(image): number for number, image in enumerate(images)}
     found = [by_path.get(PurePosixPath(plain_path(name)).name, by_stem.get(plain_stem(name))) for name in names]
     if None in found:
         tails = [_UPLOAD.sub("", plain_stem(name)) for name in names]
         found = [by_stem.get(tail) if at is None else at for at, tail in zip(found, tails, strict=True)]
     if all(at is None for at in found):
-        found = _by_number(names, pictures, what)
+        found = _by_number(names, images, what)
     taken = [at for at in found if at is not None]
     if len(set(taken)) < len(taken) and len(set(names)) == len(names):
         at = next(at for at in taken if taken.count(at) > 1)
         both = [name for name, place in zip(names, found, strict=True) if place == at]
-        raise InputError(f"{what}: '{both[0]}' and '{both[1]}' would both match the image {pictures[at]}")
+        raise InputError(f"{what}: '{both[0]}' and '{both[1]}' would both match the image {images[at]}")
     return found
 
 
-def _by_number(names: Sequence[str], pictures: Sequence[str], what: str) -> list[int | None]:
-    numbers, theirs = numbers_in(names), numbers_in(pictures)
+def _by_number(names: Sequence[str], images: Sequence[str], what: str) -> list[int | None]:
+    numbers, theirs = numbers_in(names), numbers_in(images)
     if numbers is None or theirs is None:
         raise InputError(
             f"{what}: no image name (such as '{names[0]}') matches an image of the input (such as "
-            f"'{pictures[0]}'), and they have no frame number in common; use the input's names in the annotations"
+            f"'{images[0]}'), and they have no frame number in common; use the input's names in the annotations"
         )
     at = {number: place for place, number in enumerate(theirs)}
     if not set(numbers) <= set(at):
         shift = next((s for s in (1, -1) if {number + s for number in numbers} <= set(at)), 0)
         if shift or not set(numbers) & set(at):
-            counted = f"'{names[0]}' and '{pictures[0]}', say, count differently" if shift else "no number agrees"
+            counted = f"'{names[0]}' and '{images[0]}', say, count differently" if shift else "no number agrees"
             raise InputError(f"{what}: image names do not match the input's, and {counted}")
     return [at.get(number) for number in numbers]

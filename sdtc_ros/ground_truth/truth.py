@@ -60,13 +60,13 @@ def read_truth(
     path: Path,
     input_name: str,
     skeleton: Skeleton,
-    pictures: Names | None = None,
+    images: Names | None = None,
     count: int | None = None,
     size: tuple[int, int] | None = None,
 ) -> Truth:
     """The annotations of the input `input_name` in a file, or in the folder's file of that name or only file.
 
-    skeleton: the model's; annotations of other joints keep their own. pictures: the input's file names by number, where
+    skeleton: the model's; annotations of other joints keep their own. images: the input's file names by number, where
     its frames have names; count: its length, size: its images' (width, height), where known. The path may also be a
     HiEve video's folder of XML files, or the folder of these folders. Raises InputError where there is none, where
     several could be meant, or where it cannot be told which frame is which, or the annotations are of images of
@@ -74,7 +74,7 @@ def read_truth(
     """
     sequence = one_sequence(path, input_name, skeleton)
     check_sizes([frame.size for frame in sequence.frames], size, sequence.path or path)
-    return place(sequence, pictures, count)
+    return place(sequence, images, count)
 
 
 def one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:
@@ -92,12 +92,12 @@ def one_sequence(path: Path, input_name: str, skeleton: Skeleton) -> Sequence:
     return named[0]
 
 
-def place(sequence: Sequence, pictures: Names | None, count: int | None) -> Truth:
+def place(sequence: Sequence, images: Names | None, count: int | None) -> Truth:
     """The truth of an input: its frames are found as `place_frames` says; raises InputError as that does."""
     frames, what = sequence.frames, str(sequence.path or f"sequence {sequence.name}")
     if not frames:
         raise InputError(f"{what} lists no images")
-    places = place_frames([frame.name for frame in frames], [frame.id for frame in frames], pictures, count, what)
+    places = place_frames([frame.name for frame in frames], [frame.id for frame in frames], images, count, what)
     numbers = {f.id: number for f, number in zip(frames, places.numbers, strict=True) if number is not None}
     stamps = {f.id: stamp for f, stamp in zip(frames, places.stamps, strict=True) if stamp is not None}
     return Truth(sequence, numbers, stamps)

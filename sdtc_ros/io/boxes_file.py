@@ -60,13 +60,13 @@ class BoxTable:
     def __len__(self) -> int:
         return sum(map(len, self._rows.values()))
 
-    def place(self, pictures: Sequence[str] | None, count: int | None, truth: Truth | None) -> None:
+    def place(self, images: Sequence[str] | None, count: int | None, truth: Truth | None) -> None:
         """Find the numbers of named images in an input (see `place_frames`), and of the truth's image ids.
 
         Raises InputError where not one of the boxes belongs to a frame of the input.
         """
         names = [key for key in self._rows if isinstance(key, str)]
-        places = place_frames(names, [], pictures, count, self.what) if names else None
+        places = place_frames(names, [], images, count, self.what) if names else None
         number = dict(zip(names, places.numbers, strict=True)) if places else {}
         stamp = dict(zip(names, places.stamps, strict=True)) if places else {}
         rows, self._rows = self._rows, {}
@@ -233,7 +233,7 @@ def external_boxes(which: str, source: Source | None, truth: Truth | None) -> Bo
 def truth_boxes(truth: Truth) -> BoxTable:
     """The boxes of annotated people, also in unlabelled frames between two labelled ones, on a straight line.
 
-    A window needs no boxes there; tracks, held crops and pictures do, to go on between the labelled frames.
+    A window needs no boxes there; tracks, held crops and images do, to go on between the labelled frames.
     """
     table = BoxTable("ground-truth boxes")
     last: dict[int, tuple[int, list[float]]] = {}

@@ -20,12 +20,12 @@ import numpy as np
 from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.io.video import DEFAULT_FPS, uniform_stamp, video_frames, video_info
-from sdtc_ros.messages.encodings import picture_to_bgr, pictures_in
+from sdtc_ros.messages.encodings import file_to_bgr, images_in
 from sdtc_ros.types import Frame
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
-_OF_SEVERAL = (".webp", ".tif", ".tiff")  # of those, the ones that can hold several pictures
-_NOT_READ = (".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".pgm", ".ppm")  # pictures all the same
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+_OF_SEVERAL = (".webp", ".tif", ".tiff")  # of those, the ones that can hold several images
+_NOT_READ = (".avif", ".dng", ".gif", ".heic", ".heif", ".jp2", ".jxl", ".pgm", ".ppm")  # images all the same
 _ROS1_MAGIC = b"#ROSBAG V2.0"
 
 
@@ -37,7 +37,7 @@ class Source:
     far as known; fps: its frame rate; frames: (number, Frame) in order, numbers from 0 and counting damaged frames
     too, so they fit the truth's (number n of a folder is stamped (n + 1) / fps seconds, a video's frames as the file
     says); problems: once `frames` is used up or closed, what could not be read, a clause each; names: of a folder's
-    pictures, by number; length: frames of the whole input, as far as known; size: (width, height) of the first frame.
+    images, by number; length: frames of the whole input, as far as known; size: (width, height) of the first frame.
     """
 
     name: str
@@ -112,8 +112,8 @@ def _file_source(path: Path, fps: float | None, excerpt: Excerpt) -> Source:
         ros1 = file.read(len(_ROS1_MAGIC)) == _ROS1_MAGIC
     if ros1 or path.suffix == ".bag":
         raise InputError(f"{path} is a ROS 1 bag; convert it first, with: rosbags-convert --src {path} --dst FOLDER")
-    if path.suffix.lower() in PICTURE_SUFFIXES:
-        raise InputError(f"{path} is a single picture; give a folder of pictures, a video or a rosbag2")
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        raise InputError(f"{path} is a single image; give a folder of images, a video or a rosbag2")
     return _video_source(path, fps, excerpt)
 
 
@@ -136,44 +136,44 @@ def _bag_source(path: Path, topic: str | None, excerpt: Excerpt) -> Source:
 
 
 def _folder_source(folder: Path, fps: float | None, excerpt: Excerpt) -> Source:
-    files = picture_files(folder)
+    files = image_files(folder)
     if not files:
         inside = ", ".join(sorted(f"{printable(child.name)}/" for child in folder.iterdir() if child.is_dir())[:5])
         hint = f"; perhaps one of its folders is meant: {inside}" if inside else ""
-        raise InputError(f"{folder} holds neither a rosbag2 nor images ({' '.join(PICTURE_SUFFIXES)}){hint}")
+        raise InputError(f"{folder} holds neither a rosbag2 nor images ({' '.join(IMAGE_SUFFIXES)}){hint}")
     _refuse_pairs(folder, files)
     rate = fps or DEFAULT_FPS
     parts = [printable(part) for part in folder.resolve().parts]
     # PoseTrack's layout is images/<split>/<sequence>/<frame>: its annotations name frames by that path
     prefix = "/".join(parts[-3:] if len(parts) >= 3 and parts[-3] == "images" else parts[-1:])
 
-    further: list[str] = []  # of files whose first picture alone is read
+    further: list[str] = []  # of files whose first image alone is read
 
     def frames() -> Iterator[tuple[int, Frame | InputError | None]]:
         try:
             for number, file in enumerate(files):
-                yield number, _read_picture(file, number, rate, prefix, further) if number >= excerpt.start else None
+                yield number, _read_image(file, number, rate, prefix, further) if number >= excerpt.start else None
         finally:
             if further:
-                source.problems.append(f"of files that hold several pictures the first alone was read: {_few(further)}")
+                source.problems.append(f"of files that hold several images the first alone was read: {_few(further)}")
 
     source = Source(parts[-1], printable(folder), rate, excerpt.count(len(files)), iter(()))
     if others := [file for file in without_apple_double(folder.iterdir()) if file.suffix.lower() in _NOT_READ]:
         named = _few(sorted(printable(file.name) for file in others))
-        source.problems.append(f"pictures of formats that are not read, {len(others)}, were left out: {named}")
+        source.problems.append(f"images of formats that are not read, {len(others)}, were left out: {named}")
     source.names, source.length = [printable(file.name) for file in files], len(files)
     source.frames = _sound(frames(), source, excerpt)
     return source
 
 
-def picture_files(folder: Path) -> list[Path]:
-    """The pictures of a folder in natural order."""
-    found = [file for file in without_apple_double(folder.iterdir()) if file.suffix.lower() in PICTURE_SUFFIXES]
+def image_files(folder: Path) -> list[Path]:
+    """The images of a folder in natural order."""
+    found = [file for file in without_apple_double(folder.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
     return sorted(found, key=_natural)
 
 
 def _refuse_pairs(folder: Path, files: list[Path]) -> None:
-    """Raise InputError where two pictures have one name but for the ending: frames and masks, say, in one folder."""
+    """Raise InputError where two images have one name but for the ending: frames and masks, say, in one folder."""
     first: dict[str, Path] = {}
     pairs = [(first[file.stem], file) for file in files if first.setdefault(file.stem, file) is not file]
     if pairs:
@@ -188,13 +188,13 @@ def _few(names: list[str]) -> str:
     return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
 
 
-def _read_picture(file: Path, number: int, fps: float, prefix: str, further: list[str]) -> Frame | InputError:
-    """A folder's picture; what it holds beside its first is noted in `further`."""
+def _read_image(file: Path, number: int, fps: float, prefix: str, further: list[str]) -> Frame | InputError:
+    """A folder's image; what it holds beside its first is noted in `further`."""
     name = printable(file.name)
     try:
         content = np.fromfile(file, np.uint8)
-        image = picture_to_bgr(content, name)
-        if file.suffix.lower() in _OF_SEVERAL and (held := pictures_in(content)) > 1:
+        image = file_to_bgr(content, name)
+        if file.suffix.lower() in _OF_SEVERAL and (held := images_in(content)) > 1:
             further.append(f"{name} ({held})")
     except InputError as error:
         return error

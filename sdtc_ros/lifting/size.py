@@ -15,7 +15,7 @@ from sdtc_ros.lifting.body import Body
 
 Float64Array = npt.NDArray[np.float64]
 
-SHARE = 0.2  # quantile of the bones' answers: a bone that points at the camera looks short, thus far
+SHARE = 0.2  # quantile of the bones' distances: a bone that points at the camera looks short, thus far
 DEVIATION = 0.25  # of the result's logarithm: children at the far end
 
 
@@ -27,9 +27,9 @@ def depth_by_size(keypoints: Float64Array, min_score: float, focal: float, body:
     first, second = body.measures.T
     apart = np.hypot(*np.moveaxis(keypoints[:, first, :2] - keypoints[:, second, :2], -1, 0))
     found = np.minimum(keypoints[:, first, 2], keypoints[:, second, 2]) >= min_score
-    answers = np.sort(np.where(found, focal * body.middles / np.maximum(apart, 1.0), np.inf), axis=1)
+    distances = np.sort(np.where(found, focal * body.middles / np.maximum(apart, 1.0), np.inf), axis=1)
     count = found.sum(axis=1)
-    taken = answers[np.arange(len(answers)), np.floor(SHARE * np.maximum(count - 1, 0)).astype(np.int64)]
+    taken = distances[np.arange(len(distances)), np.floor(SHARE * np.maximum(count - 1, 0)).astype(np.int64)]
     return np.where(count >= 3, taken, np.nan)
 
 

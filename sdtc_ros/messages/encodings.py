@@ -170,7 +170,7 @@ def _sample_order(fmt: str) -> str:
     return given or (raw if raw.startswith("bayer") or "tif" in codec else "")
 
 
-def picture_to_bgr(data: Image, what: str) -> Image:
+def file_to_bgr(data: Image, what: str) -> Image:
     """The content of an image file (N uint8) as H x W x 3 uint8 BGR, `what` names it in the error.
 
     A photograph with an EXIF orientation is turned upright, as viewers and labelling tools show it. Raises InputError
@@ -179,8 +179,8 @@ def picture_to_bgr(data: Image, what: str) -> Image:
     return np.asarray(_decoded(data, cv2.IMREAD_COLOR, what), np.uint8)
 
 
-def pictures_in(data: Image) -> int:
-    """How many pictures as large as its first the content of an image file (N uint8) holds: pages, frames."""
+def images_in(data: Image) -> int:
+    """How many images as large as its first the content of an image file (N uint8) holds: pages, frames."""
     try:
         read, pages = cv2.imdecodemulti(data, cv2.IMREAD_GRAYSCALE)
     except cv2.error:

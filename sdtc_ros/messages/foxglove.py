@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """Poses as a foxglove_msgs/ImageAnnotations, drawn over the camera's image by Foxglove and Lichtblick.
 
-One list of lines and one of points a person, coloured as our own pictures, and its track id. Works on the ROS package
+One list of lines and one of points a person, coloured as our own images, and its track id. Works on the ROS package
 foxglove_msgs where it is installed, and on the bag library's types, whose schema is written with the file.
 """
 
@@ -39,7 +39,7 @@ def to_image_annotations(result: FramePoses, skeleton: Skeleton, lookup: Callabl
 
 
 def _person(pose: Pose, skeleton: Skeleton, build: _Builder) -> list[Any]:
-    """Limbs, then joints; those scored under MIN_SCORE are left out, as in pictures."""
+    """Limbs, then joints; those scored under MIN_SCORE are left out, as in images."""
     colours, height = joint_colours(skeleton), max(float(pose.box[3]), 1.0)
     seen = (pose.keypoints[:, 2] >= MIN_SCORE) & np.isfinite(pose.keypoints).all(axis=1)
     places = pose.keypoints[:, :2].tolist()
@@ -70,7 +70,7 @@ class _Builder:
         self._shade = self._colour(r=0.0, g=0.0, b=0.0, a=0.5)
 
     def colour(self, bgr: tuple[int, int, int]) -> Any:
-        """A colour of our pictures."""
+        """A colour of our images."""
         blue, green, red = (value / 255 for value in bgr)
         return self._colour(r=red, g=green, b=blue, a=1.0)
 

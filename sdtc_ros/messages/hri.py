@@ -138,7 +138,7 @@ class Bodies:
         self._tracked = make(self._types.ids_list, TRACKED)
 
     def publish(self, camera: str, result: FramePoses, skeleton: Skeleton, header: Any) -> None:
-        """List the bodies, then send each one's region and skeleton, and its picture if somebody looks."""
+        """List the bodies, then send each one's region and skeleton, and its image if somebody looks."""
         with self._lock:
             moment = self._clock()
             self._results.setdefault(camera, deque(maxlen=4)).append(moment)

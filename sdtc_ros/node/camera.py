@@ -19,9 +19,9 @@ from sdtc_ros.messages.detections import people_classes
 from sdtc_ros.node.health.watchdog import Silence, why_silent
 from sdtc_ros.node.input.image_source import ImageSource, MatchedSource
 from sdtc_ros.node.input.reading import camera_rotation, read_arrival
+from sdtc_ros.node.output.annotated_images import AnnotatedImages
 from sdtc_ros.node.output.annotations import Annotations, can_annotate
 from sdtc_ros.node.output.outputs import Output, Poses
-from sdtc_ros.node.output.pictures import Pictures
 from sdtc_ros.node.output.poses_3d import Poses3D
 from sdtc_ros.node.ports import Ports
 from sdtc_ros.node.shared import Shared
@@ -47,9 +47,9 @@ class Camera:
         try:
             self._poses = Poses(ports)  # the first to go out, and timed by themselves
             depth = Poses3D(ports) if parameters["depth"] else None
-            pictures = Pictures(ports, shared.renderer, number, self._rotation.angle, depth)
+            images = AnnotatedImages(ports, shared.renderer, number, self._rotation.angle, depth)
             annotations = Annotations(ports) if can_annotate() else None
-            self._others: list[Output] = [output for output in (depth, pictures, annotations) if output is not None]
+            self._others: list[Output] = [output for output in (depth, images, annotations) if output is not None]
         except Exception:
             ports.close()
             raise

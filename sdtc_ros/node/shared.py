@@ -21,7 +21,7 @@ from sdtc_ros.node.qos import PublisherEventCallbacks, make_publisher, reliable
 from sdtc_ros.skeleton import Skeleton
 from sdtc_ros.types import FramePoses
 
-STOP_SECONDS = 0.5  # how long a picture that is being drawn is waited for
+STOP_SECONDS = 0.5  # how long an image that is being drawn is waited for
 
 
 class Shared:

@@ -109,17 +109,17 @@ class Outputs(Closing):
                 self._bag.write_poses_3d(lifted, self._skeleton)
         sampled = statistics.wants_sample()
         if sampled or self._video or (self._bag and self._wanted.bag_images):
-            self._write_picture(result, draw_poses(result, self._skeleton), statistics if sampled else None, number)
+            self._write_annotated(result, draw_poses(result, self._skeleton), statistics if sampled else None, number)
 
-    def _write_picture(
-        self, result: FramePoses, picture: npt.NDArray[np.uint8], statistics: RunStatistics | None, number: int
+    def _write_annotated(
+        self, result: FramePoses, annotated: npt.NDArray[np.uint8], statistics: RunStatistics | None, number: int
     ) -> None:
         if self._bag and self._wanted.bag_images:
-            self._bag.write_image(ANNOTATED_TOPIC, replace(result.frame, image=picture), quality=85)
+            self._bag.write_image(ANNOTATED_TOPIC, replace(result.frame, image=annotated), quality=85)
         if self._video:
-            self.files["video"] = self._video.write(picture)
+            self.files["video"] = self._video.write(annotated)
         if statistics:
-            statistics.sample(number, len(result.poses), picture)
+            statistics.sample(number, len(result.poses), annotated)
 
     def close(self) -> None:
         """Close every stream, the poses first; a video gives way to them where the disk is full."""

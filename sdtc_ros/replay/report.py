@@ -27,7 +27,7 @@ from sdtc_ros.whole_file import write_whole
 if TYPE_CHECKING:
     from sdtc_ros.replay.result import ReplayResult
 
-_MAX_PICTURES, _MAX_TRACKS = 7, 30
+_MAX_IMAGES, _MAX_TRACKS = 7, 30
 _STAGE_TEXT = {
     "read": "reading and decoding the frame (replay only)",
     "detect": "finding person boxes",
@@ -48,7 +48,7 @@ def write_report(result: ReplayResult, path: Path) -> Path:
     drawn = [
         _drawn(result, lambda: _tiles(result)),
         _drawn(result, lambda: _accuracy(result)),
-        _drawn(result, lambda: _pictures(statistics)),
+        _drawn(result, lambda: _images(statistics)),
         _drawn(result, lambda: _latency(statistics)),
         _drawn(result, lambda: _people(statistics)),
         _drawn(result, lambda: _scores(statistics)),
@@ -128,10 +128,10 @@ def _figure(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1f}"
 
 
-def _pictures(statistics: RunStatistics) -> str:
+def _images(statistics: RunStatistics) -> str:
     chosen = statistics.samples
-    if len(chosen) > _MAX_PICTURES:
-        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, _MAX_PICTURES).round().astype(int)]
+    if len(chosen) > _MAX_IMAGES:
+        chosen = [chosen[i] for i in np.linspace(0, len(chosen) - 1, _MAX_IMAGES).round().astype(int)]
     fullest = max(chosen, key=lambda sample: sample.people)  # shown large
     chosen = [fullest, *(sample for sample in chosen if sample is not fullest)]
     figures = "".join(

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""The report's pictures as inline SVG: no plotting library, no fonts or scripts from elsewhere, colours from the page.
+"""The report's plots as inline SVG: no plotting library, no fonts or scripts from elsewhere, colours from the page.
 
 All sizes are units of a 720-wide drawing, which the page scales. Classes (`.axis`, `.series`, ...) are styled there.
 """

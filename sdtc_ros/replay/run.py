@@ -161,10 +161,10 @@ def _run(
             outputs.numbers[frame.name] = number
             size = frame.image.shape[1], frame.image.shape[0]
             people = rotation.upright_boxes(boxes.boxes(number, frame), size) if boxes is not None else None
-            answer = pipeline.process(rotation.upright_frame(frame), people)
-            if answer is not None:
-                answer = rotation.camera_poses(answer)
-                outputs.write(answer, result.statistics, read, lifting.lift(answer) if lifting else None)
+            poses = pipeline.process(rotation.upright_frame(frame), people)
+            if poses is not None:
+                poses = rotation.camera_poses(poses)
+                outputs.write(poses, result.statistics, read, lifting.lift(poses) if lifting else None)
             bar.step()
             if stop.status:
                 break
@@ -172,8 +172,8 @@ def _run(
     finally:
         frames.close()  # type: ignore[attr-defined]
     for waiting in pipeline.flush():
-        answer = rotation.camera_poses(waiting)
-        outputs.write(answer, result.statistics, 0.0, lifting.lift(answer) if lifting else None)
+        poses = rotation.camera_poses(waiting)
+        outputs.write(poses, result.statistics, 0.0, lifting.lift(poses) if lifting else None)
 
 
 def _boxes_text(options: ReplayOptions, boxes: BoxTable | None) -> str:

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""What a replay remembers of itself for the report: a few numbers a frame, and a handful of pictures."""
+"""What a replay remembers of itself for the report: a few numbers a frame, and a handful of images."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Track:
 
 @dataclass
 class Sample:
-    """A picture for the report: an annotated frame as JPEG, its number and how many people are in it."""
+    """An image for the report: an annotated frame as JPEG, its number and how many people are in it."""
 
     number: int
     people: int
@@ -87,12 +87,12 @@ class RunStatistics:
             self.score_histogram[int(np.clip(pose.score * 20, 0, 19))] += 1
 
     def wants_sample(self) -> bool:
-        """Whether the next keyframe's picture is to be kept: evenly spread over a run of unknown length."""
+        """Whether the next keyframe's image is sampled: evenly spread over a run of unknown length."""
         return len(self.seconds) % self._stride == 0
 
-    def sample(self, number: int, people: int, picture: npt.NDArray[np.uint8]) -> None:
-        """Keep a picture (H x W x 3 uint8 BGR); of too many every other one is dropped."""
-        self.samples.append(Sample(number, people, _jpeg(picture)))
+    def sample(self, number: int, people: int, image: npt.NDArray[np.uint8]) -> None:
+        """Keep an image (H x W x 3 uint8 BGR); of too many every other one is dropped."""
+        self.samples.append(Sample(number, people, _jpeg(image)))
         if len(self.samples) > _MAX_SAMPLES:
             self.samples = self.samples[::2]
             self._stride *= 2

@@ -34,7 +34,7 @@ LONGEST = 500_000_000  # nanoseconds for which the newest poses say where somebo
 
 
 @dataclass(frozen=True)
-class _Answer:
+class _Poses:
     """The N people of a processed keyframe: stamp in nanoseconds, ids N, keypoints N x K x 3 (image pixels, score)."""
 
     stamp: int
@@ -46,7 +46,7 @@ class Motion:
     """The poses of the last moments, and how far people have moved by them."""
 
     def __init__(self) -> None:
-        self._answers: list[_Answer] = []  # as time goes; the last is the newest
+        self._found: list[_Poses] = []  # as time goes; the last is the newest
         self._detected = 0
 
     def detected(self, stamp: int) -> None:
@@ -58,12 +58,12 @@ class Motion:
         if not result.poses:
             return
         ids = np.array([pose.track_id for pose in result.poses], np.int64)
-        new = _Answer(result.frame.stamp, ids, np.stack([pose.keypoints for pose in result.poses]))
-        before = [one for one in self._answers if one.stamp < new.stamp]
+        new = _Poses(result.frame.stamp, ids, np.stack([pose.keypoints for pose in result.poses]))
+        before = [one for one in self._found if one.stamp < new.stamp]
         before = [one for one in before if one.keypoints.shape[1:] == new.keypoints.shape[1:]]  # as many joints
         recent = [one for one in before[-MOST:] if one.stamp >= new.stamp - SPAN]
         there = [one for one in before[: len(before) - len(recent)] if one.stamp == self._detected]
-        self._answers = [*there, *recent, new]
+        self._found = [*there, *recent, new]
 
     def shifts(self, ids: IntArray, until: int) -> FloatArray:
         """How far (x, y; pixels) each of N tracks has moved from the last detection to the moment `until`: N x 2.
@@ -72,21 +72,21 @@ class Motion:
         track is sure enough or new enough.
         """
         unknown = np.full((len(ids), 2), np.nan, np.float32)
-        if not self._answers or not 0 <= until - self._answers[-1].stamp <= LONGEST:
+        if not self._found or not 0 <= until - self._found[-1].stamp <= LONGEST:
             return unknown
-        newest = self._answers[-1]
+        newest = self._found[-1]
         speed = self._speed(ids, newest)
         at_speed = speed * np.float32((until - self._detected) * 1e-9)
-        there = [one for one in self._answers if one.stamp == self._detected]
+        there = [one for one in self._found if one.stamp == self._detected]
         if not there or newest is there[0]:
             return at_speed
         moved = _moved(ids, there[0], newest) + speed * np.float32((until - newest.stamp) * 1e-9)
         return np.where(np.isnan(moved), at_speed, moved)
 
-    def _speed(self, ids: IntArray, newest: _Answer) -> FloatArray:
+    def _speed(self, ids: IntArray, newest: _Poses) -> FloatArray:
         """Pixels a second (N x 2), each track's from its oldest pose of the last SPAN that can be compared."""
         speed = np.full((len(ids), 2), np.nan, np.float32)
-        for older in self._answers:
+        for older in self._found:
             if newest.stamp - SPAN <= older.stamp < newest.stamp:
                 seconds = np.float32((newest.stamp - older.stamp) * 1e-9)
                 speed = np.where(np.isnan(speed), _moved(ids, older, newest) / seconds, speed)
@@ -95,7 +95,7 @@ class Motion:
         return speed
 
 
-def _moved(ids: IntArray, older: _Answer, newer: _Answer) -> FloatArray:
+def _moved(ids: IntArray, older: _Poses, newer: _Poses) -> FloatArray:
     """Pixels (N x 2) from one pose of each track to the other; NaN where it lacks one, or both lack sure joints."""
     rows_older, rows_newer = _rows(ids, older.ids), _rows(ids, newer.ids)
     before, after = older.keypoints[rows_older], newer.keypoints[rows_newer]

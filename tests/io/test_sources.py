@@ -134,7 +134,7 @@ def test_a_video_of_no_frames(tmp_path):
     [
         (lambda p: p / "nowhere", "does not exist"),
         (lambda p: _file(p / "notes.txt", b"hello"), "neither a rosbag2 nor a video"),
-        (lambda p: _file(p / "frame_001.jpg", b"hello"), "is a single picture"),
+        (lambda p: _file(p / "frame_001.jpg", b"hello"), "is a single image"),
         (lambda p: _file(p / "old.bag", b"#ROSBAG V2.0\n"), "is a ROS 1 bag; convert it first"),
         (lambda p: p, "holds neither a rosbag2 nor images .* perhaps one of its folders is meant: inner/"),
     ],
@@ -204,7 +204,7 @@ def test_pictures_of_other_formats_are_left_out_and_told(tmp_path):
         (folder / name).write_bytes(b"\0\5\x16\7" + bytes(100))
     source = open_source(folder)
     assert len(list(source.frames)) == 12
-    assert source.problems == ["pictures of formats that are not read, 2, were left out: a.gif, b.HEIC"]
+    assert source.problems == ["images of formats that are not read, 2, were left out: a.gif, b.HEIC"]
 
 
 def test_further_pictures_of_a_file_are_told(tmp_path):
@@ -213,7 +213,7 @@ def test_further_pictures_of_a_file_are_told(tmp_path):
     cv2.imwrite(str(tmp_path / "c.webp"), grey(4))
     source = open_source(tmp_path)
     assert [number for number, _ in source.frames] == [0, 1, 2]
-    assert source.problems == ["of files that hold several pictures the first alone was read: a.tif (3)"]
+    assert source.problems == ["of files that hold several images the first alone was read: a.tif (3)"]
 
 
 def test_names_that_are_no_utf_8(tmp_path):

@@ -212,14 +212,14 @@ def test_meter_holds_what_somebody_will_ask_for() -> None:
         clock.now += 1.0
         meter.answered(answer(), 0.1)
         meter.report()
-    assert len(meter._answers) <= WINDOW + 1
+    assert len(meter._results) <= WINDOW + 1
     for _ in range(HELD_FIGURES + 1000):
         clock.now += 1.0
         meter.answered(answer(), 0.1)
-    assert len(meter._answers) == len(meter.report().latency) == HELD_FIGURES
+    assert len(meter._results) == len(meter.report().latency) == HELD_FIGURES
     clock.now += 1.0
     meter.answered(answer(), 0.1)
-    assert len(meter._answers) <= WINDOW + 1
+    assert len(meter._results) <= WINDOW + 1
 
 
 def test_the_log_and_the_diagnostics_tell_of_the_same_answers_over_times_of_their_own() -> None:

@@ -23,10 +23,10 @@ CAMERA = "camera_optical_frame"
 # the node, saying so whenever it draws
 COUNTS_DRAWINGS = """
 import sys
-import sdtc_ros.node.__main__, sdtc_ros.node.output.pictures
-draw = sdtc_ros.node.output.pictures.annotated_image
+import sdtc_ros.node.__main__, sdtc_ros.node.output.annotated_images
+draw = sdtc_ros.node.output.annotated_images.annotated_image
 told = lambda *given: (print("a picture is drawn", flush=True), draw(*given))[1]
-sdtc_ros.node.output.pictures.annotated_image = told
+sdtc_ros.node.output.annotated_images.annotated_image = told
 sys.exit(sdtc_ros.node.__main__.main())
 """
 

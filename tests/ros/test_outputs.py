@@ -27,14 +27,14 @@ SILENT = "no image on /camera/image_raw for"  # not "since the start"
 # the node, with something in it replaced
 SLOW_DRAWING = """
 import sys, time
-import sdtc_ros.node.__main__, sdtc_ros.node.output.pictures
-draw = sdtc_ros.node.output.pictures.annotated_image
-sdtc_ros.node.output.pictures.annotated_image = lambda *given: (time.sleep(1), draw(*given))[1]
+import sdtc_ros.node.__main__, sdtc_ros.node.output.annotated_images
+draw = sdtc_ros.node.output.annotated_images.annotated_image
+sdtc_ros.node.output.annotated_images.annotated_image = lambda *given: (time.sleep(1), draw(*given))[1]
 sys.exit(sdtc_ros.node.__main__.main())
 """
 WHAT_IS_MADE = """
 import sys
-import sdtc_ros.node.__main__, sdtc_ros.node.output.pictures as pictures
+import sdtc_ros.node.__main__, sdtc_ros.node.output.annotated_images as pictures
 def told(name):
     make = getattr(pictures, name)
     setattr(pictures, name, lambda *given, **named: (print(name, "is called", flush=True), make(*given, **named))[1])

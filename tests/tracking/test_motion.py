@@ -113,7 +113,7 @@ def test_the_detections_pose_is_kept_beyond_the_span_and_nothing_else_is() -> No
         # the last stretch is twice as fast: a shift by speed alone would be too far
         motion.add_poses(answer(number, {7: walk(number if number < 985 else 2 * number - 984)}))
     np.testing.assert_allclose(shifts(motion, 999, 7), [np.subtract(walk(2 * 999 - 984), walk(10))], rtol=1e-4)
-    assert len(motion._answers) <= SPAN // STEP + 3
+    assert len(motion._found) <= SPAN // STEP + 3
 
 
 @pytest.mark.parametrize("step", [0, 1, 1_000_000])
@@ -123,8 +123,8 @@ def test_stamps_that_stand_still_or_creep_keep_memory_and_time_small(step: int) 
         motion.detected(5 + number * step)
         one = answer(0, {7: walk(number)})
         motion.add_poses(FramePoses(Frame(one.frame.image, 5 + number * step), one.poses))
-    assert len(motion._answers) <= MOST + 2
-    assert (len(motion._answers) == 1) == (step == 0)
+    assert len(motion._found) <= MOST + 2
+    assert (len(motion._found) == 1) == (step == 0)
 
 
 def test_only_the_last_moments_tell_the_speed() -> None:

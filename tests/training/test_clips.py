@@ -448,7 +448,7 @@ def test_frames_and_masks_of_one_name_are_told(tmp_path):
     frame.with_suffix(".png").write_bytes(frame.read_bytes())
     summary = dataset(tmp_path).index.summary
     assert (summary.skipped[reasons.UNPLACED], summary.sequences) == (1, 1)
-    assert "two pictures of one name" in summary.examples[reasons.UNPLACED]
+    assert "two images of one name" in summary.examples[reasons.UNPLACED]
 
 
 def test_a_sequence_of_a_single_frame_fills_its_window(tmp_path):

@@ -27,7 +27,7 @@ from lightning.pytorch.callbacks import Callback
 
 from sdtc_ros.detection.boxes import overlaps
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.messages.encodings import picture_to_bgr
+from sdtc_ros.messages.encodings import file_to_bgr
 from sdtc_ros.skeleton import POSETRACK
 from training.callbacks import LastCheckpoint
 from training.checkpoint import KEY, read_checkpoint
@@ -105,7 +105,7 @@ def test_a_nearby_order_takes_every_sample_once_and_decodes_less(tmp_path, monke
         """By the first of two workers, which has every other batch of 5."""
         calls = []
         monkeypatch.setattr(
-            clips, "picture_to_bgr", lambda data, name: calls.append(name) or picture_to_bgr(data, name)
+            clips, "file_to_bgr", lambda data, name: calls.append(name) or file_to_bgr(data, name)
         )
         worker = ClipDataset(index, (48, 64), 1, cache=24)
         for at in range(0, 30, 10):

@@ -22,7 +22,7 @@ import torch
 from torch.utils.data import Dataset
 
 from sdtc_ros.errors import InputError
-from sdtc_ros.messages.encodings import picture_to_bgr
+from sdtc_ros.messages.encodings import file_to_bgr
 from training.data.augment import NO_AUGMENTATION, Augmentation
 from training.data.detections import Samples, annotated_samples
 from training.data.frames import IntArray
@@ -48,7 +48,7 @@ class FrameCache:
             self._frames.move_to_end(path)
             return self._frames[path]
         try:
-            image: Image | None = picture_to_bgr(np.fromfile(path, np.uint8), path.name)
+            image: Image | None = file_to_bgr(np.fromfile(path, np.uint8), path.name)
         except (InputError, OSError):
             image = None
         self._frames[path] = image

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from sdtc_ros.apple_double import without_apple_double
 from sdtc_ros.errors import InputError
-from sdtc_ros.io.sources import PICTURE_SUFFIXES
+from sdtc_ros.io.sources import IMAGE_SUFFIXES
 
 IntArray = npt.NDArray[np.int64]
 
@@ -54,8 +54,8 @@ def read_frames(folder: Path) -> Frames:
         paths = without_apple_double(Path(entry.name) for entry in entries)
     names: dict[str, str] = {}
     for path in paths:
-        if path.suffix.lower() in PICTURE_SUFFIXES and names.setdefault(path.stem, path.name) != path.name:
-            raise InputError(f"{folder} holds two pictures of one name, {names[path.stem]} and {path.name}")
+        if path.suffix.lower() in IMAGE_SUFFIXES and names.setdefault(path.stem, path.name) != path.name:
+            raise InputError(f"{folder} holds two images of one name, {names[path.stem]} and {path.name}")
     counted = _counted(list(names))
     if counted is None:
         stems = sorted(names, key=_natural)

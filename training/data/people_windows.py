@@ -201,6 +201,7 @@ class PeopleWindows(lightning.LightningDataModule):
         self.config = config
         self.train_set: Dataset[Batch] | None = None
         self.val_set: Dataset[Batch] | None = None
+        self._look: FrozenGraph | None = None  # made where windows are not cached yet, once for all folders
 
     def setup(self, stage: str) -> None:
         """Open the windows; for stage "temporal", see to the trunk's answers."""
@@ -238,8 +239,10 @@ class PeopleWindows(lightning.LightningDataModule):
         assert self.trainer is not None
 
         def compute(made: Path) -> None:
-            windows = Windows(folder, network.skeleton, c)
-            parts = list(look_at(windows, network, draws))
+            if self._look is None:
+                self._look = FrozenGraph(_Look(network), torch.zeros((2, *c.size[::-1], 3), dtype=torch.uint8))
+            device = next(network.backbone.parameters()).device
+            parts = list(look_at(Windows(folder, network.skeleton, c), self._look, draws, device))
             for name in parts[0]:
                 np.save(made / f"{name}.npy", np.stack([part[name] for part in parts]))
 
@@ -269,11 +272,8 @@ class _Look(nn.Module):
         return tuple(self.network.look(crops))
 
 
-def look_at(windows: Windows, network: Any, draws: int) -> Iterator[Batch]:
+def look_at(windows: Windows, look: FrozenGraph, draws: int, device: torch.device) -> Iterator[Batch]:
     """What the trunk sees in `draws` corruptions of each window, half precision, with its points and weights."""
-    device = next(network.backbone.parameters()).device
-    width, height = windows.config.size
-    look = FrozenGraph(_Look(network), torch.zeros((2, height, width, 3), dtype=torch.uint8))
     everything = [(draw, number) for draw in range(draws) for number in range(len(windows))]
     for draw, number in tqdm(everything, "the trunk's answers", disable=None):
         random = np.random.default_rng([windows.config.seed, VALIDATION_DRAW + draw, number])

@@ -90,10 +90,10 @@ def _loading(name: str, provider: str) -> Iterator[None]:
 
 
 def run_session(session: Any, outputs: list[str] | None, feeds: Mapping[str, Any]) -> list[Any]:
-    """The session's answers, in host memory; raises UsageError where it fails, GraphError if for no device's sake."""
+    """The session's outputs, in host memory; raises UsageError where it fails, GraphError if for no device's sake."""
     with translated(provider_of(session)):
-        answers: list[Any] = session.run(outputs, feeds)
-    return answers
+        found: list[Any] = session.run(outputs, feeds)
+    return found
 
 
 def provider_of(session: Any) -> str:

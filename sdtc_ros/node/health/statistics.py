@@ -18,7 +18,7 @@ from time import monotonic
 from sdtc_ros.types import FramePoses
 
 WINDOW = 5.0  # seconds that the rates, latencies and drops of the diagnostics are taken over
-OTHER_CLOCK = 3600.0  # seconds between stamp and answer from which they are of two clocks, and tell no latency
+OTHER_CLOCK = 3600.0  # seconds between stamp and result from which they are of two clocks, and tell no latency
 HELD_FIGURES = 10_000  # of latency and of work, until the next report
 
 
@@ -110,13 +110,13 @@ class Figures:
     silent: float
 
 
-Answer = tuple[float, float, Mapping[str, float]]  # when (the meter's clock), latency, seconds by stage
+Result = tuple[float, float, Mapping[str, float]]  # when (the meter's clock), latency, seconds by stage
 
 
 class Meter:
     """Counts and times one camera's frames since it was made; may be asked in any thread.
 
-    The counts are written by those who count. Every answer is held once, for the longer of the times that `figures` and
+    The counts are written by those who count. Every result is held once, for the longer of the times that `figures` and
     `report` look back over; who wants no reports asks for one all the same, so that nothing is held for it.
     """
 
@@ -124,7 +124,7 @@ class Meter:
         """clock: seconds, of the periods; latencies and work are given."""
         self.counts = Counts()
         self._clock, self._lock = clock, threading.Lock()
-        self._answers: deque[Answer] = deque(maxlen=HELD_FIGURES)
+        self._results: deque[Result] = deque(maxlen=HELD_FIGURES)
         self._past: deque[tuple[float, Counts]] = deque([(clock(), Counts())])
         self._heard, self._heard_at = 0, clock()
         self._busy: deque[float] = deque(maxlen=HELD_FIGURES)
@@ -136,9 +136,9 @@ class Meter:
             moment = self._clock()
             self.counts.people += len(result.poses)
             self.counts.answered += 1
-            self._answers.append((moment, latency, result.timings))
-            while self._answers[0][0] < min(moment - WINDOW, self._reported_at):
-                self._answers.popleft()
+            self._results.append((moment, latency, result.timings))
+            while self._results[0][0] < min(moment - WINDOW, self._reported_at):
+                self._results.popleft()
 
     def worked(self, seconds: float) -> None:
         """A frame was worked on for so long, other cameras' frames of its batch included."""
@@ -155,7 +155,7 @@ class Meter:
                 self._past.popleft()
             begin, earlier = self._past[0]
             self._past.append((moment, total))
-            recent = [answer for answer in self._answers if answer[0] >= moment - WINDOW]
+            recent = [result for result in self._results if result[0] >= moment - WINDOW]
         return Figures(
             seconds=moment - begin,
             counts=total.since(earlier),
@@ -169,7 +169,7 @@ class Meter:
         """The figures since the last report."""
         with self._lock:
             moment, counts = self._clock(), replace(self.counts)
-            latency = tuple(latency for at, latency, _ in self._answers if at > self._reported_at)
+            latency = tuple(latency for at, latency, _ in self._results if at > self._reported_at)
             report = Report(moment - self._reported_at, counts.since(self._reported), latency, tuple(self._busy))
             self._busy.clear()
             self._reported, self._reported_at = counts, moment

@@ -61,7 +61,7 @@ class Renderer:
                     return
                 try:
                     job()
-                except Exception as error:  # a picture that cannot be drawn is no reason to stop the poses
+                except Exception as error:  # an image that cannot be drawn is no reason to stop the poses
                     if not self._inbox.closed:
                         self._failed(error)
 

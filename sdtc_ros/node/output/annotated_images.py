@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 ANNOTATED, CAMERA_INFO, MARKERS = "sdtc/image_annotated", "sdtc/camera_info", "sdtc/markers"
 
 
-class Pictures(Output):
-    """One camera's pictures."""
+class AnnotatedImages(Output):
+    """One camera's annotated images."""
 
     def __init__(self, ports: Ports, renderer: Renderer, number: int, angle: int, depth: Poses3D | None = None) -> None:
         """On `sdtc/image_annotated`, its sibling /compressed, `sdtc/camera_info` and `sdtc/markers`.
