@@ -239,6 +239,7 @@ def test_a_killed_builder_holds_nobody_up(tmp_path: Path) -> None:
     second.join(60)
 
 
+@pytest.mark.slow
 def test_many_at_once_never_see_half(tmp_path: Path) -> None:
     """Writers that replace the same entry, and a reader that looks at it all the time."""
     processes = [FORK.Process(target=write_often, args=(tmp_path, bytes([65 + i]) * 200_000)) for i in range(2)]

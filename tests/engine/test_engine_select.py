@@ -212,6 +212,7 @@ class Device:
         monkeypatch.setattr(choose, "gpus", lambda: ["a GPU"])
 
 
+@pytest.mark.slow
 def test_on_a_gpu_the_fastest_that_holds_is_taken(tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """FP16 where the bundle has it and it holds, else FP32; an explicit fp32 is not second-guessed."""
     device = Device(monkeypatch, {})

@@ -141,6 +141,7 @@ def test_every_call_waits_for_its_end(device: Device, bundle: Bundle, tmp_path: 
         assert (device.array(view.pointer, view.shape, np.uint8) == value).all()
 
 
+@pytest.mark.slow
 def test_the_shipped_model(device: Device, tmp_path: Path) -> None:
     """The real graphs: keypoints as the reference's."""
     bundle = load_bundle(TINY_BUNDLE)
@@ -155,6 +156,7 @@ def test_the_shipped_model(device: Device, tmp_path: Path) -> None:
     assert device.launches > 0
 
 
+@pytest.mark.slow
 def test_the_gate_lets_it_pass(device: Device, bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Through the door that everybody uses: opened, gated, its verdict and its engines kept for the next start."""
     monkeypatch.setattr(choose, "gpus", cuda.gpus)

@@ -182,6 +182,7 @@ def test_streams_change_over_together_or_not_at_all(tmp_path: Path) -> None:
     assert benches[0].stamps() == [stamp(1)], "what waited is answered once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", [RuntimeError("the engine is on fire"), MemoryError()])
 def test_an_engine_that_fails_at_what_waits_costs_no_frame_and_no_track(failure: Exception, tmp_path: Path) -> None:
     benches = [Bench(tmp_path / name) for name in ("front", "rear")]

@@ -208,6 +208,7 @@ def test_an_image_of_another_size_starts_anew(bundle: Bundle) -> None:
             np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_people_coming_and_going(bundle: Bundle) -> None:
     """2000 frames, a new person every third: few tracks held, old frames and tokens freed."""
     pipeline = Pipeline(bundle, OnnxEngine(bundle, threads=1))

@@ -24,6 +24,7 @@ from training.train import build
 SHIPPED = sorted(path.stem for path in TABLES.glob("*.yaml"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHIPPED)
 def test_rows_of_shipped_tables_build_different_networks(name):
     table = read_table(name)
@@ -61,6 +62,7 @@ def arguments(tmp_path: Path, *more: str) -> list[str]:
     return ["sdtc-6", "--runs", str(tmp_path), *more]
 
 
+@pytest.mark.slow
 def test_each_row_and_seed_is_trained_once(tmp_path, trainings, capsys):
     calls, _ = trainings
     assert main(arguments(tmp_path, "--seeds", "0", "2", "--trainer.max_steps", "5")) == 0
@@ -78,12 +80,14 @@ def test_each_row_and_seed_is_trained_once(tmp_path, trainings, capsys):
     assert "| 87.5 | 61.0 ± 1.0 | 40.0 ± 0.0 | 3 |" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_options_are_not_mixed_with_a_finished_run(tmp_path, trainings, capsys):
     assert main(arguments(tmp_path, "--trainer.max_steps", "5")) == 0
     assert main(arguments(tmp_path, "--trainer.max_steps", "6")) == 2
     assert "other options" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path, trainings, capsys):
     calls, state = trainings
     state["fail"] = True
@@ -96,6 +100,7 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(tmp_path, trainings, cap
     assert calls[1][-2:] == ["--ckpt_path", str(last)]
 
 
+@pytest.mark.slow
 def test_report_trains_nothing(tmp_path, trainings, capsys):
     calls, _ = trainings
     assert main(arguments(tmp_path, "--report")) == 2

@@ -623,6 +623,7 @@ def test_workers_count_unreadable_images_together(tmp_path):
     assert [path.name for path in data.unreadable()] == ["000001.jpg"]
 
 
+@pytest.mark.slow
 def test_corrupt_is_never_a_crash(tmp_path):
     """Bytes and values at random: a sentence or fewer windows, never anything else."""
     made.posetrack18(tmp_path)

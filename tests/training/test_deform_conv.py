@@ -106,6 +106,7 @@ def test_bfloat16_autocast_keeps_the_positions():
     assert (rough.float() - exact).abs().max() < 0.02 * exact.abs().max()
 
 
+@pytest.mark.slow
 def test_onnx_runtime_gives_the_same(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     layer = DeformConv2d(4, 3, groups=2, dilation=3).eval()

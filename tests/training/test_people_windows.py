@@ -150,6 +150,7 @@ def test_trajectories_start_where_another_run_left_them(tmp_path: Path) -> None:
         MoveNetTraining(replace(NETWORK, trajectory=24), trajectory_checkpoint=str(path))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_torch")
 def test_validations_draw_curves_without_pictures_of_samples(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     module = MoveNetTraining(NETWORK, stage="trunk")

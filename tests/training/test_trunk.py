@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -53,6 +54,7 @@ def test_every_heads_error_is_in_the_loss() -> None:
         assert trunk_loss(worse, teacher, peaks, weight, SIZE).total > same.total
 
 
+@pytest.mark.slow
 def test_frozen_layers_answer_as_torch_does_and_learn_nothing() -> None:
     torch.manual_seed(0)
     trunk = MoveNet(MoveNetConfig(width=0.25, image_size=SIZE))
