@@ -264,6 +264,7 @@ def test_area_of_a_hand_drawn_curve():
     assert (ap, precision, recall) == pytest.approx((100 * (0.25 + 0.25 * 2 / 3), 200 / 3, 50.0))
 
 
+@pytest.mark.slow
 def test_a_set_the_size_of_posetrack18s_validation_takes_seconds():
     """A tenth of its 170 sequences in under 6 s is the whole of it in under a minute."""
     rng = np.random.default_rng(3)

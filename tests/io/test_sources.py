@@ -245,6 +245,7 @@ def test_a_videos_own_times_are_kept():
     assert video_stamp(4, 25.0, None, 0) == uniform_stamp(4, 25.0) == 200_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["vfr.mp4", "live10.webm"])
 def test_videos_of_variable_rate(name):
     archive = SHARED / "field-cases.tar.xz"

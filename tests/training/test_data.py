@@ -300,6 +300,7 @@ def test_ranks_and_workers_have_streams_of_their_own(monkeypatch):
         assert not any(same(one, other) for other in streams[:i])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 3])
 def test_a_stream_goes_on_after_any_number_of_batches(workers):
     def batches(skip, count):

@@ -70,6 +70,7 @@ def public_state(width: int) -> dict[str, tuple[int, ...]]:
     return rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "width", "millions"), [("hrnet-w48", 48, 63.6), ("hrnet-w32", 32, 28.5)])
 def test_parameters_are_the_public_networks(name: str, width: int, millions: float) -> None:
     network = HRNet(HRNET_SIZES[name])

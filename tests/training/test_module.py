@@ -154,6 +154,7 @@ class Losses(lightning.Callback):
         self.values.append(float(outputs["loss"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["single-frame", "sdtc"])
 def test_a_batch_can_be_learnt_by_heart(kind):
     torch.manual_seed(0)

@@ -163,6 +163,7 @@ def test_validations_draw_curves_without_pictures_of_samples(config: PeopleWindo
     assert (tmp_path / "curves.png").is_file() and not (tmp_path / "samples.png").exists()
 
 
+@pytest.mark.slow
 def test_a_draw_follows_from_its_seed(config: PeopleWindowsConfig) -> None:
     windows = Windows(config.train, MoveNetTraining(NETWORK).network.skeleton, config)
     one, other = (windows.draw(4, range(5), np.random.default_rng(9)) for _ in range(2))
