@@ -8,12 +8,14 @@
 
 launch_testing's plugin, which is there wherever ROS 2 is, imports every test file while it collects their folder. A
 skip in one of them (`importorskip` at the module's level) then skips the folder, the folders in it included, and a run
-of nothing is green.
+of nothing is green. So is a test whose name is endless: colcon reads no line over 64 KiB, nor what follows it.
 """
 
 from __future__ import annotations
 
 import pytest
+
+LONGEST = 1000  # characters of a test's name
 
 
 def pytest_collectreport(report: pytest.CollectReport) -> None:
@@ -23,3 +25,12 @@ def pytest_collectreport(report: pytest.CollectReport) -> None:
             f"all tests under '{report.nodeid or '.'}' would be skipped by one file's skip while it is imported; skip "
             f"in a fixture or a test there instead: {report.longreprtext.strip().splitlines()[-1]}"
         )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """End the run where a test's name, made of its parameters, is no name any more (pytest 9 shortens them itself)."""
+    for item in items:
+        if len(item.nodeid) > LONGEST:
+            raise pytest.UsageError(
+                f"a test's name has {len(item.nodeid)} characters, give it an id: {item.nodeid[:200]}"
+            )

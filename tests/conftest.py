@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
-from collection import pytest_collectreport
+from collection import pytest_collection_modifyitems, pytest_collectreport
 
-__all__ = ["pytest_collectreport"]
+__all__ = ["pytest_collection_modifyitems", "pytest_collectreport"]
 
 # Networks of the tests are small: a second thread costs more than it does, and under -n workers would fight for cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")

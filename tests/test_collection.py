@@ -39,7 +39,7 @@ def project(folder: Path, others: str) -> None:
     (folder / "imports_all.py").write_text(IMPORTS_ALL)
     (folder / "tests" / "ros").mkdir(parents=True)
     (folder / "conftest.py").write_text(
-        f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom collection import pytest_collectreport\n"
+        f"import sys\nsys.path.insert(0, {str(HERE)!r})\nfrom collection import *  # noqa: F403\n"
     )
     (folder / "tests" / "test_others.py").write_text(others)
     (folder / "tests" / "ros" / "test_node.py").write_text("def test_a(): pass\n\ndef test_b(): pass\n")
@@ -58,6 +58,16 @@ def test_a_skip_in_a_test_takes_nothing_along(tmp_path: Path) -> None:
     project(tmp_path, "import pytest\n\ndef test_c():\n    pytest.importorskip('no_such_module')\n")
     done = collected(tmp_path, "-p", "imports_all", "tests/ros")
     assert (done.returncode, "2 tests collected" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_an_endless_name_of_a_test_fails_the_run(tmp_path: Path) -> None:
+    project(
+        tmp_path,
+        "import pytest\n\n@pytest.mark.parametrize('x', [pytest.param(1, id='x' * 2000)])\ndef test_d(x): pass\n",
+    )
+    done = collected(tmp_path, "tests")
+    assert done.returncode != 0
+    assert "a test's name has 20" in done.stdout + done.stderr
 
 
 def test_no_file_of_ours_is_skipped_while_it_is_imported() -> None:

@@ -135,7 +135,10 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
     assert content(tmp_path) == {"notes.txt": b"mine"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"files": 3}', '{"files": [[]]}', "\x00", "[" * 100_000])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "{}", '{"files": 3}', '{"files": [[]]}', "\x00", pytest.param("[" * 100_000, id="deep")],
+)
 def test_a_model_json_of_something_else_is_left_alone(tmp_path, text):
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(UsageError, match=r"model\.json that is not a bundle's"):
