@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from documents import DOCS, code_of
 
 from sdtc_ros.io.bag import BagWriter
@@ -36,6 +37,7 @@ def test_arrays_and_back(tmp_path):
     assert run(code_of(PAGE, "python", "message_from_poses(poses)"), tmp_path) == "150.0\n"
 
 
+@pytest.mark.slow
 def test_from_a_bag(tmp_path):
     keypoints = np.full((15, 3), 12.25, np.float32)
     pose = Pose(7, np.ones(4, np.float32), 0.9, keypoints, np.ones((15, 3), np.float32), 0.5)

@@ -22,6 +22,8 @@ from training.models.mutual_information import (
     places,
 )
 
+pytestmark = pytest.mark.slow
+
 BATCH, CELLS = 64, (4, 4)
 
 
@@ -50,7 +52,6 @@ def fitted(rho, steps=150):
     return pair, a, rho * a + math.sqrt(1 - rho**2) * noise
 
 
-@pytest.mark.slow
 def test_estimates_grow_with_the_true_information():
     lower, upper = [], []
     for rho in (0.0, 0.4, 0.8, 0.99):

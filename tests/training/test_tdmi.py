@@ -25,6 +25,8 @@ from training.models.tde import TDEConfig
 from training.models.tdmi import TDMI, TDMIConfig
 from training.module import TDMI_OPTIMISER, TDMITraining
 
+pytestmark = pytest.mark.slow
+
 CONFIGS = Path(train.__file__).parent / "configs"
 SIZE = (64, 32)
 SMALL = TDMIConfig(
