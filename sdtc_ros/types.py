@@ -44,7 +44,7 @@ class Pose:
     """One tracked person in one frame.
 
     box: 4 float32 (left, top, width, height; image pixels); keypoints: K x 3 float32 (x, y in image pixels, score
-    0..1) in skeleton order; covariance: K x 3 float32, the heatmap's (xx, xy, yy) in image pixels squared;
+    0..1) in skeleton order; covariance: K x 3 float32, of each joint's place (xx, xy, yy), image pixels squared;
     score: mean joint score x box score.
     """
 
