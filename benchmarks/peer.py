@@ -8,7 +8,8 @@
 
 The same frames and boxes go to both, each in a process of its own, clip by clip in turn, on one core. MediaPipe finds
 one person in a picture, so it gets every person's crop: with a tracker a person ("tracking", as for a video), and as
-pictures without a past ("still"). On clips of one person it also gets the whole frame, and we our own person detector.
+pictures without a past ("still"). On clips of one person it also gets the whole frame, and we our own person detector,
+of whose people we then take one a frame too.
 
 `ratio` is our people a second with boxes given divided by MediaPipe's "tracking" on the first clip, 5 synthetic
 people. A model that learnt from such people is favoured there, and the photograph says what it lacks.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ class Player:
     reads = "boxes"
 
     def __init__(self, mode: str, shape: tuple[int, ...], pipeline: Pipeline) -> None:
-        """Reset the pipeline."""
+        """Reset the pipeline; without boxes it takes one person a frame, as the other contender does."""
         self.points = np.full(shape, np.nan)
         self._given = mode == "boxes"
         self._pipeline = pipeline
+        most = PipelineConfig.max_people if self._given else 1
+        pipeline.configure(replace(pipeline.config, max_people=most))
         joints = pipeline.bundle.skeleton.joints
         self._joints = [joints.index(joint) for joint in JOINTS]
         pipeline.reset()
