@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from sdtc_ros.errors import InputError, UsageError
-from sdtc_ros.io.bag import COMPRESSED_TYPE, IMAGE_TYPE, BagReader, BagTopic
+from sdtc_ros.io.bag import COMPRESSED_TYPE, IMAGE_TYPE, BagReader, BagTopic, choose_image_topic
 from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.depth_buffer import DepthBuffer
-from sdtc_ros.messages.camera_model import camera_model
+from sdtc_ros.messages.camera_model import camera_model, view_difference
 from sdtc_ros.messages.depth import FloatArray, depth_of_message
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.messages.typestore import typestore
@@ -32,15 +32,20 @@ class BagDepth:
     which none lay within the tolerance; damaged: depth images that could not be read.
     """
 
-    def __init__(self, path: Path, depth: str = AUTO, info: str = AUTO, tolerance: float = 0.02) -> None:
+    def __init__(
+        self, path: Path, depth: str = AUTO, info: str = AUTO, tolerance: float = 0.02, image: str | None = None
+    ) -> None:
         """Open the bag's topics; `auto` is its only depth topic, and the only camera_info beside the depth or colour.
 
-        Raises UsageError where a topic is not there or a choice is needed, InputError for a bag that cannot be read.
+        image: the topic of the colour images (None: the bag's only one); where both have a camera_info, `difference`
+        says how the depth's view differs from theirs. Raises UsageError where a topic is not there or a choice is
+        needed, InputError for a bag that cannot be read.
         """
         reader = BagReader(path)
         self.topic = _depth_topic(reader, depth).name
         self.info_topic = _info_topic(reader, info, self.topic)
         self._info = _first_message(reader, self.info_topic)
+        self.difference = self._compared(reader, image)
         self._frames = self._read(reader)
         self._buffer, self._tolerance = DepthBuffer[FloatArray](), tolerance
         self.missing = self.damaged = 0
@@ -71,6 +76,13 @@ class BagDepth:
         if self.missing:
             found.append(f"{self.missing} frames have no depth image on {self.topic} near their stamps")
         return found
+
+    def _compared(self, reader: BagReader, image: str | None) -> str:
+        """How the camera_info beside the depth images differs from the one beside the colour images; mostly empty."""
+        topics = [_beside(self.topic), _beside(choose_image_topic(reader, image).name)]
+        if topics[0] == topics[1] or not {topics[0], topics[1]} <= {topic.name for topic in reader.topics}:
+            return ""
+        return view_difference(*(_first_message(reader, topic) for topic in topics))
 
     def _read(self, reader: BagReader) -> Iterator[tuple[int, FloatArray]]:
         for record in reader.records(self.topic):
@@ -105,7 +117,7 @@ def _info_topic(reader: BagReader, wanted: str, depth: str) -> str:
         if wanted not in infos:
             raise UsageError(f"{reader.path} has no camera_info {wanted}; it has: {', '.join(infos) or 'none'}")
         return wanted
-    beside = depth.rpartition("/")[0] + "/camera_info"
+    beside = _beside(depth)
     if beside in infos:
         return beside
     if len(infos) != 1:
@@ -114,6 +126,12 @@ def _info_topic(reader: BagReader, wanted: str, depth: str) -> str:
             f"choose one with --camera-info: {', '.join(infos) or 'without one, depth cannot be used'}"
         )
     return infos[0]
+
+
+def _beside(image: str) -> str:
+    """The camera_info of an image topic, as image_transport has it."""
+    raw = image.rpartition("/")[0] if image.lower().endswith("compresseddepth") else image
+    return raw.rpartition("/")[0] + "/camera_info"
 
 
 def _first_message(reader: BagReader, topic: str) -> Any:

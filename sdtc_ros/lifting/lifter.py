@@ -23,9 +23,10 @@ from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.lifting.body import body_of
 from sdtc_ros.lifting.camera import CameraModel
 from sdtc_ros.lifting.choice import Expected, choose_surfaces
+from sdtc_ros.lifting.distance import Distances, distances, filled
 from sdtc_ros.lifting.memory import Memory, Past
 from sdtc_ros.lifting.poses3d import OBSERVED, PROPAGATED, UNKNOWN, FramePoses3D, Pose3D
-from sdtc_ros.lifting.size import depth_by_size, size_costs
+from sdtc_ros.lifting.size import depth_by_size
 from sdtc_ros.lifting.surfaces import CANDIDATES, depths_near, known_median, surfaces_under
 from sdtc_ros.lifting.turn import turned
 from sdtc_ros.skeleton import Skeleton
@@ -38,13 +39,6 @@ WIDEST, NARROWEST = 0.75, 0.5  # limb radii: bounds of the sampled ellipse's dev
 # an observed depth's deviation, so that it holds 68 % of visible joints: the place under the skin (metres), a depth
 # camera's noise (metres a metre squared), and a part of the surface's own deviation
 INSIDE, NOISE, ROUGH = 0.013, 0.0018, 0.3
-CLOSE = 0.35  # metres: pixels of one body
-# joints whose pixels lie farther than a person by so many metres show that he is not there: votes against, and at most
-BEHIND, SEEN_THROUGH, MOST_THROUGH = 0.6, 3.0, 12.0
-STEADY, TORSO_SPEED = 0.2, 1.5  # deviation of a torso's expected depth: metres at once, and more for every second
-# joints that one unit of doubt about a person's distance weighs, and how great doubts get: by size not so great that a
-# small child whom all joints see is overruled, by what earlier frames saw so great that whoever passes before him is
-VOTES, SIZE_DOUBT, DOUBT = 5.0, 3.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -99,6 +93,7 @@ class Lifter:
         seen = _Seen(
             np.stack([pose.keypoints for pose in result.poses]).astype(np.float64),
             np.stack([pose.covariance for pose in result.poses]).astype(np.float64),
+            np.stack([pose.box for pose in result.poses]).astype(np.float64),
             camera,
         )
         past = self._memory.past([pose.track_id for pose in result.poses], stamp)
@@ -119,15 +114,15 @@ class Lifter:
         shape = seen.keypoints.shape[:2]
         if depth is None:
             return _Found(np.full(shape, np.nan), np.full(shape, np.nan), np.full(shape[0], np.nan))
-        size = depth_by_size(seen.keypoints, self.config.min_score, seen.focal, self._body)
-        rough = self._rough_depth(depth, seen, past, size)
+        far = self._distances(depth, seen, past)
+        rough = far.rough
         limbs = seen.focal * self._body.radii / rough[:, None]  # P x K pixels
         pixels, ellipses = seen.keypoints[..., :2].reshape(-1, 2), _clipped(seen.covariance, limbs)
         surfaces = surfaces_under(depth, pixels, ellipses, self.config.max_range)
         candidates = (*shape, CANDIDATES)
         z = surfaces.depths.reshape(candidates) + (self._body.offsets / seen.stretch)[..., None]
         sure = seen.keypoints[..., 2:] >= self.config.min_score
-        weights = np.where(sure, surfaces.weights.reshape(candidates), 0.0)
+        weights = np.where(sure & ~(z < far.nearest[:, None, None]), surfaces.weights.reshape(candidates), 0.0)
         depths, deviations = past.depths + rough[:, None], past.deviations
         unseen = np.where(np.isfinite(depths), depths, rough[:, None])[..., None] * seen.rays
         chosen = choose_surfaces(
@@ -146,27 +141,14 @@ class Lifter:
         deviations = np.sqrt(INSIDE**2 + (NOISE * taken**2) ** 2 + (ROUGH * roughness) ** 2)
         return _Found(taken, deviations, torso)
 
-    def _rough_depth(self, depth: FloatArray, seen: _Seen, past: Past, size: Float64Array) -> Float64Array:
-        """How far each of P people is, in metres: the depth that most joints' pixels agree on; 3 where none has one.
-
-        A torso joint counts twice. Against that counts how far it lies from what the person's size in the image says,
-        and from the torso's last depth: somebody who covers all of a person has all votes; and the joints that lie far
-        behind, for through whom one sees is not there. Of equals the farther is taken, since an occluder is nearer.
-        """
-        shape = seen.keypoints.shape[:2]
+    def _distances(self, depth: FloatArray, seen: _Seen, past: Past) -> Distances:
+        """How far each of P people is."""
+        shape, torso = seen.keypoints.shape[:2], self._body.torso
         near = depths_near(depth, seen.keypoints[..., :2].reshape(-1, 2), self.config.max_range).reshape(shape)
-        earlier, age = past.torso, past.torso_age
-        near = np.column_stack([near, earlier, size])
-        votes = np.append(np.ones(self._count), [2.0, 0.0])
-        votes[self._body.torso] = 2
-        agree = np.abs(near[:, :, None] - near[:, None, :]) < CLOSE  # NaN agrees with nothing
-        moved = 0.5 * ((near - earlier[:, None]) / (STEADY + TORSO_SPEED * age[:, None])) ** 2
-        against = np.fmin(size_costs(near, size[:, None]), SIZE_DOUBT) + np.nan_to_num(np.fmin(moved, DOUBT))
-        farther = near[:, None, : self._count] - near[:, :, None] > BEHIND  # P x hypotheses x joints
-        against = against + np.minimum(SEEN_THROUGH * farther.sum(axis=2), MOST_THROUGH) / VOTES
-        count = np.where(np.isfinite(near), (agree * votes).sum(axis=2) - VOTES * against + 1e-3 * near, -np.inf)
-        rough = near[np.arange(len(near)), count.argmax(axis=1)]
-        return np.where(np.isfinite(rough), rough, 3.0)
+        size = depth_by_size(seen.keypoints, self.config.min_score, seen.focal, self._body)
+        sure = seen.keypoints[:, torso, 2:] >= self.config.min_score
+        middle = np.where(sure, seen.rays[:, torso, :2], np.nan).mean(axis=1)
+        return distances(near, past, size, middle, filled(seen.keypoints, seen.boxes), self._body)
 
     def _joints(
         self, found: _Found, seen: _Seen, past: Past, stamp: int
@@ -195,12 +177,14 @@ class _Found:
 class _Seen:
     """The joints of P people in the image, and the rays through them.
 
-    keypoints: P x K x 3; covariance: P x K x 3 (xx, xy, yy; pixels squared); rays: P x K x 3 (x, y, 1); stretch: P x K,
-    the rays' lengths; slopes: P x K x 3 x 2, how a ray moves with the pixel; focal: pixels.
+    keypoints: P x K x 3; covariance: P x K x 3 (xx, xy, yy; pixels squared); boxes: P x 4 (x, y, w, h); rays: P x K x 3
+    (x, y, 1); stretch: P x K, the rays' lengths; slopes: P x K x 3 x 2, how a ray moves with the pixel; focal: pixels.
     """
 
-    def __init__(self, keypoints: Float64Array, covariance: Float64Array, camera: CameraModel) -> None:
-        self.keypoints, self.covariance = keypoints, covariance
+    def __init__(
+        self, keypoints: Float64Array, covariance: Float64Array, boxes: Float64Array, camera: CameraModel
+    ) -> None:
+        self.keypoints, self.covariance, self.boxes = keypoints, covariance, boxes
         pixels = keypoints[..., :2].reshape(-1, 2)
         rays = camera.rays(np.concatenate([pixels, pixels + [1, 0], pixels + [0, 1]])).reshape(3, *keypoints.shape)
         self.rays = rays[0]

@@ -24,6 +24,8 @@ from sdtc_ros.lifting.camera import FISHEYE, CameraModel
 Float64Array = npt.NDArray[np.float64]
 MODELS = ("plumb_bob", "rational_polynomial", FISHEYE)  # of coefficients in OpenCV's own order
 
+SAME_VIEW = 0.02  # of focal lengths, and of the size for centres: intrinsics nearer than that are of one view
+
 
 def camera_model(info: Any, size: tuple[int, int]) -> CameraModel:
     """The model of a CameraInfo, for images of `size` (width, height).
@@ -44,6 +46,27 @@ def camera_model(info: Any, size: tuple[int, int]) -> CameraModel:
     if name not in MODELS:
         raise InputError(f"camera_info: unknown distortion model '{name}'; supported: {', '.join(MODELS)}")
     return CameraModel(matrix, distortion, name)
+
+
+def view_difference(depth: Any, colour: Any) -> str:
+    """How a depth image's CameraInfo differs from that of the colour image it should be registered to, a clause.
+
+    Empty where both have one size, and focal lengths and centres within 2 %; of one that is not calibrated nothing
+    can be said.
+    """
+    size, wanted = _sent_size(depth), _sent_size(colour)
+    if 0 not in (*size, *wanted) and size != wanted:
+        return f"it is for {size[0]} x {size[1]} pixels, the image's for {wanted[0]} x {wanted[1]}"
+    own, other = _sent_matrix(depth.k, depth), _sent_matrix(colour.k, colour)
+    if not (own[0, 0] > 0 and other[0, 0] > 0):
+        return ""
+    if abs(own[0, 0] / other[0, 0] - 1) > SAME_VIEW:
+        return f"its focal length is {own[0, 0]:.0f} pixels, the image's {other[0, 0]:.0f}"
+    apart = np.abs(own[:2, 2] - other[:2, 2]).max()
+    if apart > SAME_VIEW * max(wanted):
+        centres = [f"({matrix[0, 2]:.0f}, {matrix[1, 2]:.0f})" for matrix in (own, other)]
+        return f"its centre is at {centres[0]}, the image's at {centres[1]}"
+    return ""
 
 
 def scaled_info(info: Any, size: tuple[int, int]) -> Any:

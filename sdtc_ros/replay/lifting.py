@@ -40,15 +40,19 @@ class DepthOptions:
 class ReplayLifting:
     """Lifts keyframes in their order; what depth cannot be used is counted, and never stops the poses in the image."""
 
-    def __init__(self, source: Path, options: DepthOptions, skeleton: Skeleton) -> None:
-        """Raises UsageError where `source` is no bag or has no such topics, InputError for one that cannot be read."""
+    def __init__(self, source: Path, options: DepthOptions, skeleton: Skeleton, image: str | None = None) -> None:
+        """Open the topics; image: of the colour images, None for the bag's only one.
+
+        Raises UsageError where `source` is no bag or has no such topics, InputError for one that cannot be read.
+        """
         if not is_bag(source):
             raise UsageError(f"--depth needs a bag, and {source} is not a bag")
-        self._depth = BagDepth(source, options.topic, options.camera_info, options.tolerance)
+        self._depth = BagDepth(source, options.topic, options.camera_info, options.tolerance, image)
         self._lifter = Lifter(skeleton, options.lifting)
         self._cameras: dict[tuple[int, int], CameraModel | None] = {}
         self._unfit, self._reason = 0, ""
         self._blank, self._elsewhere, self._frames = 0, 0, ("", "")
+        self._unregistered = 0
 
     @property
     def problems(self) -> list[str]:
@@ -60,7 +64,14 @@ class ReplayLifting:
             f"{self._elsewhere} depth images are of the frame {own!r}, not of the image's {other!r}: if they are not "
             "registered (aligned) to the colour camera, joints in space are wrong"
         ]
-        return [*self._depth.problems, *unfit, *blank, *(elsewhere if self._elsewhere else [])]
+        unregistered = [
+            f"{self._unregistered} depth images are not registered (aligned) to the image, by camera_info: "
+            f"{self._depth.difference}; joints in space are wrong"
+        ]
+        return [
+            *self._depth.problems, *unfit, *blank, *(elsewhere if self._elsewhere else []),
+            *(unregistered if self._unregistered else []),
+        ]  # fmt: skip
 
     def lift(self, result: FramePoses) -> FramePoses3D | None:
         """The keyframe's people in space; None where camera_info or the depth's size do not fit the image."""
@@ -84,6 +95,7 @@ class ReplayLifting:
         if depth is None:
             return
         self._blank += not (depth > 0).any()
+        self._unregistered += bool(self._depth.difference)
         if self._depth.frame_id != frame_id:
             self._elsewhere += 1
             self._frames = self._depth.frame_id, frame_id

@@ -214,7 +214,7 @@ def _boxes(options: ReplayOptions, truth: Truth | None, source: Source | None) -
 def _lifting(options: ReplayOptions, pipeline: Pipeline) -> ReplayLifting | None:
     if not options.depth.topic:
         return None
-    return ReplayLifting(options.source, options.depth, pipeline.bundle.skeleton)
+    return ReplayLifting(options.source, options.depth, pipeline.bundle.skeleton, options.topic)
 
 
 def _dropped(pipeline: Pipeline) -> list[str]:

@@ -107,6 +107,15 @@ def test_somebody_behind_whom_a_few_joints_show_is_not_taken_for_who_covers_him(
     assert np.abs(found.joints[shown] - truth[shown])[:, 2].max() < 0.05
 
 
+def test_somebody_new_all_of_whom_is_covered_is_not_at_the_place_of_who_covers_him():
+    front, behind = person(0.1, 2.5), person(0.14, 3.4, y=0.25)
+    depth = depth_image([front])
+    first, second = lift([front, behind], depth)
+    assert (first.states == OBSERVED).all()
+    assert errors(front, first).max() < 0.05
+    assert not (second.joints[:, 2] < 2.8).any()  # unknown, or whatever is behind the other
+
+
 def test_a_joint_in_plain_view_is_observed_though_its_bone_is_too_long():
     body, truth = body_of(POSETRACK), person(0, 3)
     ankle = POSETRACK.index("left_ankle")

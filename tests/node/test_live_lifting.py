@@ -64,16 +64,16 @@ def test_people_stand_where_the_depth_is() -> None:
 @pytest.mark.parametrize(
     ("messages", "info", "counts", "sentence"),
     [
-        ([], INFO, (0, 0, 1, 0, 0, 0), "no depth image came within 0.02 s"),
-        ([depth_message(2 * 10**9)], INFO, (0, 0, 1, 0, 0, 0), "no depth image came within 0.02 s"),
-        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 0, 0, 0, 1), "use depth registered"),
-        ([depth_message(10**9)], None, (0, 0, 0, 0, 0, 1), ""),
-        ([depth_message(10**9, metres=0)], INFO, (1, 0, 0, 1, 0, 0), "shows nothing: all its values are 0"),
-        ([depth_message(10**9, metres=np.nan)], INFO, (1, 0, 0, 1, 0, 0), "shows nothing: all its values are 0"),
+        ([], INFO, (0, 0, 1, 0, 0, 0, 0), "no depth image came within 0.02 s"),
+        ([depth_message(2 * 10**9)], INFO, (0, 0, 1, 0, 0, 0, 0), "no depth image came within 0.02 s"),
+        ([depth_message(10**9, size=(80, 60))], INFO, (0, 0, 0, 0, 0, 0, 1), "use depth registered"),
+        ([depth_message(10**9)], None, (0, 0, 0, 0, 0, 0, 1), ""),
+        ([depth_message(10**9, metres=0)], INFO, (1, 0, 0, 1, 0, 0, 0), "shows nothing: all its values are 0"),
+        ([depth_message(10**9, metres=np.nan)], INFO, (1, 0, 0, 1, 0, 0, 0), "shows nothing: all its values are 0"),
         (
             [depth_message(10**9, frame_id="depth")],
             INFO,
-            (1, 0, 0, 0, 1, 0),
+            (1, 0, 0, 0, 1, 0, 0),
             "of the frame 'depth', the image of 'camera'",
         ),
     ],
@@ -87,6 +87,34 @@ def test_what_is_missing_is_counted_and_told(messages: list, info: Any, counts: 
     lifting.lift(keyframe(10**9), POSETRACK, info, 0.02)
     assert [sentence in text for text in told] == [True] * bool(sentence)
     assert list(map(int, lifting.values().values())) == list(counts)
+
+
+def changed(**values: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(INFO), **values})
+
+
+@pytest.mark.parametrize(
+    ("depth", "said"),
+    [
+        (INFO, ""),
+        (changed(k=[FOCAL * 1.001, 0, W / 2 + 0.4, 0, FOCAL, H / 2, 0, 0, 1]), ""),
+        (changed(k=[0.0] * 9), ""),
+        (changed(width=848, height=480), "it is for 848 x 480 pixels, the image's for 160 x 120"),
+        (changed(k=[FOCAL * 0.7, 0, W / 2, 0, FOCAL * 0.7, H / 2, 0, 0, 1]), "its focal length is 84 pixels"),
+        (
+            changed(k=[FOCAL, 0, W / 2 + 9, 0, FOCAL, H / 2, 0, 0, 1]),
+            "its centre is at (89, 60), the image's at (80, 60)",
+        ),
+    ],
+    ids=["the same", "nearly", "not calibrated", "size", "focal length", "centre"],
+)
+def test_depth_of_another_view_is_told_by_camera_info(depth: Any, said: str) -> None:
+    told: list[str] = []
+    lifting = LiveLifting(lambda about, text: told.append(text), 0.5)
+    lifting.hear(depth_message(10**9))
+    assert lifting.lift(keyframe(10**9), POSETRACK, INFO, 0.02, depth_info=depth) is not None
+    assert [said in text and "not registered" in text for text in told] == [True] * bool(said)
+    assert lifting.values()["in space, depth not registered"] == str(int(bool(said)))
 
 
 def test_depth_that_comes_after_the_poses_is_waited_for() -> None:

@@ -69,13 +69,15 @@ def info_message(size=SIZE, focal=70.0):
     )  # fmt: skip
 
 
-def make_bag(path: Path, depths=None, info=True, shift=0, frame_id="camera_optical") -> Path:
+def make_bag(path: Path, depths=None, info=True, shift=0, frame_id="camera_optical", colour=None) -> Path:
     """Grey frames, a wall at 2 metres before them, and camera_info."""
     wall = np.full((SIZE[1], SIZE[0]), 2000)
     depths = [wall] * len(STAMPS) if depths is None else depths
     with BagWriter(path) as bag:
         if info:
             bag.write(INFO, "sensor_msgs/msg/CameraInfo", STAMPS[0], info_message())
+        if colour:
+            bag.write("/camera/camera_info", "sensor_msgs/msg/CameraInfo", STAMPS[0], info_message(focal=colour))
         for number, stamp in enumerate(STAMPS):
             image = np.full((SIZE[1], SIZE[0], 3), 14 + number, np.uint8)  # where the fake network sees joints
             bag.write_image("/camera/image", Frame(image, stamp, "camera_optical"), "bgr8")
@@ -141,6 +143,7 @@ def test_evaluation_in_space_reads_what_replay_wrote(tmp_path, model, boxes, cap
         ({"shift": 1_000_000_000}, "6 frames have no depth image"),
         ({"depths": [np.full((32, 40), 2000)] * 6}, "40 x 32 but the colour image 80 x 64"),
         ({"depths": [np.zeros((64, 80))] * 6}, "6 depth images show nothing"),
+        ({"colour": 90.0}, "not registered (aligned) to the image, by camera_info: its focal length is 70 pixels"),
         ({"frame_id": "depth_optical"}, "6 depth images are of the frame 'depth_optical', not of the image's"),
     ],
 )

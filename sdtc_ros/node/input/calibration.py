@@ -24,17 +24,23 @@ INFO_TIMEOUT = 5.0  # seconds without camera_info after which the log says that 
 class Calibration:
     """The newest camera_info that is published beside a camera's images; heard only while it is `wanted`."""
 
-    def __init__(self, ports: Ports, wanted: Callable[[], bool], what: str = "markers") -> None:
-        """Subscribe to nothing yet; what: is made with it, for the log."""
+    def __init__(
+        self, ports: Ports, wanted: Callable[[], bool], what: str = "markers", beside: str | None = None
+    ) -> None:
+        """Subscribe to nothing yet.
+
+        what: is made with it, for the log (empty: nothing depends on it); beside: an image topic other than the
+        camera's.
+        """
         self.newest: Any = None
-        self._ports, self._wanted, self._what = ports, wanted, what
+        self._ports, self._wanted, self._what, self._beside = ports, wanted, what, beside
         self._subscription: Any = None
         self._since = 0.0
 
     @property
     def topic(self) -> str:
         """Where it is looked for, as image_transport does: `camera_info` beside the image topic."""
-        return self._ports.resolved(IMAGE).rpartition("/")[0] + "/camera_info"
+        return (self._beside or self._ports.resolved(IMAGE)).rpartition("/")[0] + "/camera_info"
 
     def every_second(self) -> None:
         """Begin or cease to listen, as it is wanted; say so where it is waited for in vain."""
@@ -42,14 +48,14 @@ class Calibration:
             self.close()
         elif self._subscription is None:
             self._subscribe()
-        elif self.newest is None and monotonic() - self._since >= INFO_TIMEOUT:
+        elif self._what and self.newest is None and monotonic() - self._since >= INFO_TIMEOUT:
             self._ports.warn("camera_info", f"{self._what} need camera_info, but none arrives on {self.topic}")
 
     def _subscribe(self) -> None:
         try:
             self._subscription = self._ports.subscription(CameraInfo, self.topic, self._heard)
         except UsageError as error:  # its qos_overrides are read only now: the poses do not depend on them
-            self._ports.warn("camera_info", f"there are no {self._what}: {error}")
+            self._ports.warn("camera_info", f"there are no {self._what or 'checks of the depth image'}: {error}")
         self._since = monotonic()
 
     def close(self) -> None:

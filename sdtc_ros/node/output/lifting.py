@@ -18,7 +18,7 @@ from sdtc_ros.errors import InputError
 from sdtc_ros.lifting.depth_buffer import DepthBuffer
 from sdtc_ros.lifting.lifter import Lifter, LiftingConfig
 from sdtc_ros.lifting.poses3d import FramePoses3D
-from sdtc_ros.messages.camera_model import camera_model
+from sdtc_ros.messages.camera_model import camera_model, view_difference
 from sdtc_ros.messages.depth import FloatArray, depth_of_message
 from sdtc_ros.messages.poses import stamp_of
 from sdtc_ros.skeleton import Skeleton
@@ -30,13 +30,15 @@ class LiveLifting:
 
     lifted: keyframes with depth; waited: those whose depth was waited for; without_depth: those for which none came in
     time (joints are propagated only); blank: those whose depth image shows nothing; elsewhere: those whose depth is of
-    another frame than the image; unfit: those that could not be lifted at all.
+    another frame than the image; unregistered: those whose depth's camera_info shows another view than the image's;
+    unfit: those that could not be lifted at all.
     """
 
     def __init__(self, warn: Callable[[str, str], object], max_carry: float) -> None:
         """warn: called with what it is about, and a sentence; max_carry: as LiftingConfig's."""
         self._images = DepthBuffer[Any]()  # not decoded: most are of frames that no keyframe needs
-        self.lifted = self.waited = self.without_depth = self.blank = self.elsewhere = self.unfit = 0
+        self.lifted = self.waited = self.without_depth = self.blank = self.elsewhere = 0
+        self.unregistered = self.unfit = 0
         self._warn, self._config = warn, LiftingConfig(max_carry=max_carry)
         self._lifter: Lifter | None = None
         self._skeleton: Skeleton | None = None
@@ -46,12 +48,13 @@ class LiveLifting:
         self._images.add(stamp_of(message.header), message)
 
     def lift(
-        self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float, wait: float = 0.0
-    ) -> FramePoses3D | None:
+        self, result: FramePoses, skeleton: Skeleton, info: Any, tolerance: float, wait: float = 0.0,
+        depth_info: Any = None,
+    ) -> FramePoses3D | None:  # fmt: skip
         """A keyframe's people in space; None where that is not possible.
 
         info: the newest CameraInfo, or None; tolerance: seconds between the stamps of image and depth; wait: seconds
-        that a depth image may come later than the poses.
+        that a depth image may come later than the poses; depth_info: the newest CameraInfo of the depth, or None.
         """
         if self._lifter is None or skeleton is not self._skeleton:
             self._lifter, self._skeleton = Lifter(skeleton, self._config), skeleton
@@ -64,6 +67,7 @@ class LiveLifting:
         try:
             depth = None if message is None else depth_of_message(message)
             self._check(message, depth, result.frame.frame_id)
+            self._compare(depth, depth_info, info)
             lifted = self._lifter.lift(result, depth, camera_model(info, (width, height)))
         except InputError as error:
             self.unfit += 1
@@ -95,6 +99,16 @@ class LiveLifting:
                 "(aligned) to the colour camera, joints in space are wrong"
             )  # fmt: skip
 
+    def _compare(self, depth: FloatArray | None, depth_info: Any, info: Any) -> None:
+        """Count and tell depth of another view than the image's, by camera_info."""
+        difference = view_difference(depth_info, info) if depth is not None and depth_info is not None else ""
+        if difference:
+            self.unregistered += 1
+            self._warn(
+                "depth", f"the depth is not registered (aligned) to the image, by camera_info: {difference}. Joints in "
+                "space are wrong; take the camera's registered depth topic"
+            )  # fmt: skip
+
     def values(self) -> dict[str, str]:
         """For the diagnostics."""
         return {
@@ -103,5 +117,6 @@ class LiveLifting:
             "in space, without depth": str(self.without_depth),
             "in space, depth shows nothing": str(self.blank),
             "in space, depth of another frame": str(self.elsewhere),
+            "in space, depth not registered": str(self.unregistered),
             "in space, not possible": str(self.unfit),
         }

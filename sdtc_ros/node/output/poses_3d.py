@@ -42,17 +42,22 @@ class Poses3D(Output):
         self.lifting = LiveLifting(ports.warn, ports.parameters["max_carry"])
         self._calibration = Calibration(ports, lambda: True, "joints in space")
         topic = ports.topic(ports.parameters["depth"].replace("{camera}", ports.name))
-        kind = CompressedImage if topic.lower().endswith("compresseddepth") else Image
+        compressed = topic.lower().endswith("compresseddepth")
+        kind = CompressedImage if compressed else Image
+        raw = topic.rpartition("/")[0] if compressed else topic
+        self._of_depth = Calibration(ports, lambda: True, "", raw)  # tells whether it is registered
         self._depth = AdaptiveSubscription(ports, kind, topic, self.lifting.hear, lambda count: None)
         self._calibration.every_second()
+        self._of_depth.every_second()
         self.newest: FramePoses3D | None = None  # in the camera's frame
 
     def publish(self, result: FramePoses, skeleton: Skeleton) -> None:
         """See Output."""
         parameters = self._ports.parameters
         lifted = self.lifting.lift(
-            result, skeleton, self._calibration.newest, parameters["depth_tolerance"], parameters["depth_wait"]
-        )
+            result, skeleton, self._calibration.newest, parameters["depth_tolerance"], parameters["depth_wait"],
+            self._of_depth.newest,
+        )  # fmt: skip
         self.newest = lifted
         if lifted is None:
             return
@@ -67,6 +72,7 @@ class Poses3D(Output):
         """See Output."""
         self._depth.adapt()
         self._calibration.every_second()
+        self._of_depth.every_second()
 
     def values(self) -> dict[str, str]:
         """See Output."""
@@ -77,6 +83,7 @@ class Poses3D(Output):
         """See Output."""
         self._depth.close()
         self._calibration.close()
+        self._of_depth.close()
         if self._transforms is not None:
             self._transforms.close()
 
