@@ -120,7 +120,7 @@ def _look_up(
             if amount > 0:
                 if not ground:
                     gu, gv = column * _WALL_GRAIN, row * _WALL_GRAIN
-                i, j = int(math.floor(gv)) % tile, int(math.floor(gu)) % tile
+                i, j = int(math.floor(gv)) & (tile - 1), int(math.floor(gu)) & (tile - 1)  # a power of two
                 shade += (0.5 if ground else 0.1) * amount * grain[i, j]
                 rough = (2.0 if ground else 1.0) * amount
                 column += rough * grain[j, i]

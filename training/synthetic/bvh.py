@@ -29,16 +29,20 @@ class Bvh:
     frame_time: float  # seconds
 
 
-def read_bvh(path: Path, stride: int = 1) -> Bvh:
-    """Every `stride`-th frame; raises InputError for a file that is no BVH or is cut short."""
+def read_bvh(path: Path, rate: float | None = None) -> Bvh:
+    """All frames, or about `rate` a second of them; raises InputError for a file that is no BVH or is cut short."""
     try:
         head, _, tail = path.read_text(errors="replace").partition("MOTION")
         names, parents, offsets, channels = _hierarchy(head)
-        lines = tail.strip().split("\n")
-        frame_time = float(lines[1].split()[-1])
+        _, times, *lines = tail.strip().split("\n")
+        frame_time = float(times.split()[-1])
         width = sum(len(c) for c in channels)
-        values = np.array(" ".join(lines[2:]).split(), float).reshape(-1, width)[::stride]
-    except (OSError, ValueError, IndexError) as error:
+        stride = max(1, round(1 / rate / frame_time)) if rate else 1
+        if lines and len(lines[0].split()) == len(lines[-1].split()) == width:  # a frame a line: others are not read
+            values = np.array(" ".join(lines[::stride]).split(), float).reshape(-1, width)
+        else:
+            values = np.array(" ".join(lines).split(), float).reshape(-1, width)[::stride]
+    except (OSError, ValueError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"{path} is not a readable BVH file: {error}") from error
     if not names or not len(values):
         raise InputError(f"{path} is not a BVH file with a skeleton and at least one frame")

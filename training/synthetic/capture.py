@@ -44,10 +44,7 @@ _BONES = {
 @lru_cache(maxsize=256)
 def read_motion(path: Path) -> np.ndarray:
     """Poses (T, 15, 3, 3) of a capture at 30 frames a second, facing -y at its start."""
-    first = read_bvh(path, 1)
-    stride = max(1, round(1 / RATE / first.frame_time))
-    points = _points(first, path)
-    return poses_of_points({name: values[::stride] for name, values in points.items()})
+    return poses_of_points(_points(read_bvh(path, RATE), path))
 
 
 @lru_cache(maxsize=64)

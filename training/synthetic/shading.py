@@ -69,11 +69,13 @@ class Maps(NamedTuple):
 def _sample(stack: np.ndarray, number: int, u: float, v: float) -> float:
     """A picture of a stack at texture coordinates, bilinear, repeated."""
     n = stack.shape[1]
-    x, y = (u % 1.0) * n - 0.5, ((1 - v) % 1.0) * n - 0.5
+    x, y = (u - math.floor(u)) * n - 0.5, (1 - v - math.floor(1 - v)) * n - 0.5
     left, top = int(math.floor(x)), int(math.floor(y))
     fx, fy = x - left, y - top
-    upper = stack[number, top % n, left % n] * (1 - fx) + stack[number, top % n, (left + 1) % n] * fx
-    lower = stack[number, (top + 1) % n, left % n] * (1 - fx) + stack[number, (top + 1) % n, (left + 1) % n] * fx
+    right, below = left + 1 if left + 1 < n else 0, top + 1 if top + 1 < n else 0  # remainders take most of the time
+    left, top = left if left >= 0 else n - 1, top if top >= 0 else n - 1
+    upper = stack[number, top, left] * (1 - fx) + stack[number, top, right] * fx
+    lower = stack[number, below, left] * (1 - fx) + stack[number, below, right] * fx
     return upper * (1 - fy) + lower * fy
 
 
