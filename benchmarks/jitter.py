@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Do joints tremble on still people, and lag on moving ones: `python -m benchmarks.jitter CLIP.json BUNDLE...`.
+"""Do joints tremble on still people, and lag on moving ones: `python benchmarks/jitter.py CLIP.json BUNDLE...`.
 
 A clip's people, their boxes given, go through each bundle with and without later frames; the first bundle sees single
 frames, and stands there by itself and behind the classical filter (`neighbours.fit` over two frames on each side, and
@@ -26,12 +26,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.beside.worker import JOINTS
-from benchmarks.neighbours import REACH, fit
-from benchmarks.report import table, write_json
-from sdtc_ros.errors import InputError, SdtcError, UsageError
-from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.types import Boxes, Frame
+ROOT = Path(__file__).resolve().parent.parent
+if str(ROOT) not in sys.path:  # so that `python benchmarks/jitter.py` finds the packages beside it
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks.beside.worker import JOINTS  # noqa: E402
+from benchmarks.neighbours import REACH, fit  # noqa: E402
+from benchmarks.report import table, write_json  # noqa: E402
+from sdtc_ros.errors import InputError, SdtcError, UsageError  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.types import Boxes, Frame  # noqa: E402
 
 Array = npt.NDArray[np.float64]
 Tracks = dict[int, Array]  # a person's id -> T x 13 x 3 (x, y, score), NaN in frames without a pose
@@ -143,7 +147,7 @@ def rows_of(
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; exit status as in sdtc_ros.errors."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.jitter", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python benchmarks/jitter.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("clip", type=Path, metavar="CLIP.json")
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE", help="the first one sees single frames")
     parser.add_argument("--frames", type=int, default=100, help="of the clip (default: 100)")

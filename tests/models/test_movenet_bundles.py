@@ -64,7 +64,7 @@ def test_a_covered_joint_is_found_by_its_trajectory() -> None:
     """The window's frames agree on the joint, the keyframe has nothing: the answer is where the line passes."""
     bundle = load_bundle(default_bundle())
     blank = np.full((5, 256, 192, 3), 90, np.uint8)
-    names = ("tokens", "detail")
+    names = ("tokens", "pooled", "detail")
     seen = dict(zip(names, open_session(bundle.encoder).run(list(names), {"crops": blank}), strict=True))
     session = open_session(bundle.temporal)
     joints = np.zeros((1, 5, 15, 3), np.float32)
