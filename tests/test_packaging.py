@@ -61,6 +61,7 @@ def test_setuptools_of_ubuntu_22_04_is_told_what_it_cannot_read_in_pyproject(mon
     assert not {"name", "version"} & set(setup_arguments(monkeypatch, "68.1.2"))
 
 
+@pytest.mark.slow
 def test_colcon_can_read_what_setup_py_makes() -> None:
     """It evaluates the repr() of the attributes: one of an object of setuptools' own ends every build."""
     code = (

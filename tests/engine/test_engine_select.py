@@ -85,6 +85,7 @@ def test_the_default_is_the_reference_and_needs_no_comparison(
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_precision_that_holds_is_used_and_judged_once(
     tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +179,7 @@ def test_a_precision_that_deviates_is_refused_and_the_safer_one_runs(tmp_path: P
     assert sentence.endswith("; trying fp32")
 
 
+@pytest.mark.slow
 def test_a_verdict_that_is_kept_still_refuses(tmp_path: Path, opened: Any) -> None:
     bundle = with_precision(tmp_path / "b", "int8", 0.05)
     first, second = opened(bundle, "cpu", "int8"), opened(bundle, "cpu", "int8")
@@ -240,6 +242,7 @@ def test_a_graph_that_a_gpu_cannot_run_gives_way_to_a_safer_one_but_a_full_gpu_d
     assert said == ["too little memory; falling back to the CPU, as allow_cpu permits"]
 
 
+@pytest.mark.slow
 def test_where_nothing_holds_nothing_runs(tmp_path: Path, opened: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never wrong poses: FP32 itself is compared on a GPU."""
     bundle = make_bundle(tmp_path / "b")

@@ -54,6 +54,7 @@ def test_the_file_is_whole_after_every_frame_and_has_no_spaces_at_the_end(tmp_pa
     assert [one.name for one in tmp_path.iterdir()] == ["x.json"]
 
 
+@pytest.mark.slow
 def test_a_killed_process_leaves_the_frames_that_it_had_written(tmp_path):
     program = """
 import os, sys, signal

@@ -33,6 +33,7 @@ def run(code: str, folder) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_arrays_and_back(tmp_path):
     assert run(code_of(PAGE, "python", "message_from_poses(poses)"), tmp_path) == "150.0\n"
 

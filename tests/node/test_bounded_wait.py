@@ -78,6 +78,7 @@ def bench(tmp_path: Path) -> Any:
     return partial(Bench, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_node_that_keeps_up_waits_for_all_frames(bench: Any) -> None:
     camera = bench(AUTOMATIC)
     camera.run(20, work=1)
@@ -86,6 +87,7 @@ def test_a_node_that_keeps_up_waits_for_all_frames(bench: Any) -> None:
 
 
 @pytest.mark.parametrize("wait", [AUTOMATIC, 0.1])
+@pytest.mark.slow
 def test_a_slow_node_answers_at_once_and_loses_no_frame_that_it_took(bench: Any, wait: float) -> None:
     camera = bench(wait)
     camera.run(20, work=10)

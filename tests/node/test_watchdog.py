@@ -78,6 +78,7 @@ def test_the_time_that_a_frame_is_worked_on_is_no_silence(tmp_path: Path) -> Non
     assert stream.time_left() == 0
 
 
+@pytest.mark.slow
 def test_max_wait_stands_in_for_max_gap(bench: Bench) -> None:
     bench.max_wait = 60.0
     bench.stream.offer(image_message(0))

@@ -324,6 +324,7 @@ def test_every_delta_is_validated_on_the_same_keyframes():
             assert np.array_equal(sample["points"][delta], single["points"][0])
 
 
+@pytest.mark.slow
 def test_what_is_trained_on_is_not_validated_on():
     train, validation = split_clip("", 24)
     whole = shipped_clip()

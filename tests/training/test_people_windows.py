@@ -108,6 +108,7 @@ def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWind
 
 
 @pytest.mark.usefixtures("in_torch")
+@pytest.mark.slow
 def test_the_last_stage_moves_scores_and_covariances_and_nothing_else(
     config: PeopleWindowsConfig, tmp_path: Path
 ) -> None:
