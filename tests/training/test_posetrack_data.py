@@ -104,9 +104,7 @@ def test_a_nearby_order_takes_every_sample_once_and_decodes_less(tmp_path, monke
     def decoded(order) -> int:
         """By the first of two workers, which has every other batch of 5."""
         calls = []
-        monkeypatch.setattr(
-            clips, "file_to_bgr", lambda data, name: calls.append(name) or file_to_bgr(data, name)
-        )
+        monkeypatch.setattr(clips, "file_to_bgr", lambda data, name: calls.append(name) or file_to_bgr(data, name))
         worker = ClipDataset(index, (48, 64), 1, cache=24)
         for at in range(0, 30, 10):
             for item in order[at : at + 5]:
