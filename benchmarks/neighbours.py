@@ -36,7 +36,7 @@ if str(ROOT) not in sys.path:  # so that `python benchmarks/neighbours.py` finds
 from benchmarks.report import table, write_json  # noqa: E402
 from sdtc_ros.errors import InputError, SdtcError  # noqa: E402
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
-from sdtc_ros.types import Boxes, Frame  # noqa: E402
+from sdtc_ros.types import Boxes, Frame, Pose  # noqa: E402
 
 Image = npt.NDArray[np.uint8]
 Points = dict[str, npt.NDArray[np.float32]]
@@ -118,6 +118,12 @@ def corrupted(case: Case, kind: str, span: int, random: np.random.Generator) -> 
 
 def poses(pipeline: Pipeline, images: Sequence[Image], boxes: npt.NDArray[np.float32], keyframe: int) -> Points:
     """The person's joints in frame `keyframe` of the images: name -> x, y, score."""
+    person = pose_in(pipeline, images, boxes, keyframe)
+    return dict(zip(pipeline.bundle.skeleton.joints, person.keypoints, strict=True))
+
+
+def pose_in(pipeline: Pipeline, images: Sequence[Image], boxes: npt.NDArray[np.float32], keyframe: int) -> Pose:
+    """The person's pose in frame `keyframe` of the images, a box in each."""
     pipeline.reset()
     given = [Boxes(box[None], np.ones(1, np.float32), np.array([1])) for box in boxes]
     results = [
@@ -125,8 +131,7 @@ def poses(pipeline: Pipeline, images: Sequence[Image], boxes: npt.NDArray[np.flo
         for t, (image, box) in enumerate(zip(images, given, strict=True))
     ]
     done = [*(one for one in results if one is not None), *pipeline.flush()]
-    person = next(one for one in done if one.frame.stamp == (keyframe + 1) * STEP).poses[0]
-    return dict(zip(pipeline.bundle.skeleton.joints, person.keypoints, strict=True))
+    return next(one for one in done if one.frame.stamp == (keyframe + 1) * STEP).poses[0]
 
 
 def filtered(pipeline: Pipeline, images: Sequence[Image], box: npt.NDArray[np.float32], keyframe: int) -> Points:

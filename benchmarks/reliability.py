@@ -28,9 +28,9 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/reliability.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
-from benchmarks.beside.photographs import BODY, TORSO, read_sets  # noqa: E402
+from benchmarks.beside.photographs import BODY, TORSO, reach, read_sets  # noqa: E402
 from benchmarks.measure import carry_out  # noqa: E402
-from benchmarks.neighbours import REACH, SPANS, corrupted, read_cases  # noqa: E402
+from benchmarks.neighbours import REACH, SPANS, corrupted, pose_in, read_cases  # noqa: E402
 from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import table, write_json  # noqa: E402
 from sdtc_ros.errors import UsageError  # noqa: E402
@@ -38,7 +38,6 @@ from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
 from sdtc_ros.types import Boxes, Frame, Pose  # noqa: E402
 
 BINS = 10
-STEP = 40_000_000  # nanoseconds between frames
 Array = npt.NDArray[Any]
 
 
@@ -71,8 +70,7 @@ class Reliability:
 
 def judge(pose: Pose, names: Sequence[str], truth: Mapping[str, Sequence[float]], box: Array) -> Joints:
     """Every labelled joint of the body that the skeleton has."""
-    torsos = [np.hypot(*np.subtract(truth[a][:2], truth[b][:2])) for a, b in TORSO if a in truth and b in truth]
-    radius = 0.2 * float(np.mean(torsos)) if torsos else 0.1 * float(max(box[2:]))
+    radius = reach(box, truth)
     asked = [name for name in truth if name in BODY and name in names]
     rows = [names.index(name) for name in asked]
     error = np.array([truth[name][:2] for name in asked], np.float64).reshape(-1, 2) - pose.keypoints[rows, :2]
@@ -131,14 +129,10 @@ def clip(bundle: Path, path: Path, most: int) -> Iterator[tuple[str, Joints]]:
         random, parts = np.random.default_rng(7), []
         for case in cases:
             images, asked = corrupted(case, kind, span, random)
-            pipeline.reset()
-            given = [Boxes(box[None], np.ones(1, np.float32), np.array([1])) for box in case.boxes]
-            frames = [Frame(image, (t + 1) * STEP) for t, image in enumerate(images)]
-            done = [one for pair in zip(frames, given, strict=True) if (one := pipeline.process(*pair)) is not None]
-            answer = next(one for one in [*done, *pipeline.flush()] if one.frame.stamp == frames[REACH].stamp)
+            pose = pose_in(pipeline, images, case.boxes, REACH)
             truth = {name: case.joints[name] for name in asked}
             torso = {name: at for name, at in case.joints.items() if name in {n for pair in TORSO for n in pair}}
-            whole = judge(answer.poses[0], names, truth | torso, case.boxes[REACH])
+            whole = judge(pose, names, truth | torso, case.boxes[REACH])
             kept = [n in truth for n in truth | torso if n in BODY and n in names]
             parts.append(Joints(whole.score[kept], whole.found[kept], whole.distance[kept]))
         yield f"{kind} {span}" if span else kind, gathered(parts)

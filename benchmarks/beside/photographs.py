@@ -14,6 +14,7 @@ torso diagonal, or 0.1 of the box's longer side where the torso is not labelled.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,15 @@ def _read(folder: Path, most: int | None) -> list[Photograph]:
         raise UsageError(f"{folder / PEOPLE} cannot be used ({type(error).__name__}: {str(error)[:100]})") from error
 
 
+def reach(box: Any, truth: Mapping[str, Sequence[float]]) -> float:
+    """How far a joint that is found may lie from its label, image pixels."""
+    torsos = [np.hypot(*np.subtract(truth[a][:2], truth[b][:2])) for a, b in TORSO if a in truth and b in truth]
+    return float(0.2 * np.mean(torsos) if torsos else 0.1 * max(box[2:]))
+
+
 def hits(box: Any, truth: Joints, found: Joints) -> list[bool]:
     """For every labelled joint of the body, whether it was found."""
-    torsos = [np.hypot(*np.subtract(truth[a], truth[b])) for a, b in TORSO if a in truth and b in truth]
-    radius = 0.2 * np.mean(torsos) if torsos else 0.1 * max(box[2:])
+    radius = reach(box, truth)
     return [
         bool(name in found and np.hypot(*np.subtract(found[name], at)) <= radius)
         for name, at in truth.items()
