@@ -37,6 +37,14 @@ from sdtc_ros.crops import crop_boxes, crop_images, to_crop  # noqa: E402
 from sdtc_ros.engine.ort.host import OnnxEngine  # noqa: E402
 from sdtc_ros.models.bundle import load_bundle  # noqa: E402
 from sdtc_ros.skeleton import POSETRACK  # noqa: E402
+from training.synthetic.shards import (  # noqa: E402
+    LONG_EXPOSURE,
+    MOVING_CAMERA,
+    NEIGHBOURS,
+    OCCLUDER,
+    frames_of,
+    read_shard,
+)  # fmt: skip
 
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 BODY = [POSETRACK.index(f"{side}_{part}") for part in PARTS for side in ("left", "right")]
@@ -162,8 +170,6 @@ def _print_offsets(table: dict[str, dict[str, np.ndarray]]) -> None:
 
 def _keyframes(folder: Path, count: int, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """Crops (N, H, W, 3) uint8 BGR, joints (N, 15, 2) in them, visibility (N, 15), tags (N,)."""
-    from training.synthetic.windows import frames_of, read_shard  # needs the extra "synthetic"
-
     shards = (read_shard(path) for path in sorted(folder.glob("windows-*.npz")))
     windows = ((shard, n) for shard in shards for n in range(len(shard["tags"])))
     crops, joints, visibility, tags = [], [], [], []
@@ -185,8 +191,6 @@ def _keyframes(folder: Path, count: int, size: tuple[int, int]) -> tuple[np.ndar
 
 def _report(found: np.ndarray, joints: np.ndarray, visibility: np.ndarray, tags: np.ndarray) -> dict[str, Any]:
     """Print and return the shares and offsets, percent."""
-    from training.synthetic.windows import LONG_EXPOSURE, MOVING_CAMERA, NEIGHBOURS, OCCLUDER
-
     bits = {"occluder": OCCLUDER, "neighbours": NEIGHBOURS, "long exposure": LONG_EXPOSURE, "moving": MOVING_CAMERA}
     found, joints, visibility = found[:, BODY], joints[:, BODY], visibility[:, BODY]
     shoulders, hips = joints[:, 0:2], joints[:, 6:8]

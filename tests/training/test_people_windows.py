@@ -24,10 +24,11 @@ from training import movenet_module
 from training.callbacks import Curves
 from training.checkpoint import KEY, describe
 from training.data import people_windows
-from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time, read_windows
+from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.movenet_module import MoveNetTraining
+from training.synthetic.shards import read_shard
 
 SIZE = (64, 128)
 NETWORK = SDTCMoveNetConfig(
@@ -184,6 +185,6 @@ def test_what_is_no_shard_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "windows-00000.npz"
     path.write_bytes(b"PK")
     with pytest.raises(InputError, match="render it again"):
-        read_windows(path)
+        read_shard(path)
     with pytest.raises(InputError, match="contains no windows"):
         Windows(tmp_path / "nowhere", MoveNetTraining(NETWORK).network.skeleton, PeopleWindowsConfig())

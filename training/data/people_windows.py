@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """Rendered windows of people as a Lightning data module for the two stages of training.movenet_module.
 
-The folders are those that `python -m training.data render windows` fills (format: training.synthetic.windows). Stage
+The folders are those that `python -m training.data render windows` fills (format: training.synthetic.shards). Stage
 "trunk" draws single frames and corrupts them anew each time. Stage "temporal" needs the trunk's answers to whole
 windows, five passes each: they are computed once for a few draws of corruption and cached, as `training.data.cached`
 does it for SDTC.
@@ -38,12 +38,14 @@ from training.data.corrupt import Corruption, corrupt, flip, shake
 from training.data.loader import ResumableLoader, SeededOrder
 from training.models.frozen import FrozenGraph
 from training.models.sdtc_movenet import Seen
+from training.synthetic.shards import read_shard
 
 Array = npt.NDArray[Any]
 Batch = dict[str, Array]
 
 VERSION = 1  # of what lies in a cache folder: part of its name
 VALIDATION_DRAW = 1_000_000
+NEEDED = ("jpeg", "offsets", "joints", "visibility")  # of a shard
 IN_TIME: tuple[
     tuple[float, tuple[int, ...]], ...
 ] = (  # which frame stands for which of five, and how often: what a robot's window looks like
@@ -84,15 +86,6 @@ def window_files(folder: Path | str) -> list[Path]:
     return files
 
 
-def read_windows(path: Path) -> Batch:
-    """A shard's arrays by name; InputError for a file that is damaged or none."""
-    try:
-        with np.load(path) as content:
-            return {name: content[name] for name in ("jpeg", "offsets", "joints", "visibility")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise InputError(f"{path} is not a shard of windows ({error}): remove it and render it again") from error
-
-
 class Draw(NamedTuple):
     """Frames of a window: corrupted images and the clean ones t x H x W x 3, points t x K x 2, weight t x K."""
 
@@ -106,7 +99,7 @@ class Windows:
     """All windows of a folder in memory, compressed, and corrupted draws of them."""
 
     def __init__(self, folder: Path | str, skeleton: Skeleton, config: PeopleWindowsConfig) -> None:
-        self.shards = [read_windows(path) for path in window_files(folder)]
+        self.shards = [read_shard(path, NEEDED) for path in window_files(folder)]
         self.places = [(shard, n) for shard, arrays in enumerate(self.shards) for n in range(len(arrays["joints"]))]
         self.frames = self.shards[0]["joints"].shape[1]
         if self.frames != 2 * config.delta + 1:

@@ -43,7 +43,8 @@ from sdtc_ros.types import Frame
 from training.synthetic.assets import AssetFolders, Assets, load_assets
 from training.synthetic.clips import Clip, ClipFrame, ClipSettings, FrameTruth, plan_clip
 from training.synthetic.depth_camera import DepthCamera, FloatArray, measured
-from training.synthetic.windows import SHARD, WindowSettings, read_shard, render_shard
+from training.synthetic.shards import SHARD, read_shard
+from training.synthetic.windows import WindowSettings, render_shard
 
 START = 1_790_000_000_000_000_000  # a bag's first stamp, nanoseconds
 FRAME_ID = "camera_optical_frame"

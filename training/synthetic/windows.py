@@ -4,25 +4,10 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Training windows: 2 delta + 1 crops of one person, straight from the scene, in shards that a training reads.
-
-A folder of windows holds `windows.json` (the settings) and `windows-00000.npz`, ... of up to 64 windows each, written
-whole one by one, so that what is there can be read while more is rendered. A shard's arrays, N windows of T frames:
-
-| array | shape, dtype | what |
-|---|---|---|
-| jpeg | (bytes,) uint8 | every frame's JPEG, one after another, window by window |
-| offsets | (N * T + 1,) int64 | where each begins in `jpeg`; frame t of window n is number n * T + t |
-| joints | (N, T, 15, 2) float32 | PoseTrack's joints, x and y in pixels of the crop (pixel centres at whole numbers) |
-| visibility | (N, T, 15) uint8 | 0 outside the crop or the camera's picture, 1 occluded, 2 visible |
-| blur | (N, T, 15) float32 | pixels that a joint moves during the exposure |
-| boxes | (N, T, 4) float32 | x, y, w, h of the whole person, occluded parts too, pixels of the crop |
-| joints_camera | (N, T, 15, 3) float32 | the same joints in the frame's camera, metres, x right, y down, z forward |
-| interval | (N,) float32 | seconds between frames |
-| tags | (N,) uint8 | bits: 1 occluder in front, 2 neighbours, 4 long exposure, 8 moving camera |
+"""Training windows: 2 delta + 1 crops of one person, straight from the scene, in shards (training.synthetic.shards).
 
 The keyframe is frame delta, and all frames are cropped by its box, with some room and a jitter. No corruption is added:
-rectangles, darkness and the like are the training's to draw. `read_shard` gives the arrays, `frames_of` the pictures.
+rectangles, darkness and the like are the training's to draw.
 
 Every shard follows from (seed, its number) alone: its bytes are the same however many processes render, and after an
 interruption. Seeds from BENCH_SEED on belong to the bench.
@@ -32,13 +17,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from pathlib import Path
-from zipfile import BadZipFile
 
 import cv2
 import numpy as np
 
-from sdtc_ros.errors import InputError
 from training.synthetic.actor import Actor, make_actor
 from training.synthetic.assets import Assets
 from training.synthetic.camera import Camera, View, draw_camera
@@ -49,12 +31,11 @@ from training.synthetic.props import draw_prop, draw_seat
 from training.synthetic.rasteriser import bounds
 from training.synthetic.scene import Scene
 from training.synthetic.sensor import draw_sensor, exposed, metered
+from training.synthetic.shards import LONG_EXPOSURE, MOVING_CAMERA, NEIGHBOURS, OCCLUDER
 
-SHARD = 64  # windows
 PEOPLE = 12  # dressed for a shard
 QUALITY = 95
 BENCH_SEED = 2_000_000_000
-OCCLUDER, NEIGHBOURS, LONG_EXPOSURE, MOVING_CAMERA = 1, 2, 4, 8
 _COARSER = (1.0, 0.75, 0.5, 0.375, 0.25)  # sizes at which a small person is rendered before it is enlarged
 
 
@@ -284,25 +265,3 @@ def render_shard(assets: Assets, settings: WindowSettings, seed: int, number: in
 def _encode(frame: np.ndarray) -> np.ndarray:
     code = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return code.reshape(-1)
-
-
-def read_shard(path: Path) -> dict[str, np.ndarray]:
-    """A shard's arrays, by the names of the module's table; raises InputError for a damaged file."""
-    try:
-        with np.load(path) as stored:
-            return dict(stored)
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is not a readable shard of windows: {error}") from error
-
-
-def frames_of(shard: dict[str, np.ndarray], window: int) -> np.ndarray:
-    """The pictures of a shard's window, (T, H, W, 3) uint8 RGB."""
-    count = shard["joints"].shape[1]
-    offsets = shard["offsets"][window * count : (window + 1) * count + 1]
-    frames = []
-    for start, end in zip(offsets[:-1], offsets[1:], strict=True):
-        frame = cv2.imdecode(shard["jpeg"][start:end], cv2.IMREAD_COLOR)
-        if frame is None:
-            raise InputError(f"window {window} of the shard has a damaged image")
-        frames.append(frame)
-    return np.stack(frames)[..., ::-1]

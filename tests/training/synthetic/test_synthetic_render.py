@@ -22,7 +22,7 @@ from training.synthetic.mesh import box, ellipsoid
 from training.synthetic.output import _claim, millimetres
 from training.synthetic.scene import Drawing
 from training.synthetic.shading import _source
-from training.synthetic.windows import frames_of, read_shard
+from training.synthetic.shards import frames_of, read_shard
 
 pytestmark = pytest.mark.slow
 
