@@ -6,15 +6,15 @@
 # governing permissions and limitations under the License.
 """Training sdtc-lite and sdtc-base: the trunk on single corrupted crops, the temporal part, scores and covariances.
 
-Stage "trunk" starts from the published MoveNet and trains it alone. Stage "temporal" takes the mean of the weights so
-trained and the published ones (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): what was learnt
-on synthetic people stays, what the published network knows of photographs as well. It freezes that trunk and trains
-everything else on what the trunk says of windows (training.data.people_windows). Stage "confidence" freezes that as
-well.
+Stage "trunk" takes the published MoveNet as it is and trains adapters beside its layers, which answer for corrupted
+crops (training.models.adapters): what was learnt on synthetic people stays, what the published network knows of
+photographs as well. Stage "temporal" freezes that trunk and trains everything else on what it says of windows
+(training.data.people_windows). Stage "confidence" freezes that as well.
 """
 
 from __future__ import annotations
 
+import copy
 from dataclasses import fields
 from typing import Literal
 
@@ -27,10 +27,10 @@ from training.checkpoint import load_backbone, load_part, load_weights
 from training.losses.confidence import ConfidenceLosses, confidence_loss, torso_reach
 from training.losses.movenet import MoveNetLosses, movenet_loss
 from training.losses.sdtc import weighted_mean
-from training.losses.trunk import TrunkLosses, trunk_loss
+from training.losses.trunk import TrunkLosses, gate_loss, trunk_loss
 from training.models.decode import Decode
 from training.models.frozen import FrozenGraph
-from training.models.movenet import EARLY, MOVENET_SIZES, MoveNet, MoveNetOutput
+from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetOutput
 from training.models.sdtc_movenet import SDTCMoveNet, SDTCMoveNetOutput, Seen
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.module import OptimiserConfig, PoseTraining
@@ -42,11 +42,10 @@ TRUNK_OPTIMISER = OptimiserConfig(lr=3e-4, weight_decay=1e-4, warmup_steps=30)
 class MoveNetTraining(PoseTraining):
     """Stages "trunk", "temporal" (without and with equations 1 to 13: the config's `semantics`) and "confidence".
 
-    published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder.
-    backbone_checkpoint: the first stage's, for the second; average: its share in the mean with the published weights.
+    published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder, for stage "trunk";
+    backbone_checkpoint: the first stage's, for the second.
     trajectory_checkpoint: of a network without equations 1 to 13, whose trajectories to start from;
-    weights_checkpoint: all weights to start from (stage "confidence": all but its own). Stage "trunk" leaves the first
-    blocks, at strides 2 to 8, as they are.
+    weights_checkpoint: all weights to start from (stage "confidence": all but its own).
     """
 
     def __init__(
@@ -56,7 +55,6 @@ class MoveNetTraining(PoseTraining):
         stage: Literal["trunk", "temporal", "confidence"] = "temporal",
         published: str | None = None,
         backbone_checkpoint: str | None = None,
-        average: float = 0.5,
         trajectory_checkpoint: str | None = None,
         weights_checkpoint: str | None = None,
         lam: float = 0.01,
@@ -67,8 +65,6 @@ class MoveNetTraining(PoseTraining):
         self._width, joints = config.backbone.width, self.network.skeleton.joints
         self.shared = [i for i, joint in enumerate(joints) if joint in COCO.joints]  # what MoveNet has heatmaps of
         self.published = [COCO.joints.index(joints[i]) for i in self.shared]
-        if not 0 <= average <= 1:
-            raise UsageError(f"average must be between 0 and 1, got {average}")
         if weights_checkpoint is not None:
             self._load_all(weights_checkpoint)
         if trajectory_checkpoint is not None:
@@ -76,9 +72,9 @@ class MoveNetTraining(PoseTraining):
         if backbone_checkpoint is not None:
             load_backbone(self.network, backbone_checkpoint)
         if published is not None:
-            self._start_from(published, average if backbone_checkpoint is not None else 0.0)
+            self._start_from(published)
         if stage == "trunk":
-            self._train_the_trunk_alone()
+            self._train_adapters_alone()
         if stage == "confidence":
             self._train_confidence_alone()
 
@@ -89,24 +85,27 @@ class MoveNetTraining(PoseTraining):
         for part in ("backbone", "trajectory", *(("semantics",) if self.network.semantics is not None else ())):
             load_part(self.network, path, part)
 
-    def _start_from(self, published: str, share: float) -> None:
-        """Make the trunk's weights share * its own + (1 - share) * those published."""
+    def _start_from(self, published: str) -> None:
+        """Give the trunk the published weights; adapters have none."""
         trunk, size = self.network.backbone, next(n for n, c in MOVENET_SIZES.items() if c.width == self._width)
         start = read_movenet(published, size)
         if start.config.width != self._width:
             raise UsageError(f"{start.path} holds MoveNet {start.name}; the config's width {self._width} is another")
-        own = trunk.state_dict()
-        trunk.load_state_dict({name: torch.lerp(start.state[name], value, share) for name, value in own.items()})
+        trunk.load_state_dict(trunk.state_dict() | start.state)
 
-    def _train_the_trunk_alone(self) -> None:
+    def _train_adapters_alone(self) -> None:
         trunk = self.network.backbone
+        if trunk.adapters is None:
+            raise UsageError(
+                'stage "trunk" trains adapters: set model.init_args.config.backbone.adapters, 64 for instance'
+            )
         example = torch.zeros((2, *self.network.config.backbone.image_size, 3), dtype=torch.uint8)
-        self._teacher = FrozenGraph(_Whole(trunk), example)
-        self._early = FrozenGraph(_Early(trunk), example)
+        published = copy.deepcopy(trunk)
+        published.adapters = None
+        self._teacher, self._early = FrozenGraph(_Whole(published), example), FrozenGraph(_Early(published), example)
         self.network.requires_grad_(False)
-        trunk.requires_grad_(True).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for module in (trunk.stem, *trunk.blocks[:EARLY]):
-            module.requires_grad_(False)
+        trunk.adapters.requires_grad_(True)
+        trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _train_confidence_alone(self) -> None:
         confidence, config = self.network.confidence, self.network.config
@@ -140,12 +139,16 @@ class MoveNetTraining(PoseTraining):
             return movenet_loss(output, points, weight, size, self.lam), output.logits[:, self.shared]
         teacher = MoveNetOutput(*self._teacher(batch["clean"][:, 0]))
         trunk = self.network.backbone
-        features = trunk.late(*self._early(batch["crops"][:, 0]))
+        early = self._early(batch["crops"][:, 0])
+        features = trunk.late(*early)
         student = MoveNetOutput(*features, *trunk.heads(features.stride4))
         joints = points.new_zeros(len(points), len(COCO), 2)
         labelled = points.new_zeros(len(points), len(COCO))
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
-        return trunk_loss(student, teacher, joints, labelled, size), student.heatmap_logits[:, self.published]
+        assert trunk.adapters is not None
+        gate = gate_loss(trunk.adapters.gate.logit(*early), batch["crops"][:, 0], batch["clean"][:, 0])
+        losses = trunk_loss(student, teacher, joints, labelled, size, gate)
+        return losses, student.heatmap_logits[:, self.published]
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[ConfidenceLosses, Tensor]:
         """Stage "confidence": the losses, and the heatmaps that were answered from."""

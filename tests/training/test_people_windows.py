@@ -32,7 +32,11 @@ from training.synthetic.shards import read_shard
 
 SIZE = (64, 128)
 NETWORK = SDTCMoveNetConfig(
-    backbone=MoveNetConfig(image_size=SIZE[::-1]), channels=16, head_width=8, trajectory=16, freeze_backbone=False
+    backbone=MoveNetConfig(image_size=SIZE[::-1], adapters=8),
+    channels=16,
+    head_width=8,
+    trajectory=16,
+    freeze_backbone=False,
 )
 
 
@@ -88,13 +92,13 @@ def fit(config: PeopleWindowsConfig, stage: str, folder: Path) -> tuple[MoveNetT
 
 
 @pytest.mark.usefixtures("in_torch")
-def test_the_first_stage_moves_the_trunk_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
+def test_the_first_stage_moves_adapters_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     torch.manual_seed(0)
     before = MoveNetTraining(NETWORK).network.state_dict()
     module, data = fit(config, "trunk", tmp_path)
     moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
-    assert moved and all(name.startswith("backbone.") for name in moved)
-    assert not any(name.startswith(("backbone.stem", "backbone.blocks.5.")) for name in moved)
+    assert moved and all(name.startswith("backbone.adapters.") for name in moved)
+    assert any(name.startswith("backbone.adapters.gate.") for name in moved)
     assert len(data.train_set) == 5  # type: ignore[arg-type]
 
 

@@ -148,7 +148,7 @@ def test_frames_that_have_not_come_say_nothing_twice() -> None:
 def test_a_checkpoint_says_all_that_the_network_is_built_from(network: SDTCMoveNet) -> None:
     said = describe(network)
     assert said["kind"] == "sdtc-movenet"
-    assert said["config"]["backbone"] == {"width": 0.25, "joints": 17, "image_size": (128, 64)}
+    assert said["config"]["backbone"] == {"width": 0.25, "joints": 17, "image_size": (128, 64), "adapters": 0}
 
 
 def test_training_confidence_sees_what_streaming_cached(network: SDTCMoveNet) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from training.losses.sdtc import gaussian_heatmaps
-from training.losses.trunk import heatmap_target, trunk_loss
+from training.losses.trunk import gate_loss, heatmap_target, trunk_loss
 from training.models.frozen import FrozenGraph
 from training.models.movenet import MoveNet, MoveNetConfig, MoveNetOutput
 from training.movenet_module import share_found
@@ -47,11 +47,22 @@ def test_the_teacher_says_where_a_joint_is_but_where_it_is_wrong_or_unsure() -> 
 def test_every_heads_error_is_in_the_loss() -> None:
     peaks = torch.rand(2, JOINTS, 2, generator=torch.Generator().manual_seed(0)) * 60
     teacher, weight = maps(peaks), torch.ones(2, JOINTS)
-    same = trunk_loss(teacher, teacher, peaks, weight, SIZE)
+    nothing = torch.zeros(())
+    same = trunk_loss(teacher, teacher, peaks, weight, SIZE, nothing)
     assert same.regression == same.offsets == 0
     for head in ("heatmap_logits", "centre", "regression", "offsets"):
         worse = teacher._replace(**{head: getattr(teacher, head) + 1.5})
-        assert trunk_loss(worse, teacher, peaks, weight, SIZE).total > same.total
+        assert trunk_loss(worse, teacher, peaks, weight, SIZE, nothing).total > same.total
+    assert trunk_loss(teacher, teacher, peaks, weight, SIZE, torch.ones(())).total > same.total
+
+
+def test_the_gate_should_open_as_far_as_crops_were_changed() -> None:
+    clean = torch.full((2, 8, 8, 3), 100, dtype=torch.uint8)
+    crops = torch.stack([clean[0], clean[0] + 50])  # as it was, and darkened
+    right, wrong = torch.tensor([-6.0, 6.0]), torch.tensor([6.0, -6.0])
+    assert gate_loss(right, crops, clean) < 0.01 < 5 < gate_loss(wrong, crops, clean)
+    half = torch.stack([clean[0], clean[0] + 5])
+    assert gate_loss(torch.tensor([-6.0, 0.0]), half, clean) < gate_loss(torch.tensor([-6.0, 3.0]), half, clean)
 
 
 @pytest.mark.slow

@@ -8,7 +8,8 @@
 
 The published MoveNet looks at the same crop before it is corrupted and teaches all heads what it sees there. The
 rendered people's labels count where it is wrong or sees nothing: behind an occluder, or in an unusual pose. So the
-network keeps the conventions of the photographs it was trained on, its eyes and ears, and its other heads.
+network keeps the conventions of the photographs it was trained on, its eyes and ears, and its other heads. The gate
+learns how much was done to the crop.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ SURE = 0.3  # the teacher's probability from which it is asked at all
 REGRESSION = 0.005  # weights of the other heads (errors in cells) beside the heatmaps' cross-entropy
 OFFSETS = 0.05
 CENTRE = 0.5
+GATE = 0.05
+CORRUPTED = 10.0  # of 255
 MAXIMA = 0.03  # nats, of where the maximum lies
 
 
@@ -40,15 +43,21 @@ class TrunkLosses:
     centre: Tensor
     regression: Tensor
     offsets: Tensor
+    gate: Tensor
 
 
 def trunk_loss(
-    student: MoveNetOutput, teacher: MoveNetOutput, points: Tensor, weight: Tensor, image_size: tuple[int, int]
+    student: MoveNetOutput,
+    teacher: MoveNetOutput,
+    points: Tensor,
+    weight: Tensor,
+    image_size: tuple[int, int],
+    gate: Tensor,
 ) -> TrunkLosses:
     """The student's maps of corrupted crops against the teacher's of clean ones and the labels.
 
     points B x K x 2 (crop pixels) and weight B x K in the order of MoveNet's joints; what has no label has no weight,
-    and the teacher alone says where it is. image_size is the crop's (height, width).
+    and the teacher alone says where it is. image_size is the crop's (height, width); gate: `gate_loss`.
     """
     h, w = student.heatmap_logits.shape[-2:]
     target = heatmap_target(teacher.heatmap_logits, gaussian_heatmaps(points, (h, w), image_size, SIGMA), weight)
@@ -60,8 +69,8 @@ def trunk_loss(
     centre = (error * (1 + JOINT_CELLS * person)).mean()
     regression = _distance(student.regression, teacher.regression, person.expand(-1, weight.shape[1], -1, -1) ** 2)
     offsets = _distance(student.offsets, teacher.offsets, torch.sigmoid(teacher.heatmap_logits) ** 2)
-    total = heatmap + CENTRE * centre + REGRESSION * regression + OFFSETS * offsets
-    return TrunkLosses(total, heatmap, centre, regression, offsets)
+    total = heatmap + CENTRE * centre + REGRESSION * regression + OFFSETS * offsets + GATE * gate
+    return TrunkLosses(total, heatmap, centre, regression, offsets, gate)
 
 
 def heatmap_target(teacher: Tensor, drawn: Tensor, weight: Tensor) -> Tensor:
@@ -74,6 +83,15 @@ def heatmap_target(teacher: Tensor, drawn: Tensor, weight: Tensor) -> Tensor:
     right = (drawn.flatten(2).gather(2, cell) > NEAR) & (peak > SURE)
     taught = right.squeeze(2) | (weight == 0)
     return torch.where(taught[..., None, None], known, drawn)
+
+
+def gate_loss(logit: Tensor, crops: Tensor, clean: Tensor) -> Tensor:
+    """Cross-entropy of the gate's logit (B values) with how much was done to the crops, a scalar.
+
+    crops and clean: B x H x W x 3 uint8, after and before; from a mean difference of CORRUPTED on the gate should be 1.
+    """
+    done = (crops.float() - clean.float()).abs().mean(dim=(1, 2, 3)) / CORRUPTED
+    return F.binary_cross_entropy_with_logits(logit.flatten(), done.clamp(max=1))
 
 
 def _distance(student: Tensor, teacher: Tensor, weight: Tensor) -> Tensor:

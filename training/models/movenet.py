@@ -20,6 +20,8 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.models.adapters import PYRAMID, Adapter, Gate
+
 STRIDE = 32  # an image's sides are multiples of it: only then is 'SAME' padding the same in every strided layer
 HEAD_WIDTH = 96
 FEATURES = 24  # channels at stride 4
@@ -34,11 +36,13 @@ class MoveNetConfig:
     """Sizes of a MoveNet. width: MobileNetV2's multiplier; joints: of the heatmaps.
 
     image_size: (height, width) of the images it is used on, pixels, multiples of 32; no weight depends on it.
+    adapters: hidden channels, at the width 1.0, of adapters for corrupted images (training.models.adapters); 0: none.
     """
 
     width: float = 1.0
     joints: int = 17
     image_size: tuple[int, int] = (256, 192)
+    adapters: int = 0
 
     def channels(self, base: int) -> int:
         """MobileNetV2's rule: `base` times the width, to the nearest multiple of 8, never more than 10 % below."""
@@ -112,9 +116,10 @@ class Block(nn.Module):
         y = x if self.expand is None else F.relu6(self.expand(x))
         return self.project(F.relu6(self.depthwise(y)))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """x B x inputs x H x W -> B x outputs x H/stride x W/stride."""
+    def forward(self, x: Tensor, more: Tensor | None = None) -> Tensor:
+        """x B x inputs x H x W -> B x outputs x H/stride x W/stride; more: of that size, added."""
         y = self.projection(x)
+        y = y if more is None else y + more
         return x + y if self.residual else y
 
 
@@ -146,6 +151,21 @@ class Head(nn.Sequential):
         return self[1](F.relu(separable.pointwise(picked))).squeeze(3)
 
 
+class Adapters(nn.Module):
+    """The gate, and an adapter beside each block from EARLY on and each layer of the pyramid."""
+
+    def __init__(self, channels: list[int], config: MoveNetConfig) -> None:
+        """channels: of the stem's and each block's output."""
+        super().__init__()
+        strides = [stride if i == 0 else 1 for _, _, repeats, stride in STAGES for i in range(repeats)]
+        hidden = config.channels(config.adapters)
+        self.gate = Gate(channels[LATERALS[0][0] + 1], channels[EARLY])
+        self.blocks = nn.ModuleList(
+            Adapter(channels[i], hidden, channels[i + 1], strides[i]) for i in range(EARLY, len(strides))
+        )
+        self.pyramid = nn.ModuleList(Adapter(width, PYRAMID, width) for _, width in LATERALS)
+
+
 class MoveNet(nn.Module):
     """The whole network. Its images are RGB; the normalisation to -1 .. 1 is its own."""
 
@@ -167,6 +187,7 @@ class MoveNet(nn.Module):
         self.smooth = nn.ModuleList(
             SeparableConv(width, out) for (_, width), out in zip(LATERALS, narrower, strict=True)
         )
+        self.adapters = Adapters(channels, config) if config.adapters else None
         self.heatmap_head, self.centre_head = Head(config.joints), Head(1)
         self.regression_head, self.offset_head = Head(2 * config.joints), Head(2 * config.joints)
 
@@ -193,18 +214,24 @@ class MoveNet(nn.Module):
 
     def late(self, lateral: Tensor, stride8: Tensor) -> MoveNetFeatures:
         """What `early` gives -> the features."""
+        adapters, gate = self.adapters, None
+        if adapters is not None:
+            gate = adapters.gate(lateral, stride8)
         sides, x, stride16 = {LATERALS[0][0]: lateral, EARLY - 1: stride8}, stride8, stride8
         for i, block in enumerate(self.blocks[EARLY:], start=EARLY):
+            more = None if adapters is None else adapters.blocks[i - EARLY](x, gate)
             if i == TOKENS_FROM:
                 stride16 = block.projection(x)  # type: ignore[operator]
+                stride16 = stride16 if more is None else stride16 + more
                 x = x + stride16
             else:
-                x = block(x)
+                x = block(x, more)
             sides[i] = x
         y = self.top(F.relu6(self.last(x)))
-        for (source, _), lateral_conv, smooth in reversed(list(zip(LATERALS, self.laterals, self.smooth, strict=True))):
+        for i in reversed(range(len(LATERALS))):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
-            y = smooth(y + lateral_conv(sides[source]))
+            y = y + self.laterals[i](sides[LATERALS[i][0]])
+            y = self.smooth[i](y if adapters is None else y + adapters.pyramid[i](y, gate))
         return MoveNetFeatures(stride16, y)
 
     def heads(self, stride4: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
