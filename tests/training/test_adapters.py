@@ -69,7 +69,7 @@ def test_the_gate_judges_each_crop_by_itself(images: torch.Tensor) -> None:
     together = adapted(images).stride4
     torch.testing.assert_close(together[:1], adapted(images[:1]).stride4, atol=1e-5, rtol=1e-5)
     gate = Gate(8, 16)
-    answers = gate(torch.rand(3, 8, 6, 4), torch.rand(3, 16, 3, 2))
+    answers = gate(torch.rand(3, 8, 8, 4), torch.rand(3, 16, 4, 2))
     assert answers.shape == (3, 1, 1, 1) and bool(((answers > 0) & (answers < 1)).all())
 
 

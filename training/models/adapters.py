@@ -18,28 +18,34 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-LOOK = 32  # channels that the gate reads at each of two strides
+LOOK = 32  # channels of the gate's layers
+PRIOR = -2.0  # logits: in training three crops of four are corrupted, before a camera far fewer
 PYRAMID = 24  # hidden channels of the pyramid's adapters
 
 
 class Gate(nn.Module):
-    """How corrupted a crop is, from early features: their mean over the crop sees what is sharp and what is flat."""
+    """How corrupted a crop is, from early features.
+
+    Their mean over the crop says how sharp and bright it is, their maximum whether something lies before a part of it.
+    """
 
     def __init__(self, lateral: int, stride8: int) -> None:
         super().__init__()
-        self.looks = nn.ModuleList(nn.Conv2d(channels, LOOK, 1) for channels in (lateral, stride8))
-        self.decide = nn.Conv2d(LOOK, 1, 1)
+        self.fine = nn.Conv2d(lateral, LOOK, 3, stride=2, padding=1)
+        self.coarse = nn.Conv2d(stride8, LOOK, 1)
+        self.local = nn.Conv2d(LOOK, LOOK, 3, stride=2, padding=1)
         self.hidden = nn.Conv2d(2 * LOOK, LOOK, 1)
+        self.decide = nn.Conv2d(LOOK, 1, 1)
 
     def logit(self, lateral: Tensor, stride8: Tensor) -> Tensor:
         """What MoveNet.early gives, B x C x h x w each -> B x 1 x 1 x 1."""
-        seen = [F.relu(look(x)) for look, x in zip(self.looks, (lateral, stride8), strict=True)]
-        means = torch.cat([x.mean(dim=(2, 3), keepdim=True) for x in seen], dim=1)
-        return self.decide(F.relu(self.hidden(means)))
+        seen = F.relu(self.local(F.relu(self.fine(lateral) + self.coarse(stride8))))
+        over = torch.cat([seen.mean(dim=(2, 3), keepdim=True), seen.amax(dim=(2, 3), keepdim=True)], dim=1)
+        return self.decide(F.relu(self.hidden(over)))
 
     def forward(self, lateral: Tensor, stride8: Tensor) -> Tensor:
-        """As `logit`, between 0 and 1."""
-        return torch.sigmoid(self.logit(lateral, stride8))
+        """How far it is open, B x 1 x 1 x 1 between 0 and 1."""
+        return torch.sigmoid(self.logit(lateral, stride8) + PRIOR)
 
 
 class Adapter(nn.Module):
