@@ -8,7 +8,8 @@
 
 Stage "trunk" takes the published MoveNet as it is and trains adapters beside its layers, which answer for corrupted
 crops (training.models.adapters): what was learnt on synthetic people stays, what the published network knows of
-photographs as well. Stage "temporal" freezes that trunk and trains everything else on what it says of windows
+photographs as well. Stage "gate" goes on with their gate alone, which needs no more than early features and many
+crops. Stage "temporal" freezes that trunk and trains everything else on what it says of windows
 (training.data.people_windows). Stage "confidence" freezes that as well.
 """
 
@@ -27,7 +28,7 @@ from training.checkpoint import load_backbone, load_part, load_weights
 from training.losses.confidence import ConfidenceLosses, confidence_loss, torso_reach
 from training.losses.movenet import MoveNetLosses, movenet_loss
 from training.losses.sdtc import weighted_mean
-from training.losses.trunk import TrunkLosses, gate_loss, trunk_loss
+from training.losses.trunk import GateLosses, TrunkLosses, gate_loss, trunk_loss
 from training.models.decode import Decode
 from training.models.frozen import FrozenGraph
 from training.models.movenet import MOVENET_SIZES, MoveNet, MoveNetOutput
@@ -36,14 +37,16 @@ from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.module import OptimiserConfig, PoseTraining
 from training.weights.movenet import read_movenet
 
+Losses = MoveNetLosses | TrunkLosses | GateLosses | ConfidenceLosses
+
 TRUNK_OPTIMISER = OptimiserConfig(lr=3e-4, weight_decay=1e-4, warmup_steps=30)
 
 
 class MoveNetTraining(PoseTraining):
-    """Stages "trunk", "temporal" (without and with equations 1 to 13: the config's `semantics`) and "confidence".
+    """Stages "trunk", "gate", "temporal" (with or without equations 1 to 13: config's `semantics`) and "confidence".
 
     published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder, for stage "trunk";
-    backbone_checkpoint: the first stage's, for the second.
+    backbone_checkpoint: whose trunk to go on with.
     trajectory_checkpoint: of a network without equations 1 to 13, whose trajectories to start from;
     weights_checkpoint: all weights to start from (stage "confidence": all but its own).
     """
@@ -52,7 +55,7 @@ class MoveNetTraining(PoseTraining):
         self,
         config: SDTCMoveNetConfig = SDTCMoveNetConfig(),
         optimiser: OptimiserConfig = TRUNK_OPTIMISER,
-        stage: Literal["trunk", "temporal", "confidence"] = "temporal",
+        stage: Literal["trunk", "gate", "temporal", "confidence"] = "temporal",
         published: str | None = None,
         backbone_checkpoint: str | None = None,
         trajectory_checkpoint: str | None = None,
@@ -73,7 +76,7 @@ class MoveNetTraining(PoseTraining):
             load_backbone(self.network, backbone_checkpoint)
         if published is not None:
             self._start_from(published)
-        if stage == "trunk":
+        if stage in ("trunk", "gate"):
             self._train_adapters_alone()
         if stage == "confidence":
             self._train_confidence_alone()
@@ -97,13 +100,17 @@ class MoveNetTraining(PoseTraining):
         trunk = self.network.backbone
         if trunk.adapters is None:
             raise UsageError(
-                'stage "trunk" trains adapters: set model.init_args.config.backbone.adapters, 64 for instance'
+                f'stage "{self.stage}" trains adapters: set model.init_args.config.backbone.adapters, 64 for instance'
             )
         example = torch.zeros((2, *self.network.config.backbone.image_size, 3), dtype=torch.uint8)
         published = copy.deepcopy(trunk)
         published.adapters = None
-        self._teacher, self._early = FrozenGraph(_Whole(published), example), FrozenGraph(_Early(published), example)
+        self._early = FrozenGraph(_Early(published), example)
         self.network.requires_grad_(False)
+        if self.stage == "gate":
+            trunk.adapters.gate.requires_grad_(True)
+            return
+        self._teacher = FrozenGraph(_Whole(published), example)
         trunk.adapters.requires_grad_(True)
         trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -125,11 +132,11 @@ class MoveNetTraining(PoseTraining):
     def _train_mode(self) -> None:
         self.network.train(self.stage != "confidence")
 
-    def losses(self, batch: dict[str, Tensor]) -> MoveNetLosses | TrunkLosses | ConfidenceLosses:
+    def losses(self, batch: dict[str, Tensor]) -> Losses:
         """The first stage's on single frames, or equation 16."""
         return self._evaluate(batch)[0]
 
-    def _evaluate(self, batch: dict[str, Tensor]) -> tuple[MoveNetLosses | TrunkLosses | ConfidenceLosses, Tensor]:
+    def _evaluate(self, batch: dict[str, Tensor]) -> tuple[Losses, Tensor]:
         """The losses, and the keyframe's logits of the joints that are `shared`, B x S x h x w."""
         if self.stage == "confidence":
             return self._judge(batch)
@@ -137,18 +144,27 @@ class MoveNetTraining(PoseTraining):
         if self.stage == "temporal":
             output = self.predict_batch(batch)
             return movenet_loss(output, points, weight, size, self.lam), output.logits[:, self.shared]
-        teacher = MoveNetOutput(*self._teacher(batch["clean"][:, 0]))
-        trunk = self.network.backbone
-        early = self._early(batch["crops"][:, 0])
+        trunk, crops, clean = self.network.backbone, batch["crops"][:, 0], batch["clean"][:, 0]
+        assert trunk.adapters is not None
+        early = self._early(crops)
+        gate = gate_loss(trunk.adapters.gate.logit(*early), crops, clean)
+        if self.stage == "gate":
+            return GateLosses(gate), self._validated(early)
+        teacher = MoveNetOutput(*self._teacher(clean))
         features = trunk.late(*early)
         student = MoveNetOutput(*features, *trunk.heads(features.stride4))
         joints = points.new_zeros(len(points), len(COCO), 2)
         labelled = points.new_zeros(len(points), len(COCO))
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]
-        assert trunk.adapters is not None
-        gate = gate_loss(trunk.adapters.gate.logit(*early), batch["crops"][:, 0], batch["clean"][:, 0])
         losses = trunk_loss(student, teacher, joints, labelled, size, gate)
         return losses, student.heatmap_logits[:, self.published]
+
+    def _validated(self, early: tuple[Tensor, ...]) -> Tensor:
+        """Stage "gate": the trunk's logits as `_evaluate` gives them; none in training, which has no use for them."""
+        trunk = self.network.backbone
+        if torch.is_grad_enabled():
+            return early[0].new_zeros(len(early[0]), 0, 1, 1)
+        return trunk.heads(trunk.late(*early).stride4)[0][:, self.published]
 
     def _judge(self, batch: dict[str, Tensor]) -> tuple[ConfidenceLosses, Tensor]:
         """Stage "confidence": the losses, and the heatmaps that were answered from."""

@@ -102,8 +102,17 @@ def test_the_first_stage_moves_adapters_and_nothing_else(config: PeopleWindowsCo
     assert len(data.train_set) == 5  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("in_torch")
+def test_the_second_stage_moves_the_gate_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    before = MoveNetTraining(NETWORK).network.state_dict()
+    module, _ = fit(config, "gate", tmp_path)
+    moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved and all(name.startswith("backbone.adapters.gate.") for name in moved)
+
+
 @pytest.mark.slow
-def test_the_second_stage_learns_from_what_the_trunk_saw_once(config: PeopleWindowsConfig, tmp_path: Path) -> None:
+def test_the_third_stage_learns_from_what_the_trunk_saw_once(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     _, data = fit(config, "temporal", tmp_path)
     (cached,) = (tmp_path / "cached").glob("train-*")
     assert len(data.train_set) == 10  # type: ignore[arg-type]  # five windows in two draws of corruption

@@ -6,10 +6,10 @@
 # governing permissions and limitations under the License.
 """Rendered windows of people as a Lightning data module for the two stages of training.movenet_module.
 
-The folders are those that `python -m training.data render windows` fills (format: training.synthetic.shards). Stage
-"trunk" draws single frames and corrupts them anew each time. Stage "temporal" needs the trunk's answers to whole
-windows, five passes each: they are computed once for a few draws of corruption and cached, as `training.data.cached`
-does it for SDTC.
+The folders are those that `python -m training.data render windows` fills (format: training.synthetic.shards). Stages
+"trunk" and "gate" draw single frames and corrupt them anew each time. Stage "temporal" needs the trunk's answers to
+whole windows, five passes each: they are computed once for a few draws of corruption and cached, as
+`training.data.cached` does it for SDTC.
 """
 
 from __future__ import annotations
@@ -140,7 +140,7 @@ def _picture(jpeg: Array) -> Array:
 
 
 class CorruptedCrops(Dataset[Batch]):
-    """Single frames for stage "trunk", by (epoch, number): another frame and another corruption each epoch."""
+    """Single frames for stages "trunk" and "gate", by (epoch, number): another frame and corruption each epoch."""
 
     def __init__(self, windows: Windows, seed: int) -> None:
         self.windows, self.seed = windows, seed
@@ -204,7 +204,7 @@ class PeopleWindows(lightning.LightningDataModule):
         assert self.trainer is not None
         module: Any = self.trainer.lightning_module
         folders = (c.train, c.validation)
-        if module.stage == "trunk":
+        if module.stage in ("trunk", "gate"):
             self.train_set, self.val_set = (
                 CorruptedCrops(Windows(folder, module.network.skeleton, c), c.seed) for folder in folders
             )

@@ -30,7 +30,7 @@ REGRESSION = 0.005  # weights of the other heads (errors in cells) beside the he
 OFFSETS = 0.05
 CENTRE = 0.5
 GATE = 0.05
-CORRUPTED = 10.0  # of 255
+CORRUPTED = 5.0  # of 255
 MAXIMA = 0.03  # nats, of where the maximum lies
 
 
@@ -44,6 +44,13 @@ class TrunkLosses:
     regression: Tensor
     offsets: Tensor
     gate: Tensor
+
+
+@dataclass
+class GateLosses:
+    """The gate's loss alone, a scalar."""
+
+    total: Tensor
 
 
 def trunk_loss(
