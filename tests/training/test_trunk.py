@@ -61,7 +61,7 @@ def test_the_gate_should_open_as_far_as_crops_were_changed() -> None:
     crops = torch.stack([clean[0], clean[0] + 50])  # as it was, and darkened
     right, wrong = torch.tensor([-6.0, 6.0]), torch.tensor([6.0, -6.0])
     assert gate_loss(right, crops, clean) < 0.01 < 5 < gate_loss(wrong, crops, clean)
-    half = torch.stack([clean[0], clean[0] + 5])
+    half = torch.stack([clean[0], clean[0] + 2])
     assert gate_loss(torch.tensor([-6.0, 0.0]), half, clean) < gate_loss(torch.tensor([-6.0, 3.0]), half, clean)
 
 
