@@ -22,7 +22,7 @@ from training.losses.confidence import ConfidenceLosses
 from training.losses.movenet import MoveNetLosses
 from training.losses.sdtc import Losses, PoseCells, sdtc_loss
 from training.losses.tdmi import TDMILosses, tdmi_loss
-from training.losses.trunk import TrunkLosses
+from training.losses.trunk import GateLosses, TrunkLosses
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.sdtc import SDTC, SDTCConfig, SDTCOutput
 from training.models.sdtc_movenet import SDTCMoveNetOutput
@@ -70,7 +70,9 @@ class PoseTraining(lightning.LightningModule):
         self.optimiser, self.lam, self.target_sigma, self.pose_cells = optimiser, lam, target_sigma, pose_cells
         self.validation = Validation()
 
-    def losses(self, batch: dict[str, Tensor]) -> Losses | TDMILosses | MoveNetLosses | TrunkLosses | ConfidenceLosses:
+    def losses(
+        self, batch: dict[str, Tensor]
+    ) -> Losses | TDMILosses | MoveNetLosses | TrunkLosses | GateLosses | ConfidenceLosses:
         """Forward and equation 16 for one batch of windows (see training.data.windows.Window)."""
         output, config = cast(SDTCOutput, self.predict_batch(batch)), cast(SDTC | SingleFrame, self.network).config
         sigma = config.location_sigma or self.target_sigma
