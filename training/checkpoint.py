@@ -142,6 +142,22 @@ def network_weights(content: dict[str, Any]) -> dict[str, torch.Tensor]:
     return {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if str(k).startswith(prefix)}
 
 
+def shrink(path: Path | str, target: Path) -> None:
+    """Write what `load_network` needs of a checkpoint, in half precision and without the optimiser, to `target`.
+
+    Raises BundleError where `path` is no checkpoint of ours or `target` cannot be written.
+    """
+    content = read_checkpoint(path)
+    _network_of(content, path)  # refuses what would not load
+    weights = {
+        name: value.half() if value.is_floating_point() else value for name, value in content["state_dict"].items()
+    }
+    try:
+        torch.save({KEY: content[KEY], "state_dict": weights}, target)
+    except (OSError, RuntimeError) as error:
+        raise BundleError(f"{target} cannot be written: {str(error).splitlines()[0]}") from error
+
+
 def load_weights(network: nn.Module, path: Path | str) -> None:
     """Start from all weights of another checkpoint of the same network; BundleError where it does not fit."""
     _fill(network, network_weights(read_checkpoint(path)), f"the weights in {path} do not fit this config")

@@ -152,7 +152,7 @@ class MoveNetTraining(PoseTraining):
             return GateLosses(gate), self._validated(early)
         teacher = MoveNetOutput(*self._teacher(clean))
         features = trunk.late(*early)
-        student = MoveNetOutput(*features, *trunk.heads(features.stride4))
+        student = MoveNetOutput(features.stride16, features.stride4, *trunk.heads(features.stride4))
         joints = points.new_zeros(len(points), len(COCO), 2)
         labelled = points.new_zeros(len(points), len(COCO))
         joints[:, self.published], labelled[:, self.published] = points[:, 0, self.shared], weight[:, 0, self.shared]

@@ -13,7 +13,16 @@ import pytest
 import torch
 
 from sdtc_ros.errors import BundleError
-from training.checkpoint import KEY, NETWORKS, config_from_dict, describe, load_backbone, load_network, load_weights
+from training.checkpoint import (
+    KEY,
+    NETWORKS,
+    config_from_dict,
+    describe,
+    load_backbone,
+    load_network,
+    load_weights,
+    shrink,
+)
 from training.models.baselines import SingleFrame, SingleFrameConfig
 from training.models.hrnet import HRNetConfig
 from training.models.mlsme import MLSMEConfig
@@ -288,3 +297,17 @@ def test_a_residual_that_is_no_longer_built_is_told(tmp_path):
     content = content_of(network_of("sdtc"))
     content[KEY]["config"]["smml"] |= {"residual": True, "refinement_residual": False}
     assert "smml.residual without refinement_residual is no longer built" in refusal(save(content, tmp_path / "a.ckpt"))
+
+
+def test_a_shrunk_checkpoint_is_half_as_large_and_loads(tmp_path):
+    network = network_of("sdtc-movenet")
+    whole, small = tmp_path / "whole.ckpt", tmp_path / "small.ckpt"
+    torch.save(content_of(network) | {"optimizer_states": [{"state": torch.zeros(100_000)}]}, whole)
+    shrink(whole, small)
+    assert small.stat().st_size < 0.6 * whole.stat().st_size
+    for name, value in load_network(small).state_dict().items():
+        torch.testing.assert_close(value, network.state_dict()[name], atol=0.0, rtol=1e-3)
+    with pytest.raises(BundleError, match="cannot be written"):
+        shrink(whole, tmp_path / "nowhere" / "small.ckpt")
+    with pytest.raises(BundleError, match="no checkpoint"):
+        shrink(tmp_path / "none.ckpt", small)

@@ -145,6 +145,20 @@ def test_frames_that_have_not_come_say_nothing_twice() -> None:
     assert news(joints).flatten().tolist() == [0, 0, 1, 0, 0]
 
 
+def test_what_is_guessed_in_a_corrupted_crop_counts_less() -> None:
+    torch.manual_seed(0)
+    adapted = SDTCMoveNet(replace(SMALL, backbone=replace(SMALL.backbone, adapters=8))).eval()
+    gate = adapted.backbone.adapters.gate  # type: ignore[union-attr]
+    torch.nn.init.zeros_(gate.decide.weight)
+    scores = []
+    for logit in (-50.0, 50.0):
+        torch.nn.init.constant_(gate.decide.bias, logit)
+        with torch.no_grad():
+            scores.append(adapted.look(windows(adapted)[0]).joints)
+    torch.testing.assert_close(scores[1][..., :2], scores[0][..., :2])
+    torch.testing.assert_close(scores[1][..., 2], scores[0][..., 2] * 0.15)
+
+
 def test_a_checkpoint_says_all_that_the_network_is_built_from(network: SDTCMoveNet) -> None:
     said = describe(network)
     assert said["kind"] == "sdtc-movenet"

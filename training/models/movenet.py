@@ -63,11 +63,13 @@ class MoveNetFeatures(NamedTuple):
     """What the trunk and the pyramid give.
 
     stride16: B x channels(96) x H/16 x W/16, the projection of block 12 before its residual sum (linear);
-    stride4: B x 24 x H/4 x W/4, the pyramid's last, which all heads read (after ReLU).
+    stride4: B x 24 x H/4 x W/4, the pyramid's last, which all heads read (after ReLU);
+    corruption: B x 1 x 1 x 1, how far the adapters' gate is open, None without adapters.
     """
 
     stride16: Tensor
     stride4: Tensor
+    corruption: Tensor | None = None
 
 
 class MoveNetOutput(NamedTuple):
@@ -232,7 +234,7 @@ class MoveNet(nn.Module):
             y = F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
             y = y + self.laterals[i](sides[LATERALS[i][0]])
             y = self.smooth[i](y if adapters is None else y + adapters.pyramid[i](y, gate))
-        return MoveNetFeatures(stride16, y)
+        return MoveNetFeatures(stride16, y, gate)
 
     def heads(self, stride4: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Features at stride 4 -> heatmap_logits, centre, regression and offsets."""
@@ -243,4 +245,4 @@ class MoveNet(nn.Module):
     def forward(self, images: Tensor) -> MoveNetOutput:
         """RGB images B x H x W x 3, as in `features`, -> features and heads."""
         features = self.features(images)
-        return MoveNetOutput(*features, *self.heads(features.stride4))
+        return MoveNetOutput(features.stride16, features.stride4, *self.heads(features.stride4))

@@ -36,6 +36,7 @@ from training.models.semantics import POOL, Semantics
 from training.models.trajectory import Trajectory
 
 SAME = 1.5  # cells: a maximum this near to a joint is the joint
+DOUBT = 0.85  # of a score is lost where the crop is corrupted: what is guessed there weighs less than what is seen
 FLOOR = 1e-4  # of heatmaps, so that their logits are finite
 
 
@@ -115,6 +116,9 @@ class SDTCMoveNet(nn.Module):
             keypoints, _, heatmaps = self.to_skeleton(*self.decode.of_features(self.backbone, features.stride4))
         (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
         cells = keypoints * keypoints.new_tensor([(w - 1) / (width - 1), (h - 1) / (height - 1), 1.0])
+        if features.corruption is not None:
+            sure = cells[..., 2:] * (1 - DOUBT * features.corruption.flatten(2))
+            cells = torch.cat([cells[..., :2], sure], dim=-1)
         return Seen(features.stride16, features.stride4, heatmaps, cells)
 
     def encode(self, crops: Tensor) -> dict[str, Tensor]:

@@ -40,8 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
     bare = commands.add_parser("strip", help="strip the 'module.' that DataParallel puts before every name")
     bare.add_argument("path", type=Path, metavar="FILE", help="a torch file: .pth or .ckpt")
     bare.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
+    small = commands.add_parser("shrink", help="a checkpoint of ours in half precision, without its optimiser")
+    small.add_argument("path", type=Path, metavar="CKPT", help="a .ckpt that training wrote")
+    small.add_argument("--to", type=Path, required=True, metavar="FILE", help="the file to write")
     args = parser.parse_args(arguments)
     try:
+        if args.command == "shrink":
+            from training.checkpoint import shrink
+
+            shrink(args.path, args.to)
+            print(f"{args.to}: {args.to.stat().st_size / 1e6:.1f} MB of {args.path.stat().st_size / 1e6:.1f}")
+            return 0
         if args.command == "strip":
             from training.weights.prefix import strip
 
