@@ -8,8 +8,9 @@
 
 Keyframes are left clean, or people in them are covered or blurred, alone or with the frames around; a joint is right
 within 0.2 of the torso's diagonal of the place that was agreed on in the clean frame (of covered people: the covered
-joints). Beside each bundle stands its result to the keyframe alone, and for single-frame bundles the classical filter:
-the bundle in every frame and a line fitted to each joint, weighted by score squared. A temporal network must beat that.
+joints). Beside each bundle stands its result to the keyframe alone, with fewer later frames and with frames lost; for
+single-frame bundles the classical filter: the bundle in every frame and a line fitted to each joint, weighted by score
+squared. A temporal network must beat that.
 
 CLIP.json names the video beside it and says each frame's people: {"video": ..., "frames": [[{"id", "box": [x, y, w, h],
 "joints": {name: [x, y]}}]]}.
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:  # so that `python benchmarks/neighbours.py` finds the packages beside it
     sys.path.insert(0, str(ROOT))
 
+from benchmarks.plots import check_plot, new_figure  # noqa: E402
 from benchmarks.report import table, write_json  # noqa: E402
 from sdtc_ros.errors import InputError, SdtcError  # noqa: E402
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
@@ -46,6 +48,9 @@ SPANS = (("clean", 0), ("covered", 1), ("covered", 3), ("covered", 5), ("blurred
 STEP = 40_000_000  # nanoseconds between frames
 LEAST_JOINTS = 9
 PCK = 0.2
+ALONE = "one frame"
+LATER = ("past frames", "one later frame", "all frames")  # by the frames beyond the keyframe that are waited for
+LOST = (REACH - 1, REACH + 1)  # frames that do not come, in one of the ways
 
 
 @dataclass(frozen=True)
@@ -152,30 +157,36 @@ def fit(track: npt.NDArray[np.float32], keyframe: int) -> npt.NDArray[np.float32
 
 def rows_of(bundle: Path, cases: Sequence[Case], seed: int = 7) -> dict[str, dict[str, float]]:
     """Percent right by kind of corruption, for each way of using a bundle."""
-    reach = Pipeline.from_bundle(bundle, PipelineConfig(crop_drift_threshold=0, min_box_score=0))
-    at_once = Pipeline.from_bundle(bundle, PipelineConfig(crop_drift_threshold=0, min_box_score=0, lookahead=0))
-    ways = ("one frame", "all frames, a line fitted", "past frames, a line fitted")
-    if reach.bundle.delta:
-        ways = ("one frame", "all frames", "past frames")
-    right: dict[str, dict[str, list[bool]]] = {way: {} for way in ways}
+    whole = Pipeline.from_bundle(bundle, PipelineConfig(crop_drift_threshold=0, min_box_score=0))
+    configs = [PipelineConfig(crop_drift_threshold=0, min_box_score=0, lookahead=later) for later in range(REACH)]
+    sooner = [Pipeline(whole.bundle, whole.engine, config) for config in configs] if whole.bundle.delta == REACH else []
+    right: dict[str, dict[str, list[bool]]] = {}
     for kind, span in SPANS:
         random = np.random.default_rng(seed)
         for case in cases:
             images, asked = corrupted(case, kind, span, random)
-            past, box = images[: REACH + 1], case.boxes[REACH]
-            alone = np.repeat(box[None], len(images), axis=0)
-            answers = [poses(reach, [images[REACH]] * len(images), alone, REACH)]
-            if reach.bundle.delta:
-                answers += [
-                    poses(reach, images, case.boxes, REACH),
-                    poses(at_once, past, case.boxes[: REACH + 1], REACH),
-                ]
-            else:
-                answers += [filtered(reach, some, box, REACH) for some in (images, past)]
-            for way, answer in zip(ways, answers, strict=True):
-                hits = right[way].setdefault(f"{kind} {span}" if span else kind, [])
+            for way, answer in _ways(whole, sooner, images, case.boxes).items():
+                hits = right.setdefault(way, {}).setdefault(f"{kind} {span}" if span else kind, [])
                 hits += [_near(answer, joint, case) for joint in asked if joint in answer]
     return {way: {kind: 100 * float(np.mean(hits)) for kind, hits in found.items()} for way, found in right.items()}
+
+
+def _ways(
+    whole: Pipeline, sooner: list[Pipeline], images: list[Image], boxes: npt.NDArray[np.float32]
+) -> dict[str, Points]:
+    """The keyframe's joints by each way; `sooner`: pipelines of lookahead 0, 1, ..., none for single-frame bundles."""
+    box = boxes[REACH]
+    answers = {ALONE: poses(whole, [images[REACH]] * len(images), np.repeat(box[None], len(images), axis=0), REACH)}
+    if not sooner:
+        for way, some in (("all frames, a line fitted", images), ("past frames, a line fitted", images[: REACH + 1])):
+            answers[way] = filtered(whole, some, box, REACH)
+        return answers
+    for later, pipeline in enumerate([*sooner, whole]):
+        end = REACH + 1 + later
+        answers[LATER[later]] = poses(pipeline, images[:end], boxes[:end], REACH)
+    left = [t for t in range(len(images)) if t not in LOST]
+    answers["all frames but the keyframe's neighbours"] = poses(whole, [images[t] for t in left], boxes[left], 1)
+    return answers
 
 
 def _near(answer: Points, joint: str, case: Case) -> bool:
@@ -191,8 +202,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("bundles", type=Path, nargs="+", metavar="BUNDLE")
     parser.add_argument("--people", type=int, default=150, help="keyframes to judge (default: 150)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to this file, as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the share over the frames waited for")
     args = parser.parse_args(arguments)
     try:
+        check_plot(args.plot)
         cases = read_cases(args.clip, args.people)
         found: dict[str, Any] = {str(bundle): rows_of(bundle, cases) for bundle in args.bundles}
     except SdtcError as error:
@@ -208,7 +221,26 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(["", *kinds], lines))
     if args.json:
         write_json(args.json, {"clip": args.clip.name, "people": len(cases), "found": found})
+    if args.plot:
+        draw(args.plot, {Path(bundle).name: ways for bundle, ways in found.items()})
     return 0
+
+
+def draw(path: Path, found: dict[str, dict[str, dict[str, float]]]) -> None:
+    """Percent right over the later frames that are waited for, a panel for each bundle that uses them."""
+    shown = {name: ways for name, ways in found.items() if set(LATER) <= ways.keys()}
+    figure = new_figure(4.2 * max(len(shown), 1), 3.6)
+    for panel, (name, ways) in enumerate(shown.items(), start=1):
+        axes = figure.add_subplot(1, len(shown), panel)
+        for kind in ways[ALONE]:
+            colour = "C7" if kind == "clean" else "C0" if kind.startswith("covered") else "C1"
+            style = {"1": "-", "3": "--", "5": ":"}.get(kind[-1], "-")
+            axes.plot(range(len(LATER)), [ways[way][kind] for way in LATER], style, color=colour, label=kind)
+        axes.set(title=name, xticks=range(len(LATER)), ylim=(0, 100), xlabel="later frames waited for")
+        axes.set_ylabel("joints found, %")
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=7, loc="lower right")
+    figure.savefig(path, dpi=110)
 
 
 if __name__ == "__main__":

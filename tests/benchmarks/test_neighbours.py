@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.neighbours import Case, corrupted, fit, main, read_cases
+from benchmarks.neighbours import ALONE, LATER, SPANS, Case, corrupted, draw, fit, main, read_cases, rows_of
 from sdtc_ros.errors import InputError
 
 JOINTS = {"left_shoulder": [40.0, 30.0], "right_hip": [40.0, 60.0], "left_ankle": [45.0, 115.0]}
@@ -47,3 +47,13 @@ def test_a_clip_without_people_is_refused(tmp_path: Path, capsys: pytest.Capture
         read_cases(clip, 3)
     assert main([str(clip), str(tmp_path)]) == InputError.exit_status
     assert "nobody with" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_window_model_is_asked_with_every_number_of_later_frames(tmp_path: Path) -> None:
+    tiny = Path(__file__).parents[1] / "bundles" / "sdtc-tiny"
+    found = rows_of(tiny, [CASE])
+    assert set(found) == {ALONE, *LATER, "all frames but the keyframe's neighbours"}
+    assert all(len(kinds) == len(SPANS) for kinds in found.values())
+    draw(tmp_path / "curves.png", {"sdtc-tiny": found})
+    assert (tmp_path / "curves.png").stat().st_size > 5000
