@@ -158,8 +158,10 @@ def fit(track: npt.NDArray[np.float32], keyframe: int) -> npt.NDArray[np.float32
 def rows_of(bundle: Path, cases: Sequence[Case], seed: int = 7) -> dict[str, dict[str, float]]:
     """Percent right by kind of corruption, for each way of using a bundle."""
     whole = Pipeline.from_bundle(bundle, PipelineConfig(crop_drift_threshold=0, min_box_score=0))
+    if whole.bundle.delta not in (0, REACH):
+        raise InputError(f"{bundle} has windows of {2 * whole.bundle.delta + 1} frames; here they have {2 * REACH + 1}")
     configs = [PipelineConfig(crop_drift_threshold=0, min_box_score=0, lookahead=later) for later in range(REACH)]
-    sooner = [Pipeline(whole.bundle, whole.engine, config) for config in configs] if whole.bundle.delta == REACH else []
+    sooner = [Pipeline(whole.bundle, whole.engine, config) for config in configs] if whole.bundle.delta else []
     right: dict[str, dict[str, list[bool]]] = {}
     for kind, span in SPANS:
         random = np.random.default_rng(seed)
@@ -221,17 +223,19 @@ def main(arguments: list[str] | None = None) -> int:
     print(table(["", *kinds], lines))
     if args.json:
         write_json(args.json, {"clip": args.clip.name, "people": len(cases), "found": found})
-    if args.plot:
-        draw(args.plot, {Path(bundle).name: ways for bundle, ways in found.items()})
+    shown = {Path(bundle).name: ways for bundle, ways in found.items() if set(LATER) <= ways.keys()}
+    if args.plot and shown:
+        draw(args.plot, shown)
+    elif args.plot:
+        print("neighbours: no plot: single-frame bundles alone were given", file=sys.stderr)
     return 0
 
 
 def draw(path: Path, found: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Percent right over the later frames that are waited for, a panel for each bundle that uses them."""
-    shown = {name: ways for name, ways in found.items() if set(LATER) <= ways.keys()}
-    figure = new_figure(4.2 * max(len(shown), 1), 3.6)
-    for panel, (name, ways) in enumerate(shown.items(), start=1):
-        axes = figure.add_subplot(1, len(shown), panel)
+    """Percent right over the later frames that are waited for, a panel for each bundle; all of them use some."""
+    figure = new_figure(4.2 * len(found), 3.6)
+    for panel, (name, ways) in enumerate(found.items(), start=1):
+        axes = figure.add_subplot(1, len(found), panel)
         for kind in ways[ALONE]:
             colour = "C7" if kind == "clean" else "C0" if kind.startswith("covered") else "C1"
             style = {"1": "-", "3": "--", "5": ":"}.get(kind[-1], "-")

@@ -48,7 +48,8 @@ class MoveNetTraining(PoseTraining):
     published: MoveNet's weights as published, a `movenet-*.json` or the unpacked package's folder, for stage "trunk";
     backbone_checkpoint: whose trunk to go on with.
     trajectory_checkpoint: of a network without equations 1 to 13, whose trajectories to start from;
-    weights_checkpoint: all weights to start from (stage "confidence": all but its own).
+    weights_checkpoint: all weights to start from (stage "confidence": all but its own). train_gate: False leaves the
+    adapters' gate as it is in stage "trunk": footage may be dark or blurred as it was filmed, and would teach it that.
     """
 
     def __init__(
@@ -60,10 +61,11 @@ class MoveNetTraining(PoseTraining):
         backbone_checkpoint: str | None = None,
         trajectory_checkpoint: str | None = None,
         weights_checkpoint: str | None = None,
+        train_gate: bool = True,
         lam: float = 0.01,
     ) -> None:
         super().__init__(optimiser, lam)
-        self.stage = stage
+        self.stage, self._train_gate = stage, train_gate
         self.network: SDTCMoveNet = SDTCMoveNet(config)
         self._width, joints = config.backbone.width, self.network.skeleton.joints
         self.shared = [i for i, joint in enumerate(joints) if joint in COCO.joints]  # what MoveNet has heatmaps of
@@ -112,6 +114,7 @@ class MoveNetTraining(PoseTraining):
             return
         self._teacher = FrozenGraph(_Whole(published), example)
         trunk.adapters.requires_grad_(True)
+        trunk.adapters.gate.requires_grad_(self._train_gate)
         trunk.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _train_confidence_alone(self) -> None:
@@ -133,7 +136,7 @@ class MoveNetTraining(PoseTraining):
         self.network.train(self.stage != "confidence")
 
     def losses(self, batch: dict[str, Tensor]) -> Losses:
-        """The first stage's on single frames, or equation 16."""
+        """The stage's losses of one batch."""
         return self._evaluate(batch)[0]
 
     def _evaluate(self, batch: dict[str, Tensor]) -> tuple[Losses, Tensor]:

@@ -90,3 +90,7 @@ def test_a_module_adapts_to_a_folder_of_images(tmp_path: Path) -> None:
     assert (shard["visibility"] == 2).mean() > 0.5
     with pytest.raises(InputError, match="name at least one video"):
         fit(replace(config, videos=[]))
+    with pytest.raises(InputError, match="does not exist"):
+        fit(replace(config, videos=[str(clip), str(tmp_path / "none.mp4")]))
+    with pytest.raises(InputError, match="a step takes 64"):
+        fit(replace(config, batch=64))

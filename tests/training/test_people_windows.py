@@ -197,7 +197,7 @@ def test_windows_in_time_keep_the_keyframe_and_put_near_frames_in_place_of_missi
 def test_what_is_no_shard_is_refused_in_words(tmp_path: Path) -> None:
     path = tmp_path / "windows-00000.npz"
     path.write_bytes(b"PK")
-    with pytest.raises(InputError, match="render it again"):
+    with pytest.raises(InputError, match="make it again"):
         read_shard(path)
     with pytest.raises(InputError, match="contains no windows"):
         Windows(tmp_path / "nowhere", MoveNetTraining(NETWORK).network.skeleton, PeopleWindowsConfig())

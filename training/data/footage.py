@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -39,9 +40,11 @@ from training.data.cached import make_once
 from training.data.people_windows import Array, PeopleWindows, PeopleWindowsConfig
 from training.synthetic.shards import SHARD
 
+_log = logging.getLogger(__name__)
+
 ROOM = 1.15  # of a window's crop beyond a model's: what shaking it needs
 QUALITY = 95  # of the crops' JPEGs
-VERSION = 1  # of what lies in a folder: part of its name
+VERSION = 1  # of what lies in a folder, and of the detector: part of its name
 
 
 @dataclass
@@ -87,7 +90,7 @@ class Footage(PeopleWindows):
         self.footage = config
 
     def setup(self, stage: str) -> None:
-        """Watch the videos, or open what was taken from them before; InputError where they show nobody for long."""
+        """Watch the videos, or open what was taken from them before; InputError where they show too few people."""
         if self.train_set is not None:
             return
         place = Path(self.footage.folder) / _digest(self.footage)
@@ -96,19 +99,25 @@ class Footage(PeopleWindows):
         self.trainer.strategy.barrier()
         self.config = replace(self.footage, train=str(place / "train"), validation=str(place / "val"))
         super().setup(stage)
+        windows, batch = len(self.train_set or []), self.config.batch * self.trainer.world_size
+        if windows < batch:
+            raise InputError(
+                f"the videos gave {windows} windows, a step takes {batch}: give longer ones, or a smaller batch"
+            )
 
     def _make(self, folder: Path) -> None:
         c = self.footage
-        if not c.videos:
-            raise InputError("no footage: name at least one video (--data.init_args.config.videos '[a.mp4, b.mp4]')")
         parts: dict[str, list[Packed]] = {"train": [], "val": []}
         for video in c.videos:
             seen = spread(tracked_windows(watch(video, c.labels), c.delta, c.sure), c.windows // len(c.videos))
             if not seen:
-                raise InputError(f"{video}: nobody was tracked over {2 * c.delta + 1} frames in a row")
+                _log.warning("%s: nobody was tracked over %d frames in a row", video, 2 * c.delta + 1)
+                continue
             last = seen[-1].frame - c.held_out * (seen[-1].frame - seen[0].frame)
             for window, crops in cut(video, seen, c.delta, c.size):
                 parts["val" if window.frame > last else "train"].append(packed(window, crops, c.size, c.sure))
+        if not all(parts.values()):
+            raise InputError("the videos show nobody for long enough to train and to validate on: give longer ones")
         for name, windows in parts.items():
             (folder / name).mkdir()
             for number in range(0, len(windows), SHARD):
@@ -126,7 +135,10 @@ def watch(video: str, labels: str) -> list[list[Pose]]:
         pipeline.process(frame) for _, frame in tqdm(source.frames, Path(video).name, source.count, disable=None)
     )
     people = [result.poses for result in results if result is not None]  # without the images
-    return people + [result.poses for result in pipeline.flush()]
+    people += [result.poses for result in pipeline.flush()]
+    for problem in source.problems:
+        _log.warning("%s: %s", video, problem)
+    return people
 
 
 def tracked_windows(frames: list[list[Pose]], delta: int, sure: float) -> list[Seen]:
@@ -179,11 +191,19 @@ def _write(path: Path, windows: list[Packed]) -> None:
 
 
 def _digest(config: FootageConfig) -> str:
-    """Of everything that decides what is taken from the videos."""
-    bundle = load_bundle(Path(config.labels) if config.labels else default_bundle())
-    files = [
-        [str(Path(video).resolve()), Path(video).stat().st_size] for video in config.videos if Path(video).exists()
-    ]
+    """Of everything that decides what is taken from the videos; InputError where one is missing."""
+    if not config.videos:
+        raise InputError("no footage: name at least one video (--data.init_args.config.videos '[a.mp4, b.mp4]')")
+    c, bundle = config, load_bundle(Path(config.labels) if config.labels else default_bundle())
     labels = json.loads((bundle.folder / "model.json").read_text())["files"]
-    decides = [VERSION, files, labels, config.sure, config.windows, config.held_out, list(config.size), config.delta]
+    files = [_files(video) for video in c.videos]
+    decides = [VERSION, files, labels, c.sure, c.windows, c.held_out, list(c.size), c.delta]
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:12]
+
+
+def _files(video: str) -> list[list[object]]:
+    path = Path(video)
+    if not path.exists():
+        raise InputError(f"{video} does not exist; expected a rosbag2, a video or a folder of images")
+    files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+    return [[str(one.resolve()), one.stat().st_size, one.stat().st_mtime_ns] for one in files]

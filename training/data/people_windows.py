@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Rendered windows of people as a Lightning data module for the two stages of training.movenet_module.
+"""Rendered windows of people as a Lightning data module for the stages of training.movenet_module.
 
 The folders are those that `python -m training.data render windows` fills (format: training.synthetic.shards). Stages
 "trunk" and "gate" draw single frames and corrupt them anew each time. Stage "temporal" needs the trunk's answers to
@@ -135,7 +135,7 @@ class Windows:
 def _picture(jpeg: Array) -> Array:
     image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     if image is None:
-        raise InputError("a window holds a JPEG that does not decode: render its shard again")
+        raise InputError("a window holds a JPEG that does not decode: make its shard again")
     return image
 
 
@@ -185,7 +185,7 @@ def in_time(missed: float, random: np.random.Generator) -> list[int]:
 
 
 class PeopleWindows(lightning.LightningDataModule):
-    """Rendered windows to train either stage on, and others to validate on."""
+    """Rendered windows to train any stage on, and others to validate on."""
 
     boxes = "ground-truth boxes, shaken"
 

@@ -4,7 +4,7 @@
 # applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
 # WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
 # governing permissions and limitations under the License.
-"""Adapters for corrupted images beside a MoveNet's layers, and the gate that lets them speak.
+"""Adapters for corrupted images beside a MoveNet's layers, and the gate that decides how much they count.
 
 A network that is trained further on corrupted crops of rendered people forgets photographs. Here its weights stay as
 published, and beside each later layer stands a narrow one of its own (a parallel adapter: He et al., "Towards a unified
@@ -49,7 +49,7 @@ class Gate(nn.Module):
 
 
 class Adapter(nn.Module):
-    """A narrow inverted residual beside a layer; says nothing at the first step."""
+    """A narrow inverted residual beside a layer; its output is zero before training."""
 
     def __init__(self, inputs: int, hidden: int, outputs: int, stride: int = 1) -> None:
         super().__init__()

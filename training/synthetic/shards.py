@@ -22,6 +22,8 @@ frames:
 | interval | (N,) float32 | seconds between frames |
 | tags | (N,) uint8 | bits: 1 occluder in front, 2 neighbours, 4 long exposure, 8 moving camera |
 
+Shards of footage (training.data.footage) hold jpeg, offsets, joints and visibility alone.
+
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ def read_shard(path: Path, names: tuple[str, ...] = ARRAYS) -> dict[str, np.ndar
         with np.load(path) as stored:
             return {name: stored[name] for name in names}
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-        raise InputError(f"{path} is not a shard of windows ({error}): remove it and render it again") from error
+        raise InputError(f"{path} is not a shard of windows ({error}): remove it and make it again") from error
 
 
 def frames_of(shard: dict[str, np.ndarray], window: int) -> np.ndarray:
