@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import lightning
 import numpy as np
 import pytest
+from one_step import train_one_step
 
 from sdtc_ros.demo.clip import demo_clip
 from sdtc_ros.errors import InputError
@@ -75,11 +75,7 @@ def test_a_module_adapts_to_a_folder_of_images(tmp_path: Path) -> None:
 
     def fit(config: FootageConfig) -> Footage:
         data = Footage(config)
-        trainer = lightning.Trainer(
-            max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=0, default_root_dir=tmp_path,
-        )  # fmt: skip
-        trainer.fit(module, datamodule=data)
+        train_one_step(module, data, tmp_path, validation_batches=0)
         return data
 
     data = fit(config)

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.loggers import CSVLogger
+from one_step import train_one_step
 
 from sdtc_ros.errors import BundleError, InputError, UsageError
 from training import movenet_module
@@ -83,20 +84,21 @@ def fit(config: PeopleWindowsConfig, stage: str, folder: Path) -> tuple[MoveNetT
     torch.manual_seed(0)
     module = MoveNetTraining(NETWORK, stage=stage)  # type: ignore[arg-type]
     data = PeopleWindows(config)
-    trainer = lightning.Trainer(
-        max_steps=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-        enable_model_summary=False, num_sanity_val_steps=0, limit_val_batches=1, default_root_dir=folder,
-    )  # fmt: skip
-    trainer.fit(module, datamodule=data)
+    train_one_step(module, data, folder)
     return module, data
+
+
+def moved_by(module: MoveNetTraining) -> set[str]:
+    """Weights that `fit` changed."""
+    torch.manual_seed(0)
+    before = MoveNetTraining(NETWORK).network.state_dict()
+    return {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
 
 
 @pytest.mark.usefixtures("in_torch")
 def test_the_first_stage_moves_adapters_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    before = MoveNetTraining(NETWORK).network.state_dict()
     module, data = fit(config, "trunk", tmp_path)
-    moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
+    moved = moved_by(module)
     assert moved and all(name.startswith("backbone.adapters.") for name in moved)
     assert any(name.startswith("backbone.adapters.gate.") for name in moved)
     assert len(data.train_set) == 5  # type: ignore[arg-type]
@@ -104,10 +106,8 @@ def test_the_first_stage_moves_adapters_and_nothing_else(config: PeopleWindowsCo
 
 @pytest.mark.usefixtures("in_torch")
 def test_the_second_stage_moves_the_gate_and_nothing_else(config: PeopleWindowsConfig, tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    before = MoveNetTraining(NETWORK).network.state_dict()
     module, _ = fit(config, "gate", tmp_path)
-    moved = {name for name, value in module.network.state_dict().items() if not torch.equal(value, before[name])}
+    moved = moved_by(module)
     assert moved and all(name.startswith("backbone.adapters.gate.") for name in moved)
 
 

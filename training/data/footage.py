@@ -126,10 +126,9 @@ class Footage(PeopleWindows):
 
 def watch(video: str, labels: str) -> list[list[Pose]]:
     """Whom the pipeline on bundle `labels` finds in each frame of a video, in order."""
-    bundle = Path(labels) if labels else default_bundle()
-    if load_bundle(bundle).skeleton.joints != POSETRACK.joints:
-        raise InputError(f"{bundle} has other joints than PoseTrack's 15: choose sdtc-lite or sdtc-base as `labels`")
-    pipeline = Pipeline.from_bundle(bundle, detector=make_detector())
+    pipeline = Pipeline.from_bundle(labels or default_bundle(), detector=make_detector())
+    if pipeline.bundle.skeleton.joints != POSETRACK.joints:
+        raise InputError(f"{labels} has other joints than PoseTrack's 15: choose sdtc-lite or sdtc-base as `labels`")
     source = open_source(video)
     results = (
         pipeline.process(frame) for _, frame in tqdm(source.frames, Path(video).name, source.count, disable=None)
@@ -194,7 +193,7 @@ def _digest(config: FootageConfig) -> str:
     """Of everything that decides what is taken from the videos; InputError where one is missing."""
     if not config.videos:
         raise InputError("no footage: name at least one video (--data.init_args.config.videos '[a.mp4, b.mp4]')")
-    c, bundle = config, load_bundle(Path(config.labels) if config.labels else default_bundle())
+    c, bundle = config, load_bundle(config.labels or default_bundle())
     labels = json.loads((bundle.folder / "model.json").read_text())["files"]
     files = [_files(video) for video in c.videos]
     decides = [VERSION, files, labels, c.sure, c.windows, c.held_out, list(c.size), c.delta]

@@ -113,15 +113,15 @@ class Block(nn.Module):
         self.project = nn.Conv2d(inside, outputs, 1)
         self.residual = stride == 1 and inputs == outputs
 
-    def projection(self, x: Tensor) -> Tensor:
-        """The branch without the residual sum."""
+    def projection(self, x: Tensor, more: Tensor | None = None) -> Tensor:
+        """The branch without the residual sum; more: of its size, added."""
         y = x if self.expand is None else F.relu6(self.expand(x))
-        return self.project(F.relu6(self.depthwise(y)))
+        y = self.project(F.relu6(self.depthwise(y)))
+        return y if more is None else y + more
 
     def forward(self, x: Tensor, more: Tensor | None = None) -> Tensor:
-        """x B x inputs x H x W -> B x outputs x H/stride x W/stride; more: of that size, added."""
-        y = self.projection(x)
-        y = y if more is None else y + more
+        """x B x inputs x H x W -> B x outputs x H/stride x W/stride; more: as in `projection`."""
+        y = self.projection(x, more)
         return x + y if self.residual else y
 
 
@@ -223,8 +223,7 @@ class MoveNet(nn.Module):
         for i, block in enumerate(self.blocks[EARLY:], start=EARLY):
             more = None if adapters is None else adapters.blocks[i - EARLY](x, gate)
             if i == TOKENS_FROM:
-                stride16 = block.projection(x)  # type: ignore[operator]
-                stride16 = stride16 if more is None else stride16 + more
+                stride16 = block.projection(x, more)  # type: ignore[operator]
                 x = x + stride16
             else:
                 x = block(x, more)

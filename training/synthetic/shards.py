@@ -23,7 +23,6 @@ frames:
 | tags | (N,) uint8 | bits: 1 occluder in front, 2 neighbours, 4 long exposure, 8 moving camera |
 
 Shards of footage (training.data.footage) hold jpeg, offsets, joints and visibility alone.
-
 """
 
 from __future__ import annotations
