@@ -46,24 +46,26 @@ class Recorder:
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> list[Handle]:
         """See Engine.encode."""
-        self.calls.append(("encode", crops))
+        self.calls.append(("encode", (crops,)))
         return self.engine.encode(crops)
 
-    def estimate(self, windows: Sequence[Sequence[Handle]]) -> tuple[FloatArray, FloatArray]:
+    def estimate(
+        self, windows: Sequence[Sequence[Handle]], moves: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """See Engine.estimate."""
-        self.calls.append(("estimate", windows))
-        return self.engine.estimate(windows)
+        self.calls.append(("estimate", (windows, moves)))
+        return self.engine.estimate(windows, moves)
 
     @property
     def encoded(self) -> int:
         """Crops encoded in the calls remembered."""
-        return sum(len(batch) for call, batch in self.calls if call == "encode")
+        return sum(len(batch[0]) for call, batch in self.calls if call == "encode")
 
     def again(self, clock: Clock) -> float:
         """Make the same calls once more, with nothing around them; seconds that they took."""
         start = clock()
-        for call, batch in self.calls:
-            getattr(self.engine, call)(batch)
+        for call, given in self.calls:
+            getattr(self.engine, call)(*given)
         return clock() - start
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from export.folder import check_folder, new_bundle
-from export.graphs import token_shapes, write_graphs
+from export.graphs import takes_moves, token_shapes, write_graphs
 from export.parity import Parity, measure, sample_windows
 from export.stored import store_half
 from sdtc_ros.models.bundle import Bundle, load_bundle, write_manifest
@@ -57,12 +57,13 @@ def export_bundle(
         if half_weights:
             for graph in graphs.programs:
                 store_half(work / graph)
-        parity = measure(graphs.encoder, graphs.temporal, work, sample_windows(network, windows))
+        sample = sample_windows(network, windows)
+        parity = measure(graphs.encoder, graphs.temporal, work, sample, moves=takes_moves(network))
         steepness = TRAJECTORIES_STEEPNESS if isinstance(network, SDTCMoveNet) else 1.0
         parity.check(steepness)
         write_manifest(
             work, name=name, skeleton=network.config.skeleton, input_size=network.config.backbone.image_size[::-1],
-            delta=network.config.delta, tokens=token_shapes(network), mean=mean, std=std,
+            delta=network.config.delta, tokens=token_shapes(network), moves=takes_moves(network), mean=mean, std=std,
             training=_provenance(network, content), parity=parity.to_json(steepness),
             accuracy=(accuracy or {}) | validated, decode="movenet" if movenet_decodes else "udp-dark",
         )  # fmt: skip

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from sdtc_ros.engine.base import MOVES, STAYS
 from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
 from training.models.decode import Decode
@@ -46,8 +48,8 @@ class EncoderGraph(nn.Module):
 class TemporalGraph(nn.Module):
     """Windows -> poses.
 
-    The encoder's tensors, each N x T x ..., in the order of their names -> keypoints and covariance N x K x 3
-    (crop pixels), heatmaps N x K x h x w.
+    The encoder's tensors, each N x T x ..., in the order of their names, then the moves N x T x 4 where the network
+    takes them -> keypoints and covariance N x K x 3 (crop pixels), heatmaps N x K x h x w.
     """
 
     def __init__(self, network: Network) -> None:
@@ -55,16 +57,17 @@ class TemporalGraph(nn.Module):
         self.network = _form(network)
         self.decode = Decode(network.config.heatmap_size, network.config.backbone.image_size)
 
-    def forward(self, *tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Window, heatmaps, decoding."""
         if isinstance(self.network, MoveNetPose):
-            return self.network.poses(*tokens)
+            return self.network.poses(*inputs)
         if isinstance(self.network, SDTCMoveNet):
-            return self.network.poses(dict(zip(self.network.token_names, tokens, strict=True)), self.decode)
+            cached = dict(zip(self.network.token_names, inputs[:-1], strict=True))
+            return self.network.poses(cached, self.decode, inputs[-1])
         if isinstance(self.network, TDMI):
-            heatmaps = self.network.estimate(dict(zip(self.network.token_names, tokens, strict=True)))
+            heatmaps = self.network.estimate(dict(zip(self.network.token_names, inputs, strict=True)))
         else:
-            (single,) = tokens
+            (single,) = inputs
             heatmaps = self.network.estimate(single)
         keypoints, covariance = self.decode(heatmaps)
         return keypoints, covariance, heatmaps
@@ -95,7 +98,7 @@ def trace_graphs(network: Network) -> Graphs:
         temporal(*windows.values())  # a network that cannot run on tokens says so in its own words
     batch = {0: torch.export.Dim("batch")}
     programs = {
-        ENCODER: trace(encoder, {"crops": crops}, (batch,), list(windows)),
+        ENCODER: trace(encoder, {"crops": crops}, (batch,), list(token_shapes(network))),
         TEMPORAL: trace(temporal, windows, ((batch,) * len(windows),), ["keypoints", "spread", "heatmaps"]),
     }
     return Graphs(encoder, temporal, programs)
@@ -109,14 +112,22 @@ def token_shapes(network: Network) -> dict[str, tuple[int, ...]]:
     return {name: tuple(tensor.shape[1:]) for name, tensor in tokens.items()}
 
 
+def takes_moves(network: Network) -> bool:
+    """Whether its temporal graph has an input `moves`, so that the frames of a window need not share a crop."""
+    return isinstance(network, SDTCMoveNet)
+
+
 def example_inputs(network: Network, batch: int = 2) -> tuple[Tensor, dict[str, Tensor]]:
-    """Random crops (uint8) and window tokens by name, of the right shapes."""
+    """Random crops (uint8), and what the temporal graph takes by name, of the right shapes."""
     height, width = network.config.backbone.image_size
     random = torch.Generator().manual_seed(0)  # its own, so that the caller's random numbers stay what they were
     crops = torch.randint(0, 256, (batch, height, width, 3), dtype=torch.uint8, generator=random)
     frames = 2 * network.config.delta + 1
     shapes = token_shapes(network).items()
-    return crops, {name: torch.randn(batch, frames, *shape, generator=random) for name, shape in shapes}
+    windows = {name: torch.randn(batch, frames, *shape, generator=random) for name, shape in shapes}
+    if takes_moves(network):
+        windows[MOVES] = torch.from_numpy(np.tile(STAYS, (batch, frames, 1)))
+    return crops, windows
 
 
 def _form(network: Network) -> Network:

@@ -22,10 +22,15 @@ import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from export.zones import HEATMAPS, around, decoding, pixels, reading_places
+from sdtc_ros.engine.base import MOVES
 from sdtc_ros.errors import BundleError
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-POSES = ("keypoints", HEATMAPS, "spread")  # outputs that stay FP32; the encoder's, and all inputs, become FP16
+POSES = (
+    "keypoints",
+    HEATMAPS,
+    "spread",
+)  # outputs that stay FP32; the encoder's, and all inputs but moves, become FP16
 # In FP32 wherever they stand; Cast, ConstantOfShape and Range because they may make indices, which FP16 cannot count.
 PRECISE = {
     "LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization", "Softmax", "LogSoftmax",
@@ -66,8 +71,8 @@ class _Typing:
 
     def rewrite(self) -> GraphProto:
         """The typed graph."""
-        inputs = [self._retyped(value, HALF) for value in self.graph.input]
-        self.now.update((value.name, HALF) for value in inputs if value.name in self.real)
+        inputs = [self._retyped(value, FLOAT if value.name == MOVES else HALF) for value in self.graph.input]
+        self.now.update((v.name, v.type.tensor_type.elem_type) for v in inputs if v.name in self.real)
         outputs = [self._retyped(value, FLOAT if value.name in POSES else HALF) for value in self.graph.output]
         wanted = {value.name: value.type.tensor_type.elem_type for value in outputs if value.name in self.real}
         for index, node in enumerate(self.graph.node):

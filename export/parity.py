@@ -21,6 +21,7 @@ from torch import nn
 
 from sdtc_ros.crops import crop_images
 from sdtc_ros.engine.accuracy_check import clips
+from sdtc_ros.engine.base import MOVES, STAYS
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
@@ -92,18 +93,24 @@ def sample_windows(network: Network, count: int) -> npt.NDArray[np.uint8]:
     return np.concatenate(crops)
 
 
-def measure(encoder: nn.Module, temporal: nn.Module, folder: Path, windows: npt.NDArray[np.uint8]) -> Parity:
-    """Run both sides on the same windows (two or more), each through its own tokens, and compare."""
+def measure(
+    encoder: nn.Module, temporal: nn.Module, folder: Path, windows: npt.NDArray[np.uint8], *, moves: bool = False
+) -> Parity:
+    """Run both sides on the same windows (two or more), each through its own tokens, and compare.
+
+    moves: the temporal graph takes moves as well; every other window then gets some that are not zero.
+    """
     count, frames = windows.shape[:2]
     if count < 2:
         raise ValueError(f"parity needs at least 2 windows (batch sizes 1 and N), got {count}")
     crops = windows.reshape(count * frames, *windows.shape[2:])
     with torch.no_grad(), _exact_products():
         tokens = encoder(torch.from_numpy(crops))
-        windows_of_tokens = [t.unflatten(0, (count, frames)) for t in tokens]
-        expected: list[FloatArray] = [t.numpy() for t in temporal(*windows_of_tokens)]
+        more = {MOVES: sample_moves(count, frames, windows.shape[2:4])} if moves else {}
+        inputs = [t.unflatten(0, (count, frames)) for t in tokens] + [torch.from_numpy(move) for move in more.values()]
+        expected: list[FloatArray] = [t.numpy() for t in temporal(*inputs)]
     got_tokens = _run_onnx(folder / ENCODER, {"crops": crops})
-    feeds = {name: value.reshape(count, frames, *value.shape[1:]) for name, value in got_tokens.items()}
+    feeds = more | {name: value.reshape(count, frames, *value.shape[1:]) for name, value in got_tokens.items()}
     got = _run_onnx(folder / TEMPORAL, feeds)
     differences = [np.abs(a - b.numpy()).max() for a, b in zip(got_tokens.values(), tokens, strict=True)]
     return compare([got[name] for name in ("keypoints", "spread", "heatmaps")], expected, float(np.max(differences)))
@@ -126,6 +133,17 @@ def compare(got: list[FloatArray], expected: list[FloatArray], tokens: float) ->
         covariance=float(covariance[decided].max(initial=0.0)),
         undecided=int((~decided).sum()),
     )
+
+
+def sample_moves(count: int, frames: int, size: tuple[int, ...]) -> FloatArray:
+    """Moves of windows, count x frames x 4: none in even ones, up to a tenth of the crop's size (h, w) in others."""
+    random = np.random.default_rng(0)
+    moves = np.tile(STAYS, (count, frames, 1))
+    near = random.uniform(-0.1, 0.1, (len(moves[1::2]), frames, 3))
+    moves[1::2, :, :2] += near[..., :1]
+    moves[1::2, :, 2:] += near[..., 1:] * size[::-1]
+    moves[:, frames // 2] = STAYS
+    return moves
 
 
 @contextmanager

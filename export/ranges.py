@@ -24,6 +24,7 @@ from export.stored import load_full
 from export.zones import WEIGHTED
 from sdtc_ros.crops import crop_images
 from sdtc_ros.engine.accuracy_check import clips
+from sdtc_ros.engine.base import MOVES, STAYS
 from sdtc_ros.engine.ort.session import open_session
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.models.bundle_files import DATA
@@ -50,6 +51,8 @@ def hot_values(bundle: Bundle) -> tuple[set[str], set[str]]:
             crops = np.stack([crop_images(frame, boxes, bundle.input_size) for frame in frames], axis=1)
             first = _run(encoder, {"crops": crops.reshape(-1, *crops.shape[2:])})
             tokens = {name: first[name].reshape(*crops.shape[:2], *first[name].shape[1:]) for name in names}
+            if bundle.moves:
+                tokens[MOVES] = np.tile(STAYS, (*crops.shape[:2], 1))
             for found, outputs in zip(peaks, (first, _run(temporal, tokens)), strict=True):
                 for name, value in outputs.items():
                     if name.startswith(_PEAK):

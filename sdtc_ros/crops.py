@@ -74,6 +74,24 @@ def covariance_to_image(covariance: FloatArray, boxes: FloatArray, size: tuple[i
     return (covariance * np.concatenate([sx * sx, sx * sy, sy * sy], axis=-1)).astype(np.float32)
 
 
+def drift(held: FloatArray, fresh: FloatArray) -> FloatArray:
+    """How far an edge of each fresh crop (N x 4 xywh) lies from the held one's at most, as a part of its side: N."""
+    size = np.maximum(held[:, 2:], 1e-6)
+    near, grown = fresh[:, :2] - held[:, :2], fresh[:, 2:] - held[:, 2:]
+    return np.asarray((np.maximum(np.abs(near), np.abs(near + grown)) / size).max(axis=1, initial=0.0))
+
+
+def crop_moves(crops: FloatArray, to: FloatArray, size: tuple[int, int]) -> FloatArray:
+    """From crops N x T x 4 to crops N x 4 (xywh, image pixels), as `Engine.estimate` takes moves: N x T x 4.
+
+    size: (width, height) of all crops.
+    """
+    units = np.array([size[0] - 1, size[1] - 1], np.float64)
+    source, target = np.asarray(crops, np.float64), np.asarray(to, np.float64)[:, None]
+    scale, shift = source[..., 2:] / target[..., 2:], (source[..., :2] - target[..., :2]) / target[..., 2:] * units
+    return np.concatenate([scale, shift], axis=-1).astype(np.float32)
+
+
 def _offset_scale(boxes: FloatArray, size: tuple[int, int], ndim: int) -> tuple[Float64Array, Float64Array]:
     """Box origins and image pixels a crop pixel, shaped N x 1 x ... x 2 to broadcast over points of `ndim` axes."""
     flat = np.asarray(boxes, np.float64).reshape(-1, 4)

@@ -35,9 +35,9 @@ class CountingEngine(OnnxEngine):
         self.encoded.append(len(crops))
         return super().encode(crops)
 
-    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+    def estimate(self, windows: Sequence[Sequence[Any]], moves: Any = None) -> tuple[np.ndarray, np.ndarray]:
         self.estimated.append(len(windows))
-        return super().estimate(windows)
+        return super().estimate(windows, moves)
 
 
 def scene(frames: int, people: int, lost: float = 0.0, seed: int = 0) -> list[tuple[Frame, Boxes]]:

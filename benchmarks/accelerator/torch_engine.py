@@ -83,8 +83,10 @@ class TorchEngine:
         return list(tokens[: len(crops)].unbind(0))
 
     @torch.inference_mode()
-    def estimate(self, windows: Sequence[Sequence[Tensor]]) -> tuple[FloatArray, FloatArray]:
-        """See Engine.estimate."""
+    def estimate(
+        self, windows: Sequence[Sequence[Tensor]], moves: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """See Engine.estimate; its networks take no moves."""
         tokens = torch.stack([handle for window in windows for handle in window])
         batch = self._padded(tokens.unflatten(0, (len(windows), -1)))
         keypoints, covariance = (found[: len(windows)].cpu().numpy() for found in self._temporal(batch))

@@ -24,6 +24,8 @@ FloatArray = npt.NDArray[np.float32]
 Cut = tuple[npt.NDArray[np.uint8], FloatArray]  # an H x W x 3 BGR image and N x 4 crop boxes (xywh, image pixels)
 
 OUTPUTS = ["keypoints", "spread"]  # of the temporal graph
+MOVES = "moves"  # its input, where it has one
+STAYS = np.array([1, 1, 0, 0], np.float32)  # the move of a frame whose crop is the keyframe's
 MAX_BATCH = 64  # people at once; more run in chunks
 WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps (TDMI) are 27 times SDTC's tokens
 
@@ -50,9 +52,13 @@ class Engine(Protocol):
         """Tokens of N crops (N x H x W x 3 uint8 BGR, which may be overwritten afterwards), one handle a crop."""
         ...
 
-    def estimate(self, windows: Sequence[Sequence[Handle]]) -> tuple[FloatArray, FloatArray]:
+    def estimate(
+        self, windows: Sequence[Sequence[Handle]], moves: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """Poses of N windows of 2 * delta + 1 handles each, in time order; a handle may occur more than once.
 
+        moves: N x (2 * delta + 1) x 4 float32 (sx, sy, tx, ty), for a bundle that takes them (Bundle.moves): a point
+        (x, y) of a frame's crop lies at (sx * x + tx, sy * y + ty) in the keyframe's, crop pixels. None: all share one.
         Returns keypoints N x K x 3 float32 (x, y in crop pixels, score 0..1) and covariance N x K x 3 float32
         (covariance xx, xy, yy in crop pixels squared).
         """

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.engine.base import MAX_BATCH, OUTPUTS, Cut, FloatArray, largest_batch
+from sdtc_ros.engine.base import MAX_BATCH, MOVES, OUTPUTS, STAYS, Cut, FloatArray, largest_batch
 from sdtc_ros.engine.graphs import INDEX, cut_grid, pool_name
 from sdtc_ros.models.bundle import Bundle
 
@@ -159,7 +159,7 @@ class DeviceEngine:
         self.max_batch = largest_batch(bundle.tokens, bundle.delta, max_batch)
         self.providers, self.precision = list(runtime.providers), precision
         self.identity = runtime.identity
-        self._tokens = list(bundle.tokens)
+        self._tokens, self._moves = list(bundle.tokens), bundle.moves
         dtypes = {name: runtime.dtype(ENCODER, name) for name in self._tokens}
         self._pool = TokenPool(runtime, bundle.tokens, dtypes)
         self._size = width, height = bundle.input_size
@@ -187,15 +187,20 @@ class DeviceEngine:
             slots += self._encode(self._crops.rows(0, done))
         return slots
 
-    def estimate(self, windows: Sequence[Sequence[Slot]]) -> tuple[FloatArray, FloatArray]:
+    def estimate(
+        self, windows: Sequence[Sequence[Slot]], moves: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """See Engine.estimate."""
-        index = np.array([[slot.number for slot in window] for window in windows], np.int64)
-        parts = [self._estimate(index[i : i + self.max_batch]) for i in range(0, len(index), self.max_batch)]
+        inputs: dict[str, Array] = {INDEX: np.array([[slot.number for slot in window] for window in windows], np.int64)}
+        if self._moves:
+            inputs[MOVES] = np.tile(STAYS, (*inputs[INDEX].shape, 1)) if moves is None else moves
+        starts = range(0, len(windows), self.max_batch)
+        parts = [self._estimate({name: a[i : i + self.max_batch] for name, a in inputs.items()}) for i in starts]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
-    def _estimate(self, index: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
+    def _estimate(self, inputs: dict[str, Array]) -> tuple[FloatArray, FloatArray]:
         pools = {pool_name(name): tensor for name, tensor in self._pool.tensors.items()}
-        found = self._runtime.run(TEMPORAL, {**pools, INDEX: index}, dict.fromkeys(OUTPUTS))
+        found = self._runtime.run(TEMPORAL, {**pools, **inputs}, dict.fromkeys(OUTPUTS))
         return found["keypoints"], found["spread"]
 
     def _encode(self, crops: View | npt.NDArray[np.uint8]) -> list[Slot]:

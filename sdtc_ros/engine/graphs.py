@@ -12,14 +12,14 @@ windows from a pool of tokens by index: neither pixels nor tokens need to pass t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.engine.base import OUTPUTS
+from sdtc_ros.engine.base import MOVES, OUTPUTS
 from sdtc_ros.engine.failures import first_line
 from sdtc_ros.engine.ort.session import compare_names
 from sdtc_ros.errors import BundleError, UsageError
@@ -121,7 +121,9 @@ def check_graphs(bundle: Bundle, precision: str) -> None:
     encoder, temporal = bundle.graphs(precision)
     frames = 2 * bundle.delta + 1
     tokens: Described = {name: (tuple(shape), FLOATS) for name, shape in bundle.tokens.items()}
-    windows: Described = {name: ((frames, *shape), types) for name, (shape, types) in tokens.items()}
+    windows = {name: ((frames, *shape), types) for name, (shape, types) in tokens.items()}
+    if bundle.moves:
+        windows[MOVES] = ((frames, 4), FLOATS[:1])
     _check(encoder, {"crops": ((height, width, 3), ("UINT8",))}, tokens)
     _check(temporal, windows, dict.fromkeys(OUTPUTS, ((joints, 3), FLOATS[:1])))
 
@@ -190,11 +192,13 @@ def cut_grid(boxes: FloatArray, size: tuple[int, int]) -> tuple[IntArray, IntArr
     return (columns.astype(np.int64) + 16) >> 5, (rows.astype(np.int64) + 16) >> 5
 
 
-def pooled_graph(path: Path, tokens: Iterable[str]) -> bytes:
+def pooled_graph(path: Path, tokens: Collection[str]) -> bytes:
     """A bundle's temporal graph with a Gather before each of its inputs, the tensors named in `tokens`.
 
-    Its inputs are `pool_<name>` (slots x ...) and `index` int64 (N x T, slots in time order), its outputs the same.
+    Its inputs are `pool_<name>` (slots x ...), `index` int64 (N x T, slots in time order) and the graph's others; its
+    outputs are the same.
     """
+    import onnx
     from onnx import TensorProto, helper
 
     model = _load(path)
@@ -207,9 +211,10 @@ def pooled_graph(path: Path, tokens: Iterable[str]) -> bytes:
         gathers.append(helper.make_node("Gather", [pool_name(name), INDEX], [name], axis=0))
     index = helper.make_tensor_value_info(INDEX, TensorProto.INT64, shape[:2])
     nodes = [*gathers, *graph.node]
+    others = [onnx.ValueInfoProto.FromString(v.SerializeToString()) for name, v in inputs.items() if name not in tokens]
     del graph.node[:], graph.input[:]
     graph.node.extend(nodes)
-    graph.input.extend([*pools, index])
+    graph.input.extend([*pools, index, *others])
     return bytes(model.SerializeToString())
 
 

@@ -26,7 +26,7 @@ from sdtc_ros.options import PRECISIONS
 from sdtc_ros.skeleton import Skeleton, skeleton_by_name
 from sdtc_ros.whole_file import write_whole
 
-FORMAT = 1
+FORMAT = 2  # with moves; what has none is of format 1, which older versions read
 DETECTOR = "person-detector"  # the kind that the model.json of a detector says; a bundle's says none
 DECODES = ("udp-dark", "movenet")  # how temporal.onnx decodes its heatmaps; informative
 _TYPES: dict[str, type | tuple[type, ...]] = {
@@ -50,7 +50,8 @@ class Bundle:
     """A checked bundle.
 
     input_size: a crop's (width, height) in pixels; delta: the window is 2 * delta + 1 frames; tokens: per-crop shape
-    of every named tensor that the encoder gives; training, accuracy, parity: what `model.json` tells of itself;
+    of every named tensor that the encoder gives; moves: whether the temporal graph takes them (engine.base.Engine), so
+    that a window's frames need not share a crop; training, accuracy, parity: what `model.json` tells of itself;
     precisions: what it holds beside FP32, by name (fp16, int8).
     """
 
@@ -65,6 +66,7 @@ class Bundle:
     accuracy: Mapping[str, Any]
     parity: Mapping[str, Any]
     precisions: Mapping[str, Precision] = field(default_factory=dict)
+    moves: bool = False
 
     @property
     def encoder(self) -> Path:
@@ -108,6 +110,7 @@ class Bundle:
             "input_size": list(self.input_size),
             "delta": self.delta,
             "tokens": {name: list(shape) for name, shape in self.tokens.items()},
+            **({"moves": True} if self.moves else {}),
         }
         return hashlib.sha256(json.dumps(contract, sort_keys=True).encode()).hexdigest()
 
@@ -148,6 +151,7 @@ def _bundle(folder: Path, manifest: Mapping[str, Any]) -> Bundle:
         accuracy=manifest.get("accuracy", {}),
         parity=manifest.get("parity", {}),
         precisions={name: _precision(folder, entry) for name, entry in manifest.get("precisions", {}).items()},
+        moves=manifest.get("moves", False),
     )
 
 
@@ -166,6 +170,7 @@ def write_manifest(
     parity: Mapping[str, Any] | None = None,
     precisions: Mapping[str, Mapping[str, Any]] | None = None,
     decode: str = DECODES[0],
+    moves: bool = False,
 ) -> Bundle:
     """Write `model.json` for the graphs already in `folder` (with their `.onnx.data`, if any); returns the bundle.
 
@@ -173,9 +178,10 @@ def write_manifest(
     "temporal": file name, "drift": {...}}, ...}. Raises BundleError where a graph is missing.
     """
     manifest = {
-        "format": FORMAT, "name": name, "skeleton": skeleton, "input_size": list(input_size), "delta": delta,
-        "channel_order": "bgr", "mean": list(mean), "std": list(std), "decode": decode,
-        "tokens": {key: list(shape) for key, shape in tokens.items()}, "files": {},
+        "format": FORMAT if moves else 1, "name": name, "skeleton": skeleton, "input_size": list(input_size),
+        "delta": delta, "channel_order": "bgr", "mean": list(mean), "std": list(std), "decode": decode,
+        "tokens": {key: list(shape) for key, shape in tokens.items()}, **({"moves": True} if moves else {}),
+        "files": {},
         "training": dict(training or {}), "accuracy": dict(accuracy or {}), "parity": dict(parity or {}),
     }  # fmt: skip
     return save_manifest(Path(folder), manifest, precisions or {})
@@ -230,13 +236,16 @@ def _check_manifest(folder: Path, manifest: dict[str, Any]) -> None:
         "delta": manifest["delta"] >= 0,
         "channel_order": manifest["channel_order"] == "bgr",
         "decode": manifest["decode"] in DECODES,
+        "moves": isinstance(manifest.get("moves", False), bool),
         "tokens": bool(manifest["tokens"])
         and all(isinstance(shape, list) and _positive(shape) for shape in manifest["tokens"].values()),
         "files": all(isinstance(digest, str) and Path(name).name == name for name, digest in manifest["files"].items()),
     }
     for key, good in checks.items():
         if not good:
-            raise BundleError(f"'{path}': '{key}' has the value {manifest[key]!r}, which this version does not support")
+            raise BundleError(
+                f"'{path}': '{key}' has the value {manifest.get(key)!r}, which this version does not support"
+            )
     for key in ("training", "accuracy", "parity"):
         if not isinstance(manifest.get(key, {}), dict):
             raise BundleError(f"'{path}': '{key}' has a value of the wrong type; export the bundle again")

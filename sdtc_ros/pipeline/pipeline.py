@@ -101,7 +101,7 @@ class Pipeline:
         self._detector, self._phase, self._runs_on = detector, phase, runs_on
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
-        self.ring = WindowRing(bundle.delta, width / height, self.config.crop_drift_threshold)
+        self.ring = WindowRing(bundle.delta, width / height, self.config.crop_drift_threshold, bundle.moves)
         self._buffer = CropBuffer()
         self._warned = False
         self.reset()
@@ -254,7 +254,7 @@ class Pipeline:
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
         size, report = self.bundle.input_size, self._tracker.add_poses
-        return Pending(self.engine, size, keyframe, timings, report)
+        return Pending(self.engine, size, keyframe, timings, report, self.bundle.moves)
 
 
 def detect_together(inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]]) -> list[Found | None]:

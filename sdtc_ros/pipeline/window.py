@@ -14,6 +14,11 @@ the crop becomes the fresh one and the frames of the window are cropped and enco
 papers' protocol: every window in its own keyframe's crop. The crop's 25 % enlargement leaves a margin of a tenth of
 the crop on each side of the person: up to 0.1 the person never leaves the crop.
 
+A model that takes *moves* reads frames in crops of their own, so that above a threshold of 0 tokens outlive a crop that
+moves: each frame is encoded in the crop that the track holds when the frame is first wanted, after a look at the
+person's box there, and encoded anew only as a keyframe that has drifted or where its crop lies further than FAR from
+the keyframe's.
+
 A window is the frames t - delta ... t + delta, whether or not the person was detected in them: all are cropped with the
 keyframe's crop, as in the papers. Frames that do not exist (before the input or a cut, after it, or not yet arrived)
 are replaced by the nearest that does. So a new person is processed from a whole window at once, which costs up to
@@ -34,13 +39,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.crops import crop_boxes
+from sdtc_ros.crops import crop_boxes, drift
 from sdtc_ros.engine.base import Handle
 from sdtc_ros.types import Boxes, Frame
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
+FAR = 0.4  # drift: a person who has moved on by so much is half outside of what was seen
 _NEVER = -(1 << 40)
 
 
@@ -82,6 +88,10 @@ class Keyframe:
         """The people's windows, N x (2 * delta + 1) handles of tokens in time order."""
         return self._ring.tokens(self._rows, self._columns)
 
+    def window_crops(self) -> FloatArray:
+        """The crops that these tokens are of, N x (2 * delta + 1) x 4 (xywh, image pixels)."""
+        return self._ring.crops(self._rows, self._columns)
+
 
 class WindowRing:
     """The last 2 * delta + 1 frames, and in each the boxes, crops and tokens of the tracks.
@@ -89,9 +99,9 @@ class WindowRing:
     Frames are numbered 0, 1, 2 ... as they are pushed; keyframe n may be asked for while `n >= newest - delta`.
     """
 
-    def __init__(self, delta: int, aspect: float, threshold: float) -> None:
-        """aspect: the crops' width / height; threshold: the largest drift at which a crop is held."""
-        self._delta, self._aspect = delta, aspect
+    def __init__(self, delta: int, aspect: float, threshold: float, moves: bool = False) -> None:
+        """aspect: the crops' width / height; threshold: the largest drift at which a crop is held; moves: see above."""
+        self._delta, self._aspect, self._moves = delta, aspect, moves
         self.threshold = threshold  # may be changed from keyframe to keyframe
         self.alone = False  # whether windows are the keyframe over and over; may be changed as well
         self.length = 2 * delta + 1
@@ -108,13 +118,14 @@ class WindowRing:
         ring = self.length
         self._ids = np.empty(0, np.int64)
         self._last_seen = np.empty(0, np.int64)  # newest frame number with the track
-        self._crops = np.empty((0, 4), np.float32)  # the crop in force; size 0 where there is none yet
+        self._held = np.empty((0, 4), np.float32)  # the crop in force; size 0 where there is none yet
+        self._crops = np.empty((0, ring, 4), np.float32)  # the cell's, in which it is or will be encoded
         self._seen = np.empty((0, ring), np.int64)  # the frame number that a ring cell speaks of
         self._order = np.empty((0, ring), np.int64)  # the person's place among that frame's boxes
         self._boxes = np.empty((0, ring, 4), np.float32)
         self._scores = np.empty((0, ring), np.float32)
         self._tokens: npt.NDArray[Any] = np.empty((0, ring), object)
-        self._encoded = np.empty((0, ring), bool)  # whether the cell's tokens are there, and of the crop in force
+        self._encoded = np.empty((0, ring), bool)  # whether the cell's tokens are there, and of its crop
 
     def cut(self) -> None:
         """Let no later frame share a window with those so far (a gap, a new scene); these can still be processed."""
@@ -152,10 +163,14 @@ class WindowRing:
         rows = np.flatnonzero(self._seen[:, column] == number)
         rows = rows[np.argsort(self._order[rows, column])]
         boxes = self._boxes[rows, column]
-        self._move_crops(rows, crop_boxes(boxes, self._aspect))
         columns = self._columns(number)
+        fresh = crop_boxes(boxes, self._aspect)
+        if self._moves and self.threshold > 0:
+            self._settle_each(rows, columns, column, fresh)
+        else:
+            self._move_crops(rows, fresh)
         return Keyframe(
-            frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows],
+            frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows, column],
             self, rows, columns, self._missing(rows, columns),
         )  # fmt: skip
 
@@ -166,7 +181,7 @@ class WindowRing:
         for part in np.split(missing, starts[1:]) if len(missing) else []:
             frame = self._frames[int(part[0, 1])]
             assert frame is not None
-            groups.append((frame, self._crops[part[:, 0]]))
+            groups.append((frame, self._crops[part[:, 0], part[:, 1]]))
         return groups
 
     def store(self, missing: IntArray, handles: list[Handle]) -> None:
@@ -180,16 +195,47 @@ class WindowRing:
         windows: list[list[Handle]] = self._tokens[np.ix_(rows, columns)].tolist()
         return windows
 
+    def crops(self, rows: IntArray, columns: IntArray) -> FloatArray:
+        """The crops of every row at the columns."""
+        return self._crops[np.ix_(rows, columns)]
+
     def _move_crops(self, rows: IntArray, fresh: FloatArray) -> None:
-        """Give the fresh crop to every row whose held one has drifted (or is none); its tokens go."""
-        held = self._crops[rows]
-        size = np.maximum(held[:, 2:], 1e-6)
-        near, grown = fresh[:, :2] - held[:, :2], fresh[:, 2:] - held[:, 2:]
-        drift = np.maximum(np.abs(near), np.abs(near + grown)) / size
-        moved = (drift.max(axis=1, initial=0.0) > self.threshold) | (held[:, 2] == 0)  # 0: it holds none yet
-        self._crops[rows[moved]] = fresh[moved]
-        self._tokens[rows[moved]] = None
-        self._encoded[rows[moved]] = False
+        """Give the crop in force to all cells, the fresh one where it has drifted; tokens of another crop go."""
+        self._hold(rows, fresh)
+        held = self._held[rows, None]
+        row, column = np.nonzero((self._crops[rows] != held).any(axis=2))
+        self._drop(rows[row], column)
+        self._crops[rows] = held
+
+    def _settle_each(self, rows: IntArray, columns: IntArray, keyframe: int, fresh: FloatArray) -> None:
+        """Give a crop to all cells of the windows that are to be encoded; fresh: the crops of column `keyframe`."""
+        begun = self._held[rows, 2] > 0
+        self._hold(rows[~begun], fresh[~begun])
+        for column in dict.fromkeys(columns.tolist()):
+            new = rows[~self._encoded[rows, column]]
+            if not len(new):
+                continue
+            number = self.newest - (self.newest - column) % self.length
+            seen = new[self._seen[new, column] == number]
+            self._hold(seen, crop_boxes(self._boxes[seen, column], self._aspect))
+            self._crops[new, column] = self._held[new]
+        drifted = drift(self._crops[rows, keyframe], fresh) > self.threshold
+        self._crops[rows[drifted], keyframe] = fresh[drifted]
+        self._drop(rows[drifted], keyframe)
+        for column in np.setdiff1d(columns, keyframe).tolist():
+            far = rows[drift(self._crops[rows, keyframe], self._crops[rows, column]) > FAR]
+            self._crops[far, column] = self._crops[far, keyframe]
+            self._drop(far, column)
+
+    def _hold(self, rows: IntArray, fresh: FloatArray) -> None:
+        """Put the fresh crop in force where the held one has drifted from it (or is none)."""
+        held = self._held[rows]
+        moved = (drift(held, fresh) > self.threshold) | (held[:, 2] == 0)  # 0: it holds none yet
+        self._held[rows[moved]] = fresh[moved]
+
+    def _drop(self, rows: IntArray, columns: int | slice | IntArray = slice(None)) -> None:
+        self._tokens[rows, columns] = None
+        self._encoded[rows, columns] = False
 
     def _columns(self, number: int) -> IntArray:
         """Ring columns (T) of the window around frame `number`, clamped to the frames that there are of its scene."""
@@ -225,9 +271,8 @@ class WindowRing:
             if self._slots.get(int(self._ids[row])) == row:
                 del self._slots[int(self._ids[row])]
         self._last_seen[gone] = _NEVER
-        self._crops[gone] = 0
-        self._tokens[gone] = None  # frames after the last one it was in
-        self._encoded[gone] = False
+        self._held[gone] = 0
+        self._drop(gone)  # frames after the last one it was in
         self._free.extend(gone.tolist())
 
     def _allocate(self, rows: int) -> None:
@@ -235,6 +280,7 @@ class WindowRing:
         old = len(self._last_seen)
         self._ids = _grown(self._ids, rows, -1)
         self._last_seen = _grown(self._last_seen, rows, _NEVER)
+        self._held = _grown(self._held, rows, 0)
         self._crops = _grown(self._crops, rows, 0)
         self._seen = _grown(self._seen, rows, _NEVER)
         self._order = _grown(self._order, rows, 0)

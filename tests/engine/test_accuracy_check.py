@@ -47,7 +47,7 @@ class Moved:
         self.encoded.append(len(crops))
         return self.engine.encode(crops)
 
-    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[Any, Any]:
+    def estimate(self, windows: Sequence[Sequence[Any]], moves: Any = None) -> tuple[Any, Any]:
         self.estimated.append(len(windows))
         keypoints, covariance = (array.copy() for array in self.engine.estimate(windows))
         self.change(keypoints, covariance)

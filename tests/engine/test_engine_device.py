@@ -45,6 +45,18 @@ def test_crops_are_those_of_the_host_to_the_bit(size: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("max_batch", [64, 3])
+def test_moves_reach_the_graph(tmp_path: Path, max_batch: int) -> None:
+    """Of windows in chunks too, and of people whose crops move on."""
+    bundle = make_bundle(tmp_path, moves=True)
+    clip, config = scene(9, 5, lost=0.2), PipelineConfig(crop_drift_threshold=0.02)
+    expected = run(Pipeline(bundle, OnnxEngine(bundle, threads=1, max_batch=max_batch), config), clip)
+    found = run(Pipeline(bundle, DeviceEngine(bundle, CountingRuntime(bundle), max_batch), config), clip)
+    for one, other in zip(found, expected, strict=True):
+        for pose, wanted in zip(one.poses, other.poses, strict=True):
+            np.testing.assert_array_equal(pose.keypoints, wanted.keypoints)
+
+
+@pytest.mark.parametrize("max_batch", [64, 3])
 @pytest.mark.slow
 def test_a_pipeline_gives_the_same_poses_to_the_bit(max_batch: int) -> None:
     """The shipped model on people that wander, come and go; in chunks too, where a window's slots lie anywhere."""

@@ -248,7 +248,7 @@ def test_where_nothing_holds_nothing_runs(tmp_path: Path, opened: Any, monkeypat
     bundle = make_bundle(tmp_path / "b")
 
     class Wrong(OnnxEngine):
-        def estimate(self, windows: Any) -> Any:
+        def estimate(self, windows: Any, moves: Any = None) -> Any:
             keypoints, covariance = super().estimate(windows)
             return keypoints + np.float32(3), covariance
 

@@ -58,9 +58,9 @@ def test_every_precision_s_speed_is_its_own(bundle: Bundle, monkeypatch: pytest.
     now = [0.0]
     estimate = precision.OnnxEngine.estimate
 
-    def timed_estimate(engine: precision.OnnxEngine, windows: list) -> object:
+    def timed_estimate(engine: precision.OnnxEngine, windows: list, moves: object = None) -> object:
         now[0] += 3.0 if "16" in engine._encoder.get_outputs()[0].type else 1.0
-        return estimate(engine, windows)
+        return estimate(engine, windows, moves)
 
     monkeypatch.setattr(precision.OnnxEngine, "estimate", timed_estimate)
     clip = precision.walking_people(2, (160, 120), 8)

@@ -40,10 +40,18 @@ def test_written_manifest_is_read_back(tmp_path: Path) -> None:
     assert make_bundle(tmp_path / "b", size=(48, 64)).bundle_hash != bundle.bundle_hash
 
 
+def test_moves_make_another_bundle_that_older_versions_refuse(tmp_path: Path) -> None:
+    plain, bundle = make_bundle(tmp_path / "a"), make_bundle(tmp_path / "b", moves=True)
+    assert load_bundle(tmp_path / "b") == bundle and bundle.moves and not plain.moves
+    assert [json.loads((one.folder / "model.json").read_text())["format"] for one in (plain, bundle)] == [1, 2]
+    assert bundle.bundle_hash != plain.bundle_hash
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda m: m.update(format=2), "newer than 1: install a newer sdtc_ros"),
+        (lambda m: m.update(format=3), "newer than 2: install a newer sdtc_ros"),
+        (lambda m: m.update(moves="yes"), "'moves' has the value 'yes'"),
         (lambda m: m.update(format="1"), "no valid format version"),
         (lambda m: m.pop("delta"), "lacks the key 'delta'"),
         (lambda m: m.update(delta="2"), "'delta' has a value of the wrong type"),

@@ -35,7 +35,7 @@ class UnsureEngine:
     def encode(self, crops: np.ndarray) -> list[Any]:
         return [None] * len(crops)
 
-    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+    def estimate(self, windows: Sequence[Sequence[Any]], moves: Any = None) -> tuple[np.ndarray, np.ndarray]:
         keypoints = np.full((len(windows), 15, 3), 0.1, np.float32)
         return keypoints, keypoints
 

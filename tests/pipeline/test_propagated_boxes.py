@@ -37,7 +37,7 @@ class SeeingEngine:
     def encode(self, crops: np.ndarray) -> list[Any]:
         return [crop.astype(np.float64) for crop in crops]
 
-    def estimate(self, windows: Sequence[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+    def estimate(self, windows: Sequence[Sequence[Any]], moves: Any = None) -> tuple[np.ndarray, np.ndarray]:
         keypoints = np.ones((len(windows), 15, 3), np.float32)
         for row, window in zip(keypoints, windows, strict=True):
             crop = window[2]

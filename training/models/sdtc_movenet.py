@@ -31,6 +31,7 @@ from training.models.decode import Decode
 from training.models.mlsme import Reconstruction
 from training.models.movenet import MoveNet
 from training.models.movenet_decode import CocoToPoseTrack, MoveNetDecode
+from training.models.realign import realigned_joints
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.semantics import POOL, Semantics
 from training.models.trajectory import Trajectory
@@ -114,8 +115,8 @@ class SDTCMoveNet(nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.freeze_backbone):
             features = self.backbone.features(crops, bgr=True)
             keypoints, _, heatmaps = self.to_skeleton(*self.decode.of_features(self.backbone, features.stride4))
-        (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
-        cells = keypoints * keypoints.new_tensor([(w - 1) / (width - 1), (h - 1) / (height - 1), 1.0])
+        width, height = self.config.cell
+        cells = keypoints * keypoints.new_tensor([1 / width, 1 / height, 1.0])
         if features.corruption is not None:
             sure = cells[..., 2:] * (1 - DOUBT * features.corruption.flatten(2))
             cells = torch.cat([cells[..., :2], sure], dim=-1)
@@ -148,8 +149,17 @@ class SDTCMoveNet(nn.Module):
         """The cached tensors of windows, B x T x ... by name -> the keyframe's heatmaps B x K x h x w."""
         return torch.sigmoid(self._combine(cached)[0])
 
-    def poses(self, cached: dict[str, Tensor], decode: Decode) -> tuple[Tensor, Tensor, Tensor]:
-        """The cached tensors of windows -> keypoints, covariance (B x K x 3, crop pixels), heatmaps B x K x h x w."""
+    def poses(
+        self, cached: dict[str, Tensor], decode: Decode, moves: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The cached tensors of windows -> keypoints, covariance (B x K x 3, crop pixels), heatmaps B x K x h x w.
+
+        moves: B x T x 4, from each frame's crop to the keyframe's (training.models.realign); None: all are one.
+        """
+        if moves is not None:
+            cached = cached | {"joints": realigned_joints(cached["joints"], moves, self.config.cell)}
+            if self.semantics is not None:
+                cached |= self.semantics.realigned(cached, moves)
         found = self.find(cached, decode)
         if self.confidence is None:
             return found.keypoints, found.covariance, found.heatmaps
@@ -166,8 +176,7 @@ class SDTCMoveNet(nn.Module):
         combined, places = self._combine(cached)
         heatmaps = torch.sigmoid(combined)
         keypoints, covariance = decode(heatmaps)
-        (h, w), (height, width) = self.config.heatmap_size, self.config.backbone.image_size
-        cell = keypoints.new_tensor([(width - 1) / (w - 1), (height - 1) / (h - 1)])
+        cell = keypoints.new_tensor(self.config.cell)
         place = keypoints[..., :2]
         for known in (places * cell, cached["joints"][:, self.config.delta, :, :2] * cell):
             away = ((known - keypoints[..., :2]) / cell).abs().amax(dim=-1, keepdim=True)

@@ -56,3 +56,9 @@ class SDTCMoveNetConfig:
         """Rows and columns of a heatmap, stride 4."""
         rows, columns = self.grid
         return 4 * rows, 4 * columns
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """Crop pixels from one cell of a heatmap to the next, (across, down)."""
+        (rows, columns), (height, width) = self.heatmap_size, self.backbone.image_size
+        return (width - 1) / (columns - 1), (height - 1) / (rows - 1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from training.models.embedding import SpaceTimeEmbedding
 from training.models.mlsme import MLSME, Motion, MotionDecoder
 from training.models.movenet import FEATURES, SeparableConv
+from training.models.realign import realigned_tokens
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.smml import SMML
 from training.models.trajectory import Tracks, Trajectory
@@ -66,6 +67,7 @@ class Semantics(nn.Module):
         super().__init__()
         channels, frames, features = config.channels, config.frames, config.backbone.token_channels
         rows, columns = self.grid = config.grid
+        self.image_size = config.backbone.image_size
         self.pooled = rows // POOL, columns // POOL
         self.tokens = TokenEmbedding(features, joints, channels)
         self.detail = nn.Conv2d(FEATURES, config.detail, 1)
@@ -91,6 +93,10 @@ class Semantics(nn.Module):
     def cached(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, logits: Tensor) -> tuple[Tensor, ...]:
         """What was seen in N crops, and its logits -> tokens N x L x C, detail N x d x h x w."""
         return self.tokens(stride16, heatmaps), self.detail(stride4)
+
+    def realigned(self, cached: dict[str, Tensor], moves: Tensor) -> dict[str, Tensor]:
+        """What is cached of windows in the frames' own crops, and their moves -> the maps in the keyframe's crop."""
+        return {"tokens": realigned_tokens(cached["tokens"], moves, self.grid, self.image_size)}
 
     def residual(self, cached: dict[str, Tensor], trajectory: Trajectory, tracks: Tracks) -> Tensor:
         """What is cached of windows, B x T x ... by name, and their tracks -> logits B x K x h x w to add."""

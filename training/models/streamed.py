@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from training.models.realign import realigned_tokens
 from training.models.sdtc_movenet import FLOOR, SDTCMoveNet
 from training.models.semantics import POOL, ResidualHead, Semantics
 from training.models.smml import SMCA, SMML, FrameAggregation, SelfFeatureRefinement
@@ -50,6 +51,7 @@ class StreamedSemantics(nn.Module):
     def __init__(self, semantics: Semantics) -> None:
         super().__init__()
         self.tokens, self.reduced, self.mlsme = semantics.tokens, semantics.detail, semantics.mlsme
+        self.image_size, self.grid, self.pooled = semantics.image_size, semantics.grid, semantics.pooled
         rows, columns = semantics.grid
         with torch.no_grad():
             embedding = semantics.embedding()
@@ -66,6 +68,13 @@ class StreamedSemantics(nn.Module):
         pooled = F.conv2d(tokens, self.pool, stride=POOL)
         detail = self.head.cached(self.reduced(stride4), heatmaps.clamp(FLOOR, 1 - FLOOR), logits)
         return tokens.flatten(2).transpose(1, 2), pooled.flatten(2).transpose(1, 2), detail
+
+    def realigned(self, cached: dict[str, Tensor], moves: Tensor) -> dict[str, Tensor]:
+        """See Semantics.realigned."""
+        return {
+            name: realigned_tokens(cached[name], moves, grid, self.image_size)
+            for name, grid in (("tokens", self.grid), ("pooled", self.pooled))
+        }
 
     def residual(self, cached: dict[str, Tensor], trajectory: Trajectory, tracks: Tracks) -> Tensor:
         """See Semantics.residual."""

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.engine.base import MAX_BATCH, OUTPUTS, FloatArray, largest_batch
+from sdtc_ros.engine.base import MAX_BATCH, MOVES, OUTPUTS, STAYS, FloatArray, largest_batch
 from sdtc_ros.engine.ort.session import check_names, open_session, run_session, warm_up
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle import Bundle
@@ -59,8 +59,9 @@ class OnnxEngine:
         )
         self.providers, self.precision = list(self._encoder.get_providers()), precision
         self._windows: dict[str, npt.NDArray[Any]] = {}
+        self._moves = bundle.moves
         check_names(encoder, self._encoder, ["crops"], self._names)
-        check_names(temporal, self._temporal, self._names, OUTPUTS)
+        check_names(temporal, self._temporal, [*self._names, *[MOVES] * bundle.moves], OUTPUTS)
         black = warm_up(self, bundle)
         shapes = {name: tensor.shape[1:] for name, tensor in zip(self._names, black, strict=True)}
         if shapes != dict(bundle.tokens):
@@ -74,9 +75,11 @@ class OnnxEngine:
             handles.extend(tuple(tensor[i : i + 1] for tensor in batch) for i in range(len(batch[0])))
         return handles
 
-    def estimate(self, windows: Sequence[Sequence[Tokens]]) -> tuple[FloatArray, FloatArray]:
+    def estimate(
+        self, windows: Sequence[Sequence[Tokens]], moves: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
         """See Engine.estimate."""
-        keypoints, covariance = self._run_temporal(windows, OUTPUTS)
+        keypoints, covariance = self._run_temporal(windows, OUTPUTS, moves)
         return keypoints, covariance
 
     def heatmaps(self, windows: Sequence[Sequence[Tokens]]) -> FloatArray:
@@ -84,13 +87,21 @@ class OnnxEngine:
         (heatmaps,) = self._run_temporal(windows, ["heatmaps"])
         return heatmaps
 
-    def _run_temporal(self, windows: Sequence[Sequence[Tokens]], outputs: list[str]) -> list[npt.NDArray[Any]]:
+    def _run_temporal(
+        self, windows: Sequence[Sequence[Tokens]], outputs: list[str], moves: FloatArray | None = None
+    ) -> list[npt.NDArray[Any]]:
+        if self._moves and moves is None:
+            moves = np.tile(STAYS, (len(windows), self._frames, 1))
         if len(windows) > self._max_batch:
-            starts = range(0, len(windows), self._max_batch)
-            parts = [self._run_temporal(windows[i : i + self._max_batch], outputs) for i in starts]
+            parts = [
+                self._run_temporal(windows[i : i + self._max_batch], outputs, _part(moves, i, self._max_batch))
+                for i in range(0, len(windows), self._max_batch)
+            ]
             return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
         handles = [handle for window in windows for handle in window]
         feeds = {name: self._gather(name, [handle[i] for handle in handles]) for i, name in enumerate(self._names)}
+        if moves is not None:
+            feeds[MOVES] = moves
         return run_session(self._temporal, outputs, feeds)
 
     def _gather(self, name: str, tokens: list[npt.NDArray[Any]]) -> npt.NDArray[Any]:
@@ -102,3 +113,7 @@ class OnnxEngine:
         gathered = buffer[: len(tokens)]
         np.concatenate(tokens, out=gathered)
         return gathered.reshape(-1, self._frames, *shape)
+
+
+def _part(moves: FloatArray | None, start: int, count: int) -> FloatArray | None:
+    return None if moves is None else moves[start : start + count]
