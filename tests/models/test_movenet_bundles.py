@@ -78,7 +78,7 @@ def test_a_covered_joint_is_found_by_its_trajectory() -> None:
     (keypoints,) = session.run(["keypoints"], feeds | {"moves": np.tile(STAYS, (1, 5, 1))})
     expected = np.array([20 * 191 / 47, 30 * 255 / 63])
     assert np.abs(keypoints[0, :, :2] - expected).max() < 5
-    followed = np.tile(STAYS, (1, 5, 1))  # the same in crops that go along, so that the joint stays in one place of them
+    followed = np.tile(STAYS, (1, 5, 1))  # the same in crops that go along with the joint
     followed[0, :, 2] = 2 * np.arange(-2, 3) * 191 / 47
     feeds["joints"][0, [0, 1, 3, 4], :, 0] = 20
     np.testing.assert_allclose(session.run(["keypoints"], feeds | {"moves": followed})[0], keypoints, atol=0.05)
