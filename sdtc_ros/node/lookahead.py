@@ -8,12 +8,11 @@
 
 A lookahead counts frames. Where the node keeps up with its camera, two frames at 30 Hz are 67 ms; where it works on
 three frames a second, the same two are 670 ms, and the poses are of no use to a robot. So the lookahead shrinks until
-the wait is what it would be at the camera's own rate, or what parameter lookahead_wait allows.
+wait and work together take what they would at the camera's own rate, or the wait what parameter lookahead_wait allows.
 
-Windows give way next. A person who moves gets a new crop every few frames, and then every frame of the window is
-encoded again: the fewer frames are worked on, the further people move between two of them, and the longer each takes.
-Where the node falls behind its camera, neighbours lie far apart in time as well and say little. So keyframes are then
-estimated alone, until the node keeps up and windows are tried again. Knows no ROS.
+Windows give way next. Where the node falls behind its camera, neighbours lie far apart in time and say little, and with
+a model that takes no moves a person who has moved far between two frames is encoded in all of the window again. So
+keyframes are then estimated alone, until the node keeps up and windows are tried again. Knows no ROS.
 """
 
 from __future__ import annotations
@@ -23,13 +22,14 @@ from collections.abc import Callable
 from statistics import fmean
 from time import monotonic
 
-AUTOMATIC = -1.0  # lookahead_wait: as long as the frames take at the camera's rate
+AUTOMATIC = -1.0  # lookahead_wait: as long as wait and work take no longer than at the camera's rate
 INTERVALS = 9  # the rates are means over so many of the last intervals, without the longest
 ENOUGH = 3  # intervals before which a rate is not known
-SLACK = 1.25  # by which the wait may exceed the automatic bound: rates are never even
+SLACK = 1.05  # by which wait and work may exceed the automatic bound: rates are never even
+KEEPS_UP = 1.25  # camera periods a frame up to which the node keeps up
 BEHIND = 2.0  # camera periods a frame from which windows are given up: fewer than half of the frames are worked on
 FIRST_TRIAL, LAST_TRIAL = 2.0, 60.0  # seconds until windows are tried again: twice as long after every failure
-GROWTH = 0.9  # of the bound, within which a longer lookahead must stay: it does not go back and forth
+GROWTH = 0.97  # of the bound, within which a longer lookahead must stay: it does not go back and forth
 
 
 class LookaheadLimit:
@@ -66,11 +66,11 @@ class LookaheadLimit:
             return self.asked
         if wait < 0 and self._windows.update(work / camera, self._clock()):
             return 0
-        bound = self.asked * camera * SLACK if wait < 0 else wait
-        allowed = int(min(self.asked, bound / work))
-        if allowed > self.frames:
-            allowed = max(self.frames, int(min(self.asked, bound * GROWTH / work)))
-        return allowed
+        bound, own = wait, 0.0
+        if wait < 0:  # of an answer's age: with its own work, and half a period until it is taken
+            bound, own = (self.asked + 1) * camera * SLACK, work + camera / 2 * (work > camera * SLACK)
+        allowed, grown = (int(min(max((part * bound - own) / work, 0), self.asked)) for part in (1, GROWTH))
+        return max(self.frames, grown) if allowed > self.frames else allowed
 
 
 class _Windows:
@@ -87,7 +87,7 @@ class _Windows:
         if not self.alone and periods > BEHIND:
             self._pause = FIRST_TRIAL if lasted > LAST_TRIAL else min(2 * self._pause, LAST_TRIAL)
             self.alone, self._since = True, now
-        elif self.alone and periods <= SLACK and lasted > self._pause:
+        elif self.alone and periods <= KEEPS_UP and lasted > self._pause:
             self.alone, self._since = False, now
         return self.alone
 

@@ -158,7 +158,7 @@ PARAMETERS = (
     ),
     Parameter(
         "lookahead_wait", -1.0, "maximum seconds that a frame waits for later ones while frames arrive; -1: as long as "
-        "the camera takes for `lookahead` frames, however few of them are processed; a large value: no limit", -1.0,
+        "answers come within `lookahead` + 1 frames of the camera; a large value: no limit", -1.0,
         3600.0, dynamic=True,
     ),
     Parameter(

@@ -40,7 +40,9 @@ class Cameras:
         make_bundle(folder / "bundle")
         loaded = load(values(bundle=str(folder / "bundle"), lookahead=0, max_gap=60.0))
         estimate = loaded.model.engine.estimate
-        loaded.model.engine.estimate = lambda windows: (self.batches.append(len(windows)), estimate(windows))[1]
+        loaded.model.engine.estimate = lambda windows, moves: (
+            self.batches.append(len(windows)), estimate(windows, moves)
+        )[1]  # fmt: skip
         loaded = replace(loaded, detector=self.detect)
         self.streams = {name: Stream(loaded.pipeline(), host) for name, host in self.hosts.items()}
         self.errors: list[Exception] = []
@@ -204,7 +206,7 @@ def test_an_engine_that_fails_at_what_waits_costs_no_frame_and_no_track(failure:
     engine = streams[1].pipeline.engine
     works = engine.estimate
     turns = iter([works, Mock(side_effect=failure)])
-    engine.estimate = lambda windows: next(turns)(windows)  # type: ignore[method-assign]
+    engine.estimate = lambda windows, moves: next(turns)(windows)  # type: ignore[method-assign]
     with pytest.raises(type(failure)):
         restart(streams)
     assert [len(bench.results) for bench in benches] == [4, 3]
