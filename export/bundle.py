@@ -18,6 +18,7 @@ import torch
 from export.folder import check_folder, new_bundle
 from export.graphs import takes_moves, token_shapes, write_graphs
 from export.parity import Parity, measure, sample_windows
+from export.ranges import lies_beside
 from export.stored import store_half
 from sdtc_ros.models.bundle import Bundle, load_bundle, write_manifest
 from training.checkpoint import KEY, MoveNetChoice, Network, describe, open_network
@@ -42,9 +43,10 @@ def export_bundle(
 
     accuracy: what else was measured, kept in model.json beside the checkpoint's own validation. windows: how many
     torch and ONNX Runtime are compared on (export.parity). movenet: joints and crops of a bundle of MoveNet's weights;
-    half_weights: store the FP32 graphs' weights in half precision. A bundle in `out` is replaced, but only if both
-    sides agree; other files in it are kept (export.folder). Raises BundleError for a checkpoint that cannot be used or
-    graphs that differ, UsageError for an `out` that cannot be written or holds something else.
+    half_weights: store all of the FP32 graphs' weights in half precision, not only those that lose nothing by it. A
+    bundle in `out` is replaced, but only if both sides agree; other files in it are kept (export.folder). Raises
+    BundleError for a checkpoint that cannot be used or graphs that differ, UsageError for an `out` that cannot be
+    written or holds something else.
     """
     check_folder(out)  # before the minutes that the rest may take
     network, content = open_network(checkpoint, movenet)
@@ -54,9 +56,9 @@ def export_bundle(
     mean, std = (HALF, HALF) if isinstance(network, MoveNetPose | SDTCMoveNet) else (MEAN, STD)
     with new_bundle(out) as work:
         graphs = write_graphs(network, work)
-        if half_weights:
-            for graph in graphs.programs:
-                store_half(work / graph)
+        for graph in graphs.programs:
+            if not lies_beside(work / graph):
+                store_half(work / graph, rounded=half_weights)
         sample = sample_windows(network, windows)
         parity = measure(graphs.encoder, graphs.temporal, work, sample, moves=takes_moves(network))
         steepness = TRAJECTORIES_STEEPNESS if isinstance(network, SDTCMoveNet) else 1.0

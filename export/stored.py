@@ -22,13 +22,16 @@ LEAST = 1024  # numbers: smaller ones save nothing, and the constants of decodin
 SUFFIX = "_stored"
 
 
-def store_half(path: Path) -> None:
-    """Rewrite a graph whose weights lie in it: FP32 weights become FP16 ones and a Cast each."""
+def store_half(path: Path, *, rounded: bool) -> None:
+    """Rewrite a graph whose weights lie in it: FP32 weights become FP16 ones and a Cast each.
+
+    rounded: also those that lose by it; else only what FP16 says exactly.
+    """
     model = onnx.load(str(path))
     casts, weights = [], []
     for weight in model.graph.initializer:
         values = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or values.size < LEAST or not _fits(values):
+        if weight.data_type != TensorProto.FLOAT or values.size < LEAST or not _fits(values, rounded):
             weights.append(weight)
             continue
         stored = weight.name + SUFFIX
@@ -61,9 +64,11 @@ def _replace(model: ModelProto, weights: list[TensorProto], nodes: list[onnx.Nod
     model.graph.node.extend(nodes)
 
 
-def _fits(values: np.ndarray) -> bool:
-    """Whether half precision can say all of them."""
-    return bool(np.abs(values).max(initial=0) <= np.finfo(np.float16).max)
+def _fits(values: np.ndarray, rounded: bool) -> bool:
+    """Whether half precision can say all of them, rounded or exactly."""
+    if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        return False
+    return rounded or bool((values.astype(np.float16) == values).all())
 
 
 def _restores(node: onnx.NodeProto, halves: dict[str, TensorProto]) -> bool:

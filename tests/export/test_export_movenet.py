@@ -99,9 +99,10 @@ def test_choices_of_another_file_are_refused(tmp_path: Path, weights: Path, caps
 
 
 def test_storing_and_loading_are_inverse(tmp_path: Path) -> None:
-    """Weights that half precision can say come back as they were; small, whole and huge ones are left alone."""
+    """Weights that half precision says exactly come back as they were; others are left alone, or rounded if asked."""
     values = {
         "half": np.arange(1200, dtype=np.float16).astype(np.float32).reshape(8, 150),
+        "third": np.full(1200, 1 / 3, np.float32),
         "small": np.full(1000, 0.1, np.float32),
         "huge": np.full(1200, 1e6, np.float32),
         "whole": np.arange(1200),
@@ -113,10 +114,13 @@ def test_storing_and_loading_are_inverse(tmp_path: Path) -> None:
     path = tmp_path / "g.onnx"
     onnx.save_model(model, str(path))
     before = path.stat().st_size
-    store_half(path)
+    store_half(path, rounded=False)
     onnx.checker.check_model(str(path), full_check=True)
     assert path.stat().st_size < before - 2200
     restored = load_full(path)
     assert [node.op_type for node in restored.graph.node] == ["MatMul"]
     for weight in restored.graph.initializer:
         np.testing.assert_array_equal(onnx.numpy_helper.to_array(weight), values[weight.name])
+    store_half(path, rounded=True)
+    third = next(weight for weight in load_full(path).graph.initializer if weight.name == "third")
+    np.testing.assert_array_equal(onnx.numpy_helper.to_array(third), np.float32(np.float16(1 / 3)))
