@@ -129,8 +129,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--half-weights", action="store_true",
-        help="store all weights of the FP32 graphs in half precision, not only those that are exact in it (MoveNet's are); "
-        "computed in FP32 all the same",
+        help="store all weights of the FP32 graphs in half precision, not only those that are exact in it, as "
+        "MoveNet's are; computed in FP32 all the same",
     )  # fmt: skip
     parser.add_argument(
         "--skeleton", choices=SKELETONS, help="of MoveNet's files alone: which joints (default: coco)"
