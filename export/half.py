@@ -45,7 +45,8 @@ def to_half(model: ModelProto, hot: Collection[str] = ()) -> ModelProto:
     """The same graph in FP16; `model` (FP32, weights loaded) stays as it is.
 
     hot: values too large for FP16 (export.ranges); what makes and reads them stays in FP32. Floating-point inputs and
-    outputs become FP16 but for POSES. Raises BundleError for a graph with subgraphs or floating-point types but FP32.
+    outputs become FP16 but for moves and POSES. Raises BundleError for a graph with subgraphs or floating-point types
+    but FP32.
     """
     types = element_types(model)
     _refuse_strangers(model.graph, types)

@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from sdtc_ros.crops import crop_images
-from sdtc_ros.engine.accuracy_check import clips
-from sdtc_ros.engine.base import MOVES, STAYS
+from sdtc_ros.engine.accuracy_check import clips, sample_moves
+from sdtc_ros.engine.base import MOVES
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
@@ -106,7 +106,7 @@ def measure(
     crops = windows.reshape(count * frames, *windows.shape[2:])
     with torch.no_grad(), _exact_products():
         tokens = encoder(torch.from_numpy(crops))
-        more = {MOVES: sample_moves(count, frames, windows.shape[2:4])} if moves else {}
+        more = {MOVES: sample_moves(count, frames, (windows.shape[3], windows.shape[2]))} if moves else {}
         inputs = [t.unflatten(0, (count, frames)) for t in tokens] + [torch.from_numpy(move) for move in more.values()]
         expected: list[FloatArray] = [t.numpy() for t in temporal(*inputs)]
     got_tokens = _run_onnx(folder / ENCODER, {"crops": crops})
@@ -133,17 +133,6 @@ def compare(got: list[FloatArray], expected: list[FloatArray], tokens: float) ->
         covariance=float(covariance[decided].max(initial=0.0)),
         undecided=int((~decided).sum()),
     )
-
-
-def sample_moves(count: int, frames: int, size: tuple[int, ...]) -> FloatArray:
-    """Moves of windows, count x frames x 4: none in even ones, up to a tenth of the crop's size (h, w) in others."""
-    random = np.random.default_rng(0)
-    moves = np.tile(STAYS, (count, frames, 1))
-    near = random.uniform(-0.1, 0.1, (len(moves[1::2]), frames, 3))
-    moves[1::2, :, :2] += near[..., :1]
-    moves[1::2, :, 2:] += near[..., 1:] * size[::-1]
-    moves[:, frames // 2] = STAYS
-    return moves
 
 
 @contextmanager

@@ -23,8 +23,8 @@ from onnx import GraphProto, ModelProto, TensorProto, helper
 from export.stored import load_full
 from export.zones import WEIGHTED
 from sdtc_ros.crops import crop_images
-from sdtc_ros.engine.accuracy_check import clips
-from sdtc_ros.engine.base import MOVES, STAYS
+from sdtc_ros.engine.accuracy_check import clips, sample_moves
+from sdtc_ros.engine.base import MOVES
 from sdtc_ros.engine.ort.session import open_session
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.models.bundle_files import DATA
@@ -52,7 +52,7 @@ def hot_values(bundle: Bundle) -> tuple[set[str], set[str]]:
             first = _run(encoder, {"crops": crops.reshape(-1, *crops.shape[2:])})
             tokens = {name: first[name].reshape(*crops.shape[:2], *first[name].shape[1:]) for name in names}
             if bundle.moves:
-                tokens[MOVES] = np.tile(STAYS, (*crops.shape[:2], 1))
+                tokens[MOVES] = sample_moves(*crops.shape[:2], bundle.input_size)
             for found, outputs in zip(peaks, (first, _run(temporal, tokens)), strict=True):
                 for name, value in outputs.items():
                     if name.startswith(_PEAK):

@@ -18,8 +18,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
+from sdtc_ros.engine.graphs import STORED, replace_graph, restore_weights
+
 LEAST = 1024  # numbers: smaller ones save nothing, and the constants of decoding, among them, must be exact
-SUFFIX = "_stored"
 
 
 def store_half(path: Path, *, rounded: bool) -> None:
@@ -34,34 +35,18 @@ def store_half(path: Path, *, rounded: bool) -> None:
         if weight.data_type != TensorProto.FLOAT or values.size < LEAST or not _fits(values, rounded):
             weights.append(weight)
             continue
-        stored = weight.name + SUFFIX
+        stored = weight.name + STORED
         weights.append(numpy_helper.from_array(values.astype(np.float16), stored))
         casts.append(helper.make_node("Cast", [stored], [weight.name], name=f"cast_{stored}", to=TensorProto.FLOAT))
-    _replace(model, weights, [*casts, *model.graph.node])
+    replace_graph(model, weights, [*casts, *model.graph.node])
     onnx.save_model(model, str(path))
 
 
 def load_full(path: Path) -> ModelProto:
     """A graph with its weights in FP32, however they are stored."""
     model = onnx.load(str(path))
-    halves = {weight.name: weight for weight in model.graph.initializer if weight.data_type == TensorProto.FLOAT16}
-    restored = {node.input[0]: node.output[0] for node in model.graph.node if _restores(node, halves)}
-    nodes = [node for node in model.graph.node if not _restores(node, halves)]
-    weights = [
-        numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), restored[weight.name])
-        if weight.name in restored
-        else weight
-        for weight in model.graph.initializer
-    ]
-    _replace(model, weights, nodes)
+    restore_weights(model)
     return model
-
-
-def _replace(model: ModelProto, weights: list[TensorProto], nodes: list[onnx.NodeProto]) -> None:
-    """Give a graph other weights and nodes."""
-    del model.graph.initializer[:], model.graph.node[:]
-    model.graph.initializer.extend(weights)
-    model.graph.node.extend(nodes)
 
 
 def _fits(values: np.ndarray, rounded: bool) -> bool:
@@ -69,8 +54,3 @@ def _fits(values: np.ndarray, rounded: bool) -> bool:
     if np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         return False
     return rounded or bool((values.astype(np.float16) == values).all())
-
-
-def _restores(node: onnx.NodeProto, halves: dict[str, TensorProto]) -> bool:
-    """Whether a node casts a weight stored in half precision, and nothing else."""
-    return node.op_type == "Cast" and node.input[0] in halves and node.input[0].endswith(SUFFIX)

@@ -23,10 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.crops import crop_boxes, crop_images
-from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle, batches_up_to
+from sdtc_ros.engine.base import STAYS, CuttingEngine, Engine, FloatArray, Handle, batches_up_to
 from sdtc_ros.models.bundle import Bundle
 
-GATE = 5  # what is measured and how: raised with every change to it, so that cached verdicts are not used
+GATE = 6  # what is measured and how: raised with every change to it, so that cached verdicts are not used
 WINDOWS = 16  # compared by default
 RIVAL = 0.9  # of the maximum: a second peak as high as this leaves the joint undecided
 MOST_UNDECIDED = 0.5  # share of the joints that may be left out
@@ -126,13 +126,14 @@ def measure_deviation(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS,
 
     people, reference = _People(bundle, windows), OnnxEngine(bundle, threads=threads)
     held = people.of(people.encode(reference, _growing(len(people.crops))), range(windows))
-    keypoints, covariance = reference.estimate(held)
-    clear = decided(reference.heatmaps(held))
+    moves = sample_moves(windows, 2 * bundle.delta + 1, bundle.input_size) if bundle.moves else None
+    keypoints, covariance = reference.estimate(held, moves)
+    clear = decided(reference.heatmaps(held, moves))
     found = []
     for batches, handles in _sizes(engine, people):
         off = np.zeros((windows, 3, clear.shape[1]))  # the worst of what a window was processed
         for batch in batches:
-            estimated = engine.estimate(people.of(handles, batch))
+            estimated = engine.estimate(people.of(handles, batch), None if moves is None else moves[batch])
             np.maximum.at(off, batch, _off(estimated, (keypoints[batch], covariance[batch])))
         found.append(_summary(off, clear))
     return Deviation(**{field.name: max(getattr(one, field.name) for one in found) for field in fields(Deviation)})
@@ -200,6 +201,17 @@ def clips(size: tuple[int, int], delta: int, count: int) -> Iterator[tuple[list[
             boxes = clip.boxes[start + delta, people]
             yield clip.frames[start : start + length], crop_boxes(boxes, size[0] / size[1])
         count -= len(people)
+
+
+def sample_moves(count: int, frames: int, size: tuple[int, int]) -> FloatArray:
+    """Moves of windows, count x frames x 4: none in even ones, up to a tenth of size (width, height) in odd ones."""
+    random = np.random.default_rng(0)
+    moves = np.tile(STAYS, (count, frames, 1))
+    near = random.uniform(-0.1, 0.1, (len(moves[1::2]), frames, 3))
+    moves[1::2, :, :2] += near[..., :1]
+    moves[1::2, :, 2:] += near[..., 1:] * size
+    moves[:, frames // 2] = STAYS
+    return moves
 
 
 class _People:

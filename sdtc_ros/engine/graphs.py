@@ -32,6 +32,7 @@ FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 
 INDEX = "index"
+STORED = "_stored"  # how the names end of weights stored in half precision, which a Cast makes FP32 (export.stored)
 FLOATS = ("FLOAT", "FLOAT16")  # ONNX's words
 Described = Mapping[str, tuple[tuple[int, ...], tuple[str, ...]]]  # by name: shape without the batch, element types
 
@@ -160,6 +161,40 @@ def _load(path: Path, weights: bool = True) -> onnx.ModelProto:
         raise BundleError(f"'{path}' is not a readable ONNX graph: {first_line(error)}") from None
 
 
+def plain_graph(path: Path) -> bytes:
+    """An ONNX file's bytes; weights stored in half precision made FP32: TensorRT wants no Cast before them."""
+    model = _load(path, weights=False)
+    return bytes(model.SerializeToString()) if restore_weights(model) else path.read_bytes()
+
+
+def restore_weights(model: onnx.ModelProto) -> bool:
+    """Make weights that are stored in half precision FP32 ones again, in place; whether there were any."""
+    from onnx import TensorProto, numpy_helper
+
+    halves = {w.name for w in model.graph.initializer if w.data_type == TensorProto.FLOAT16 and w.name.endswith(STORED)}
+    restored = {node.input[0]: node.output[0] for node in model.graph.node if _restores(node, halves)}
+    weights = [
+        numpy_helper.from_array(numpy_helper.to_array(weight).astype(np.float32), restored[weight.name])
+        if weight.name in restored
+        else weight
+        for weight in model.graph.initializer
+    ]
+    replace_graph(model, weights, [node for node in model.graph.node if not _restores(node, halves)])
+    return bool(restored)
+
+
+def _restores(node: onnx.NodeProto, halves: set[str]) -> bool:
+    """Whether a node casts a weight stored in half precision, and nothing else."""
+    return node.op_type == "Cast" and node.input[0] in halves
+
+
+def replace_graph(model: onnx.ModelProto, weights: list[onnx.TensorProto], nodes: list[onnx.NodeProto]) -> None:
+    """Give a graph other weights and nodes, in place."""
+    del model.graph.initializer[:], model.graph.node[:]
+    model.graph.initializer.extend(weights)
+    model.graph.node.extend(nodes)
+
+
 def cut_graph(size: tuple[int, int]) -> bytes:
     """The graph that cuts crops of `size` (width, height) out of one frame.
 
@@ -202,6 +237,7 @@ def pooled_graph(path: Path, tokens: Collection[str]) -> bytes:
     from onnx import TensorProto, helper
 
     model = _load(path)
+    restore_weights(model)
     graph = model.graph
     inputs = {value.name: value for value in graph.input}
     gathers, pools = [], []

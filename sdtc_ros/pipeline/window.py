@@ -20,9 +20,10 @@ person's box there, and encoded anew only as a keyframe that has drifted or wher
 the keyframe's.
 
 A window is the frames t - delta ... t + delta, whether or not the person was detected in them: all are cropped with the
-keyframe's crop, as in the papers. Frames that do not exist (before the input or a cut, after it, or not yet arrived)
-are replaced by the nearest that does. So a new person is processed from a whole window at once, which costs up to
-2 * delta more encoder passes in the first keyframe than in the next ones (docs/tradeoffs.md says what that is worth).
+keyframe's crop, as in the papers (with moves: where he was not detected, with the one held). Frames that do not exist
+(before the input or a cut, after it, or not yet arrived) are replaced by the nearest that does. So a new person is
+processed from a whole window at once, which costs up to 2 * delta more encoder passes in the first keyframe than in the
+next ones (docs/tradeoffs.md says what that is worth).
 
 Tokens are computed when a window first asks for them, so nothing is encoded that no window needs.
 

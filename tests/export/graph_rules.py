@@ -25,16 +25,24 @@ TENSORRT = {
     **dict.fromkeys(("Concat", "Expand", "Gather", "GatherElements", "Identity", "Reshape", "Shape", "Slice", "Split",
                      "Squeeze", "Transpose", "Unsqueeze", "Where"), ALL),
     **dict.fromkeys(("Add", "ArgMax", "Div", "Equal", "Gelu", "Greater", "GreaterOrEqual", "Less", "Max", "Min", "Mod",
-                     "Mul", "Neg", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum", "Relu", "Sub"), NUMBERS),
-    **dict.fromkeys(("AveragePool", "Clip", "Conv", "ConvTranspose", "Exp", "Floor", "Gemm", "GridSample",
+                     "Abs", "Mul", "Neg", "Pad", "ReduceL2", "ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum",
+                     "Relu", "Sub"), NUMBERS),
+    **dict.fromkeys(("AveragePool", "Clip", "Conv", "ConvTranspose", "Exp", "Floor", "Gemm", "GridSample", "MaxPool",
                      "LayerNormalization", "Log", "MatMul", "Pow", "Reciprocal", "Round", "Sigmoid", "Softmax",
                      "Sqrt"), FLOATS),
     **dict.fromkeys(("And", "Or", "Not"), frozenset({TensorProto.BOOL})),
     "Cast": ALL | {TensorProto.UINT8},
     "Resize": NUMBERS,
 }  # fmt: skip
-REDUCE = ("ReduceSum", "ReduceMax", "ReduceMin", "ReduceMean")
-MUST_BE_KNOWN = {**dict.fromkeys(REDUCE, 1), "Slice": 3, "Squeeze": 1, "Unsqueeze": 1}  # axes
+REDUCE = ("ReduceSum", "ReduceL2", "ReduceMax", "ReduceMin", "ReduceMean")
+MUST_BE_KNOWN = {
+    **dict.fromkeys(REDUCE, 1),
+    "Conv": 1,
+    "ConvTranspose": 1,
+    "Slice": 3,
+    "Squeeze": 1,
+    "Unsqueeze": 1,
+}  # axes, kernels
 RESIZE = {
     "mode": {b"nearest", b"linear"},
     "coordinate_transformation_mode": {b"half_pixel", b"pytorch_half_pixel", b"asymmetric", b"align_corners"},
@@ -59,7 +67,7 @@ def complaints_of_tensorrt(model: onnx.ModelProto) -> list[str]:
             found.append(f"{node.op_type} of {[TensorProto.DataType.Name(kind) for kind in kinds - allowed]}")
         place = MUST_BE_KNOWN.get(node.op_type, 99)
         if len(node.input) > place and node.input[place] not in constants:
-            found.append(f"{node.op_type} with axes that are no initializer")
+            found.append(f"{node.op_type} with axes or a kernel that are no initializer")
         found += _resize(node)
     return found
 
@@ -72,10 +80,10 @@ def check_bundle(encoder: Path, temporal: Path, products: dict[str, int]) -> Non
         half = to_half(model)
         onnx.checker.check_model(half, full_check=True)
         assert complaints_of_tensorrt(half) == []
-        assert in_full(half) == full
+        assert in_full(half) == full, in_full(half)
         assert [kind for kind in in_half(half) if kind in SAFE_IN_FULL] == []
         for value in (*half.graph.input, *half.graph.output):
-            poses = value.name in ("keypoints", "spread", "heatmaps")
+            poses = value.name in ("keypoints", "spread", "heatmaps", "moves")
             expected = "FLOAT" if poses else "UINT8" if value.name == "crops" else "FLOAT16"
             assert TensorProto.DataType.Name(value.type.tensor_type.elem_type) == expected, value.name
 

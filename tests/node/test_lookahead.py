@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from sdtc_ros.node.lookahead import LookaheadLimit
@@ -43,6 +44,7 @@ def settled(
     [
         (1 / 30, 0.005, 2),  # keeps up easily
         (1 / 30, 0.030, 2),  # just keeps up
+        (1 / 30, 0.0345, 2),  # misses one frame in thirty
         (1 / 30, 0.040, 1),  # five of six frames
         (1 / 30, 0.050, 0),  # two of three frames
         (1 / 30, 0.320, 0),  # three frames a second of thirty
@@ -54,9 +56,7 @@ def settled(
 )
 def test_the_wait_is_what_it_would_be_at_the_cameras_rate(period: float, work: float, frames: int) -> None:
     clock = Clock()
-    limit = LookaheadLimit(2, clock)
-    assert settled(limit, clock, period, work) == frames
-    assert frames == 0 or (frames + 1) * max(period, work) <= 3 * period * 1.05
+    assert settled(LookaheadLimit(2, clock), clock, period, work) == frames
 
 
 @pytest.mark.parametrize(
@@ -106,6 +106,21 @@ def test_it_does_not_flap_where_the_node_just_misses_the_rate() -> None:
             free_at = clock.now + (0.030 if number % 2 else 0.036)
     changes = sum(before != after for before, after in zip(seen, seen[1:], strict=False))
     assert changes <= 2
+
+
+@pytest.mark.parametrize(("jitter", "work"), [(0.0085, 0.025), (0.012, 0.02), (0.005, 0.03)])
+def test_a_camera_that_trembles_is_no_node_that_falls_behind(jitter: float, work: float) -> None:
+    clock, seen = Clock(), []
+    limit = LookaheadLimit(2, clock)
+    random = np.random.default_rng(0)
+    free_at = begin = clock.now
+    for number in range(900):
+        clock.now = max(clock.now, begin + number / 30 + random.uniform(-jitter, jitter))
+        limit.heard()
+        clock.now = max(clock.now, free_at)
+        seen.append(limit.taken())
+        free_at = clock.now + work
+    assert set(seen) == {2}
 
 
 def trials(limit: LookaheadLimit, clock: Clock, whole: float, alone: float, seconds: float) -> list[float]:

@@ -34,11 +34,11 @@ from pathlib import Path
 import sdtc_ros.node.__main__
 from sdtc_ros.engine.ort.host import OnnxEngine
 estimate, engines = OnnxEngine.estimate, []
-def burning(self, windows):
+def burning(self, windows, moves=None):
     engines.append(self)
     if self is engines[0] and Path("fire").exists():
         raise RuntimeError("the engine is on fire\\nin many words")
-    return estimate(self, windows)
+    return estimate(self, windows, moves)
 OnnxEngine.estimate = burning
 sys.exit(sdtc_ros.node.__main__.main())
 """

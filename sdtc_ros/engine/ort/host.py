@@ -82,9 +82,9 @@ class OnnxEngine:
         keypoints, covariance = self._run_temporal(windows, OUTPUTS, moves)
         return keypoints, covariance
 
-    def heatmaps(self, windows: Sequence[Sequence[Tokens]]) -> FloatArray:
+    def heatmaps(self, windows: Sequence[Sequence[Tokens]], moves: FloatArray | None = None) -> FloatArray:
         """What the poses of the same windows are read from: N x K x h x w; for checks, and slow."""
-        (heatmaps,) = self._run_temporal(windows, ["heatmaps"])
+        (heatmaps,) = self._run_temporal(windows, ["heatmaps"], moves)
         return heatmaps
 
     def _run_temporal(

@@ -27,7 +27,7 @@ import numpy.typing as npt
 from sdtc_ros.engine.base import MAX_BATCH, OUTPUTS, batches_up_to, largest_batch
 from sdtc_ros.engine.cache import Cache, Key, Report
 from sdtc_ros.engine.device import CUT, ENCODER, TEMPORAL, DeviceEngine, View
-from sdtc_ros.engine.graphs import check_graphs, cut_graph, need_onnx, pooled_graph
+from sdtc_ros.engine.graphs import check_graphs, cut_graph, need_onnx, plain_graph, pooled_graph
 from sdtc_ros.engine.ort.session import warm_up
 from sdtc_ros.engine.trt.build import (
     BUILDER,
@@ -67,7 +67,7 @@ def open_tensorrt(
     check_graphs(bundle, precision)
     graphs = [
         Graph(CUT, cut_graph(bundle.input_size), ["crops"]),
-        Graph(ENCODER, encoder.read_bytes(), list(bundle.tokens), encoder),
+        Graph(ENCODER, plain_graph(encoder), list(bundle.tokens), encoder),
         Graph(TEMPORAL, pooled_graph(temporal, bundle.tokens), OUTPUTS),
     ]
     words = {"bundle": bundle.hash_of(precision), "precision": precision}
