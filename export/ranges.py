@@ -52,7 +52,7 @@ def hot_values(bundle: Bundle) -> tuple[set[str], set[str]]:
             first = _run(encoder, {"crops": crops.reshape(-1, *crops.shape[2:])})
             tokens = {name: first[name].reshape(*crops.shape[:2], *first[name].shape[1:]) for name in names}
             if bundle.moves:
-                tokens[MOVES] = sample_moves(*crops.shape[:2], bundle.input_size)
+                tokens[MOVES] = sample_moves(len(crops), crops.shape[1], bundle.input_size)
             for found, outputs in zip(peaks, (first, _run(temporal, tokens)), strict=True):
                 for name, value in outputs.items():
                     if name.startswith(_PEAK):
