@@ -278,8 +278,8 @@ def test_an_engine_that_finds_nothing_is_seen(tmp_path: Path) -> None:
     assert 0 <= right < asked / 3
     monkey = engine.estimate
 
-    def broken(windows):
-        keypoints, covariance = monkey(windows)
+    def broken(windows, moves=None):
+        keypoints, covariance = monkey(windows, moves)
         return keypoints * float("nan"), covariance
 
     engine.estimate = broken  # type: ignore[method-assign]

@@ -67,7 +67,8 @@ def complaints_of_tensorrt(model: onnx.ModelProto) -> list[str]:
             found.append(f"{node.op_type} of {[TensorProto.DataType.Name(kind) for kind in kinds - allowed]}")
         place = MUST_BE_KNOWN.get(node.op_type, 99)
         if len(node.input) > place and node.input[place] not in constants:
-            found.append(f"{node.op_type} with axes or a kernel that are no initializer")
+            what = "a kernel that is" if node.op_type.startswith("Conv") else "axes that are"
+            found.append(f"{node.op_type} with {what} no initializer")
         found += _resize(node)
     return found
 

@@ -250,9 +250,11 @@ def test_the_table_of_operators_finds_what_is_not_in_it() -> None:
     moved = graph("(uint8[n, 2] crops) => (uint8[2, n] out) { out = Transpose(crops) }")
     clamped = graph("(int64[n] at) => (int64[n] out) <int64 low = {1}> { out = Clip(at, low) }")
     computed = graph("(float[n, 2] x, int64[1] axis) => (float out) { out = ReduceSum<keepdims = 0>(x, axis) }")
+    stored = graph("(float[1, 1, 4, 4] x, float16[1, 1, 3, 3] w) => (float[1, 1, 2, 2] out) "
+                   "{ k = Cast<to = 1>(w) out = Conv(x, k) }")  # fmt: skip
     strange = graph("(float[n] x) => (float[n] out) { out = Sin(x) }")
-    found = [complaints_of_tensorrt(model) for model in (moved, clamped, computed, strange)]
+    found = [complaints_of_tensorrt(model) for model in (moved, clamped, computed, stored, strange)]
     assert found == [
         ["Transpose of ['UINT8']"], ["Clip of ['INT64']"], ["ReduceSum with axes that are no initializer"],
-        ["Sin is not in the table"],
+        ["Conv with a kernel that is no initializer"], ["Sin is not in the table"],
     ]  # fmt: skip
