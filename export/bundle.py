@@ -20,6 +20,7 @@ from export.graphs import takes_moves, token_shapes, write_graphs
 from export.parity import Parity, measure, sample_windows
 from export.ranges import lies_beside
 from export.stored import store_half
+from sdtc_ros.errors import UsageError
 from sdtc_ros.models.bundle import Bundle, load_bundle, write_manifest
 from training.checkpoint import KEY, MoveNetChoice, Network, describe, open_network
 from training.models.movenet_pose import MoveNetPose
@@ -46,7 +47,7 @@ def export_bundle(
     half_weights: store all of the FP32 graphs' weights in half precision, not only those that lose nothing by it. A
     bundle in `out` is replaced, but only if both sides agree; other files in it are kept (export.folder). Raises
     BundleError for a checkpoint that cannot be used or graphs that differ, UsageError for an `out` that cannot be
-    written or holds something else.
+    written or holds something else, and for half_weights of a graph whose weights lie beside it.
     """
     check_folder(out)  # before the minutes that the rest may take
     network, content = open_network(checkpoint, movenet)
@@ -59,6 +60,8 @@ def export_bundle(
         for graph in graphs.programs:
             if not lies_beside(work / graph):
                 store_half(work / graph, rounded=half_weights)
+            elif half_weights:
+                raise UsageError(f"{graph} is too large for --half-weights: its weights lie in a file beside it")
         sample = sample_windows(network, windows)
         parity = measure(graphs.encoder, graphs.temporal, work, sample, moves=takes_moves(network))
         steepness = TRAJECTORIES_STEEPNESS if isinstance(network, SDTCMoveNet) else 1.0

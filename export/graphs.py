@@ -98,7 +98,7 @@ def trace_graphs(network: Network) -> Graphs:
         temporal(*windows.values())  # a network that cannot run on tokens says so in its own words
     batch = {0: torch.export.Dim("batch")}
     programs = {
-        ENCODER: trace(encoder, {"crops": crops}, (batch,), list(token_shapes(network))),
+        ENCODER: trace(encoder, {"crops": crops}, (batch,), [name for name in windows if name != MOVES]),
         TEMPORAL: trace(temporal, windows, ((batch,) * len(windows),), ["keypoints", "spread", "heatmaps"]),
     }
     return Graphs(encoder, temporal, programs)

@@ -26,11 +26,8 @@ from sdtc_ros.engine.base import MOVES
 from sdtc_ros.errors import BundleError
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-POSES = (
-    "keypoints",
-    HEATMAPS,
-    "spread",
-)  # outputs that stay FP32; the encoder's, and all inputs but moves, become FP16
+# Outputs that stay FP32; the encoder's, and all inputs but moves, become FP16.
+POSES = ("keypoints", HEATMAPS, "spread")
 # In FP32 wherever they stand; Cast, ConstantOfShape and Range because they may make indices, which FP16 cannot count.
 PRECISE = {
     "LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization", "Softmax", "LogSoftmax",

@@ -24,7 +24,7 @@ from export.__main__ import main
 from export.bundle import export_bundle
 from export.graphs import EncoderGraph, TemporalGraph, example_inputs, save_graphs, trace, trace_graphs
 from sdtc_ros.engine.ort.host import OnnxEngine
-from sdtc_ros.errors import BundleError
+from sdtc_ros.errors import BundleError, UsageError
 from sdtc_ros.models.bundle import load_bundle
 from training.checkpoint import KEY, describe, load_network
 from training.models.baselines import SingleFrame, SingleFrameConfig
@@ -264,6 +264,8 @@ def test_a_bundle_with_weights_beside_its_graphs(exported, checkpoint, tmp_path,
     data.write_bytes(weights)
     with pytest.raises(BundleError, match=r"encoder\.onnx\.data.*SHA-256 differs"):
         load_bundle(tmp_path)
+    with pytest.raises(UsageError, match=r"encoder\.onnx is too large for --half-weights"):
+        export_bundle(checkpoint, tmp_path.with_name("other"), "large", windows=8, half_weights=True)
     monkeypatch.setattr("export.graphs.INLINE_LIMIT", 2**31)
     export_bundle(checkpoint, tmp_path, "small", windows=8)  # over the broken one
     assert sorted(content(tmp_path)) == sorted([*GRAPHS, "model.json"])
