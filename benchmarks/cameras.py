@@ -33,7 +33,8 @@ from benchmarks.report import settings, table, write_json  # noqa: E402
 from benchmarks.scenes import parse_size, walking_people  # noqa: E402
 from sdtc_ros.engine.base import Engine  # noqa: E402
 from sdtc_ros.pipeline.inference import CropBuffer  # noqa: E402
-from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together  # noqa: E402
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig  # noqa: E402
+from sdtc_ros.pipeline.together import process_together  # noqa: E402
 
 CAMERAS = PEOPLE = (1, 2, 4)
 

@@ -43,7 +43,7 @@ from sdtc_ros.node.parameters import PARAMETERS  # noqa: E402
 from sdtc_ros.node.stream import Arrival, Stream  # noqa: E402
 from sdtc_ros.node.worker import LiveWorker  # noqa: E402
 from sdtc_ros.pipeline.inference import CropBuffer, infer  # noqa: E402
-from sdtc_ros.pipeline.pipeline import detect_together  # noqa: E402
+from sdtc_ros.pipeline.together import detect_together  # noqa: E402
 from sdtc_ros.types import Boxes, Frame, FramePoses  # noqa: E402
 
 WAYS = {"in frames": 3600.0, "in time": AUTOMATIC}

@@ -26,6 +26,7 @@ Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Detector = Callable[[Image], Boxes]
+STAY = 0.2  # how much better a newcomer's score must be to take a place of somebody's
 MIN_SIDE, MAX_SIDES = 1.0, 10.0  # of a box: what is smaller or larger comes of another unit, or of a defect
 
 
@@ -88,11 +89,17 @@ def impossible_boxes(boxes: Boxes, image_size: tuple[int, int]) -> npt.NDArray[n
     return ~possible
 
 
-def best_boxes(boxes: Boxes, most: int) -> Boxes:
-    """The `most` boxes of the highest scores, in their old order."""
+def best_boxes(boxes: Boxes, most: int, before: IntArray | None = None) -> Boxes:
+    """The `most` boxes of the highest scores, in their old order.
+
+    before: the ids chosen last; these count STAY more, so that two people of like scores do not take turns.
+    """
     if len(boxes) <= most:
         return boxes
-    keep = np.sort(np.argsort(-boxes.scores, kind="stable")[:most])
+    scores = boxes.scores
+    if before is not None and boxes.ids is not None:
+        scores = scores + STAY * np.isin(boxes.ids, before)
+    keep = np.sort(np.argsort(-scores, kind="stable")[:most])
     return Boxes(boxes.xywh[keep], boxes.scores[keep], None if boxes.ids is None else boxes.ids[keep])
 
 

@@ -24,7 +24,7 @@ from typing import Generic, TypeVar
 
 from sdtc_ros.node.stream import Arrival, Stream
 from sdtc_ros.pipeline.inference import CropBuffer, infer
-from sdtc_ros.pipeline.pipeline import detect_together
+from sdtc_ros.pipeline.together import detect_together
 
 T = TypeVar("T")
 

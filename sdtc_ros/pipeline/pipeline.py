@@ -14,13 +14,13 @@ described in `window`. Knows no ROS and no files.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from sdtc_ros.detection.boxes import Detector, best_boxes, detect_all, usable_boxes
+from sdtc_ros.detection.boxes import Detector, best_boxes, usable_boxes
 from sdtc_ros.detection.factory import make_detector
 from sdtc_ros.engine.base import Engine
 from sdtc_ros.engine.select import EngineConfig, open_engine
@@ -33,6 +33,8 @@ from sdtc_ros.types import Boxes, Frame, FramePoses
 
 _log = logging.getLogger("sdtc_ros")
 
+TRACKED = 64  # boxes of a frame that are tracked even where fewer get poses, so that a person is not lost for another
+
 
 @dataclass(frozen=True)
 class PipelineConfig:
@@ -41,8 +43,9 @@ class PipelineConfig:
     lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do);
     crop_drift_threshold: the drift up to which a crop is held (see `window`), 0 for the papers' protocol;
     min_box_score: weaker boxes are dropped; detect_every: boxes are detected in every k-th frame and propagated by the
-    poses between; max_people: the best scored of a frame are taken; max_gap: seconds between two frames after which
-    nothing is propagated over; sticky: the former name of crop_drift_threshold, which it overrides.
+    poses between; max_people: the best scored of a frame are taken, who was among them in the frame before ahead of
+    who was not (see `best_boxes`); max_gap: seconds between two frames after which nothing is propagated over; sticky:
+    the former name of crop_drift_threshold, which it overrides.
     """
 
     lookahead: int | None = None
@@ -127,6 +130,7 @@ class Pipeline:
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0
+        self._taken = np.zeros(0, np.int64)  # ids of the frame before
 
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on; raises UsageError for another lookahead."""
@@ -143,6 +147,7 @@ class Pipeline:
         """
         successor = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
         successor._tracker, successor._since_detection = self._tracker, self._since_detection
+        successor._taken = self._taken
         successor._stamp, successor._shape, successor._warned = self._stamp, self._shape, self._warned
         successor.dropped_boxes, successor.surplus_boxes = self.dropped_boxes, self.surplus_boxes
         return successor
@@ -160,7 +165,7 @@ class Pipeline:
     def take(self, frame: Frame, boxes: Boxes | None = None, found: Found | None = None) -> Pending | None:
         """The first part of `process`: all but crops, encoder and estimate, which `inference.infer` does for several.
 
-        found: what `detect_together` found for this frame.
+        found: what `together.detect_together` found for this frame.
         """
         check_image(frame)
         timings: Timings = {} if found is None else {"detect": found.seconds}
@@ -220,33 +225,42 @@ class Pipeline:
         if boxes is None and self._since_detection % config.detect_every:
             self._since_detection += 1
             with timed([timings], "track"):
-                return self._usable(self._tracker.predict(frame.stamp), frame, counted=False)
+                return self._chosen(self._tracker.predict(frame.stamp), frame)
         if boxes is None:
             self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
             boxes = found.boxes if found is not None else self._detect(frame, timings)
         with timed([timings], "track"):
-            people = self._tracker.update(self._usable(boxes, frame, counted=True), frame.stamp, propagate=propagate)
-            return self._usable(people, frame, counted=False) if propagate else people
+            usable = self._usable(boxes, frame)
+            return self._chosen(self._tracker.update(usable, frame.stamp, propagate=propagate), frame)
 
     def _detect(self, frame: Frame, timings: Timings) -> Boxes:
         detector = self.detector
         with timed([timings], "detect"):
             return detector(frame.image)
 
-    def _usable(self, boxes: Boxes, frame: Frame, counted: bool) -> Boxes:
+    def _usable(self, boxes: Boxes, frame: Frame) -> Boxes:
+        """What the tracker gets of the boxes given or detected, and counts of the others."""
         height, width = frame.image.shape[:2]
         kept, dropped = usable_boxes(boxes, (width, height), self.config.min_box_score)
-        if counted:
-            self.dropped_boxes += dropped
-            self.surplus_boxes += max(0, len(kept) - self.config.max_people)
-            if dropped and dropped == len(boxes) and not self._warned:
-                self._warned = True
-                _log.warning(
-                    "all %d boxes of the frame of stamp %d are invalid (not finite, empty, huge, outside its %d x %d "
-                    "image, or scored outside 0 to 1) and were dropped; are they pixels of this image?",
-                    dropped, frame.stamp, width, height,
-                )  # fmt: skip
-        return best_boxes(kept, self.config.max_people)
+        self.dropped_boxes += dropped
+        self.surplus_boxes += max(0, len(kept) - self.config.max_people)
+        if dropped and dropped == len(boxes) and not self._warned:
+            self._warned = True
+            _log.warning(
+                "all %d boxes of the frame of stamp %d are invalid (not finite, empty, huge, outside its %d x %d "
+                "image, or scored outside 0 to 1) and were dropped; are they pixels of this image?",
+                dropped, frame.stamp, width, height,
+            )  # fmt: skip
+        return best_boxes(kept, max(self.config.max_people, TRACKED))
+
+    def _chosen(self, people: Boxes, frame: Frame) -> Boxes:
+        """Of the people tracked, some of them propagated, those who get poses."""
+        height, width = frame.image.shape[:2]
+        inside, _ = usable_boxes(people, (width, height), self.config.min_box_score)
+        chosen = best_boxes(inside, self.config.max_people, self._taken)
+        assert chosen.ids is not None
+        self._taken = chosen.ids
+        return chosen
 
     def _pending(self, timings: Timings) -> Pending:
         """The next keyframe."""
@@ -255,37 +269,6 @@ class Pipeline:
         self._next += 1
         size, report = self.bundle.input_size, self._tracker.add_poses
         return Pending(self.engine, size, keyframe, timings, report, self.bundle.moves)
-
-
-def detect_together(inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]]) -> list[Found | None]:
-    """The people of several pipelines' frames, those who share a detector in one batch, for `Pipeline.take`.
-
-    None where the boxes are given, or it is not a frame in which the detector is asked. Raises InputError as `take`
-    does.
-    """
-    asked = [i for i, (pipe, frame, boxes) in enumerate(inputs) if boxes is None and pipe.will_detect(frame)]
-    found: list[Found | None] = [None] * len(inputs)
-    for detector in {id(inputs[i][0].detector): inputs[i][0].detector for i in asked}.values():
-        rows = [i for i in asked if inputs[i][0].detector is detector]
-        timings: Timings = {}
-        with timed([timings], "detect"):
-            people = detect_all(detector, [inputs[i][1].image for i in rows])
-        for i, boxes in zip(rows, people, strict=True):
-            found[i] = Found(boxes, timings["detect"])
-    return found
-
-
-def process_together(
-    inputs: Sequence[tuple[Pipeline, Frame, Boxes | None]], buffer: CropBuffer | None = None
-) -> list[FramePoses | None]:
-    """One frame for each of several pipelines that share an engine: what `Pipeline.process` gives, in their order.
-
-    Raises InputError as that does, UsageError where the engines differ. No pipeline may occur twice.
-    """
-    found = detect_together(inputs)
-    pending = [pipe.take(frame, boxes, people) for (pipe, frame, boxes), people in zip(inputs, found, strict=True)]
-    results = iter(infer([one for one in pending if one is not None], buffer or CropBuffer()))
-    return [None if one is None else next(results) for one in pending]
 
 
 def check_image(frame: Frame) -> None:

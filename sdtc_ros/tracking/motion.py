@@ -86,11 +86,12 @@ class Motion:
     def _speed(self, ids: IntArray, newest: _Poses) -> FloatArray:
         """Pixels a second (N x 2), each track's from its oldest pose of the last SPAN that can be compared."""
         speed = np.full((len(ids), 2), np.nan, np.float32)
+        comparable = np.isin(ids, newest.ids)  # who is tracked without poses never is
         for older in self._found:
             if newest.stamp - SPAN <= older.stamp < newest.stamp:
                 seconds = np.float32((newest.stamp - older.stamp) * 1e-9)
                 speed = np.where(np.isnan(speed), _moved(ids, older, newest) / seconds, speed)
-            if not np.isnan(speed).any():
+            if not np.isnan(speed[comparable]).any():
                 break
         return speed
 

@@ -17,7 +17,8 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.node.loading import Loaded, Model
-from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.pipeline.together import process_together
 from sdtc_ros.types import Boxes, Frame, FramePoses
 
 STEP = 40_000_000  # nanoseconds: 25 frames a second

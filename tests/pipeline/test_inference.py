@@ -18,7 +18,8 @@ from pipeline_scenes import CountingEngine, scene
 from sdtc_ros.errors import UsageError
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.inference import CropBuffer, infer
-from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig, process_together
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.pipeline.together import process_together
 from sdtc_ros.types import Boxes, FramePoses
 
 
