@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sdtc_ros.engine.base import MOVES, STAYS
+from sdtc_ros.engine.base import MOVES, no_moves
 from sdtc_ros.models.bundle_files import ENCODER, TEMPORAL
 from training.checkpoint import Network
 from training.models.decode import Decode
@@ -126,7 +125,7 @@ def example_inputs(network: Network, batch: int = 2) -> tuple[Tensor, dict[str, 
     shapes = token_shapes(network).items()
     windows = {name: torch.randn(batch, frames, *shape, generator=random) for name, shape in shapes}
     if takes_moves(network):
-        windows[MOVES] = torch.from_numpy(np.tile(STAYS, (batch, frames, 1)))
+        windows[MOVES] = torch.from_numpy(no_moves(batch, frames))
     return crops, windows
 
 

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sdtc_ros.crops import crop_boxes, crop_images
-from sdtc_ros.engine.base import STAYS, CuttingEngine, Engine, FloatArray, Handle, batches_up_to
+from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle, batches_up_to, no_moves
 from sdtc_ros.models.bundle import Bundle
 
 GATE = 6  # what is measured and how: raised with every change to it, so that cached verdicts are not used
@@ -206,11 +206,11 @@ def clips(size: tuple[int, int], delta: int, count: int) -> Iterator[tuple[list[
 def sample_moves(count: int, frames: int, size: tuple[int, int]) -> FloatArray:
     """Moves of windows, count x frames x 4: none in even ones, up to a tenth of size (width, height) in odd ones."""
     random = np.random.default_rng(0)
-    moves = np.tile(STAYS, (count, frames, 1))
+    moves = no_moves(count, frames)
     near = random.uniform(-0.1, 0.1, (len(moves[1::2]), frames, 3))
     moves[1::2, :, :2] += near[..., :1]
     moves[1::2, :, 2:] += near[..., 1:] * size
-    moves[:, frames // 2] = STAYS
+    moves[:, frames // 2] = no_moves(1, 1)
     return moves
 
 

@@ -25,9 +25,13 @@ Cut = tuple[npt.NDArray[np.uint8], FloatArray]  # an H x W x 3 BGR image and N x
 
 OUTPUTS = ["keypoints", "spread"]  # of the temporal graph
 MOVES = "moves"  # its input, where it has one
-STAYS = np.array([1, 1, 0, 0], np.float32)  # the move of a frame whose crop is the keyframe's
 MAX_BATCH = 64  # people at once; more run in chunks
 WINDOW_BYTES = 1 << 29  # of the tokens of all windows in a batch: feature maps (TDMI) are 27 times SDTC's tokens
+
+
+def no_moves(windows: int, frames: int) -> FloatArray:
+    """Moves (see `Engine.estimate`) of windows whose frames all lie in their keyframe's crop: windows x frames x 4."""
+    return np.tile(np.array([1, 1, 0, 0], np.float32), (windows, frames, 1))
 
 
 class Engine(Protocol):

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.engine.base import MAX_BATCH, MOVES, OUTPUTS, STAYS, Cut, FloatArray, largest_batch
+from sdtc_ros.engine.base import MAX_BATCH, MOVES, OUTPUTS, Cut, FloatArray, largest_batch, no_moves
 from sdtc_ros.engine.graphs import INDEX, cut_grid, pool_name
 from sdtc_ros.models.bundle import Bundle
 
@@ -193,7 +193,7 @@ class DeviceEngine:
         """See Engine.estimate."""
         inputs: dict[str, Array] = {INDEX: np.array([[slot.number for slot in window] for window in windows], np.int64)}
         if self._moves:
-            inputs[MOVES] = np.tile(STAYS, (*inputs[INDEX].shape, 1)) if moves is None else moves
+            inputs[MOVES] = no_moves(*inputs[INDEX].shape) if moves is None else moves
         starts = range(0, len(windows), self.max_batch)
         parts = [self._estimate({name: a[i : i + self.max_batch] for name, a in inputs.items()}) for i in starts]
         return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

@@ -21,7 +21,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.crops import covariance_to_image, crop_images, crop_moves, to_image
+from sdtc_ros.crops import covariance_to_image, crop_images, to_image
 from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
 from sdtc_ros.pipeline.window import Keyframe
@@ -34,8 +34,8 @@ Timings = dict[str, float]
 class Pending:
     """A keyframe whose turn has come; to be processed before its pipeline takes another frame.
 
-    engine, input_size: that pipeline's, the crop's (width, height); takes_moves: see Bundle.moves; timings: seconds by
-    stage spent so far on the frame that came in; report: called with the result.
+    engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the frame
+    that came in; report: called with the result.
     """
 
     engine: Engine
@@ -43,7 +43,6 @@ class Pending:
     keyframe: Keyframe
     timings: Timings
     report: Callable[[FramePoses], None]
-    takes_moves: bool = False
 
 
 class CropBuffer:
@@ -113,18 +112,12 @@ def _estimate(pending: Sequence[Pending]) -> list[list[Pose]]:
         return []
     with timed([one.timings for one in pending], "estimate"):
         windows = [row for one in pending for row in one.keyframe.windows()]
-        keypoints, covariance = pending[0].engine.estimate(windows, _moves(pending))
+        moves = [one.keyframe.moves(one.input_size) for one in pending]
+        joined = np.concatenate([part for part in moves if part is not None]) if moves[0] is not None else None
+        keypoints, covariance = pending[0].engine.estimate(windows, joined)
         ends = np.cumsum([len(one.keyframe) for one in pending])[:-1]
         parts = zip(pending, np.split(keypoints, ends), np.split(covariance, ends), strict=True)
         return [_poses(one.keyframe, one.input_size, places, spreads) for one, places, spreads in parts]
-
-
-def _moves(pending: Sequence[Pending]) -> FloatArray | None:
-    """From each frame's crop to its keyframe's, N x (2 * delta + 1) x 4, for a model that takes them."""
-    if not pending[0].takes_moves:
-        return None
-    crops = np.concatenate([one.keyframe.window_crops() for one in pending])
-    return crop_moves(crops, np.concatenate([one.keyframe.crops for one in pending]), pending[0].input_size)
 
 
 def _poses(keyframe: Keyframe, size: tuple[int, int], keypoints: FloatArray, covariance: FloatArray) -> list[Pose]:

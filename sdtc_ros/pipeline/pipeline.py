@@ -268,7 +268,7 @@ class Pipeline:
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
         size, report = self.bundle.input_size, self._tracker.add_poses
-        return Pending(self.engine, size, keyframe, timings, report, self.bundle.moves)
+        return Pending(self.engine, size, keyframe, timings, report)
 
 
 def check_image(frame: Frame) -> None:

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.crops import crop_boxes, drift
+from sdtc_ros.crops import crop_boxes, crop_moves, drift
 from sdtc_ros.engine.base import Handle
 from sdtc_ros.types import Boxes, Frame
 
@@ -89,9 +89,9 @@ class Keyframe:
         """The people's windows, N x (2 * delta + 1) handles of tokens in time order."""
         return self._ring.tokens(self._rows, self._columns)
 
-    def window_crops(self) -> FloatArray:
-        """The crops that these tokens are of, N x (2 * delta + 1) x 4 (xywh, image pixels)."""
-        return self._ring.crops(self._rows, self._columns)
+    def moves(self, size: tuple[int, int]) -> FloatArray | None:
+        """From the crops of these tokens to the keyframe's, as `Engine.estimate` takes them; size: a crop's (w, h)."""
+        return self._ring.moves(self._rows, self._columns, self.crops, size)
 
 
 class WindowRing:
@@ -196,9 +196,9 @@ class WindowRing:
         windows: list[list[Handle]] = self._tokens[np.ix_(rows, columns)].tolist()
         return windows
 
-    def crops(self, rows: IntArray, columns: IntArray) -> FloatArray:
-        """The crops of every row at the columns."""
-        return self._crops[np.ix_(rows, columns)]
+    def moves(self, rows: IntArray, columns: IntArray, to: FloatArray, size: tuple[int, int]) -> FloatArray | None:
+        """From the crops of every row at the columns to that row of `to`; None for a model that takes none."""
+        return crop_moves(self._crops[np.ix_(rows, columns)], to, size) if self._moves else None
 
     def _move_crops(self, rows: IntArray, fresh: FloatArray) -> None:
         """Give the crop in force to all cells, the fresh one where it has drifted; tokens of another crop go."""

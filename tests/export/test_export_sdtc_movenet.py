@@ -16,7 +16,7 @@ import pytest
 from graph_rules import check_bundle
 
 from export.stored import load_full
-from sdtc_ros.engine.base import MOVES, STAYS
+from sdtc_ros.engine.base import MOVES, no_moves
 from sdtc_ros.engine.graphs import check_graphs, plain_graph, pooled_graph
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.models.bundle import Bundle, default_bundle, load_bundle, read_manifest
@@ -39,10 +39,10 @@ def test_moves_reach_joints_and_tokens(bundle: Bundle) -> None:
     width, height = bundle.input_size
     engine = OnnxEngine(bundle, threads=1)
     (handle,) = engine.encode(np.random.default_rng(0).integers(0, 256, (1, height, width, 3), dtype=np.uint8))
-    moved = np.tile(STAYS, (1, 5, 1))
+    moved = no_moves(1, 5)
     moved[0, [0, 1, 3, 4], 2] = 30
     still = engine.heatmaps([[handle] * 5])
-    np.testing.assert_array_equal(engine.heatmaps([[handle] * 5], np.tile(STAYS, (1, 5, 1))), still)
+    np.testing.assert_array_equal(engine.heatmaps([[handle] * 5], no_moves(1, 5)), still)
     assert np.abs(engine.heatmaps([[handle] * 5], moved) - still).max() > 1e-3
 
 

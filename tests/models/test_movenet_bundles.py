@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from sdtc_ros.engine.base import STAYS
+from sdtc_ros.engine.base import no_moves
 from sdtc_ros.engine.ort.session import open_session
 from sdtc_ros.models.bundle import default_bundle, load_bundle
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
@@ -75,10 +75,10 @@ def test_a_covered_joint_is_found_by_its_trajectory() -> None:
     heatmaps = np.full((1, 5, 15, 64, 48), -9.0, np.float32)
     heatmaps[0, 2, :, 50, 40] = -3.5
     feeds = {"joints": joints, "logits": heatmaps} | {name: value[None] for name, value in seen.items()}
-    (keypoints,) = session.run(["keypoints"], feeds | {"moves": np.tile(STAYS, (1, 5, 1))})
+    (keypoints,) = session.run(["keypoints"], feeds | {"moves": no_moves(1, 5)})
     expected = np.array([20 * 191 / 47, 30 * 255 / 63])
     assert np.abs(keypoints[0, :, :2] - expected).max() < 5
-    followed = np.tile(STAYS, (1, 5, 1))  # the same in crops that go along with the joint
+    followed = no_moves(1, 5)  # the same in crops that go along with the joint
     followed[0, :, 2] = 2 * np.arange(-2, 3) * 191 / 47
     feeds["joints"][0, [0, 1, 3, 4], :, 0] = 20
     np.testing.assert_allclose(session.run(["keypoints"], feeds | {"moves": followed})[0], keypoints, atol=0.05)

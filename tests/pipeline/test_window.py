@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from fake_bundle import make_bundle
 
-from sdtc_ros.crops import crop_boxes, drift, to_image
-from sdtc_ros.engine.base import STAYS
+from sdtc_ros.crops import crop_boxes, crop_moves, drift, to_image
+from sdtc_ros.engine.base import no_moves
 from sdtc_ros.engine.ort.host import OnnxEngine
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
 from sdtc_ros.pipeline.window import FAR, WindowRing
@@ -48,9 +48,11 @@ def walk(ring: WindowRing, lefts: list[float]) -> list[Seen]:
             continue
         keyframe = ring.keyframe(newest - 2)
         keyframe.store([tuple(crop) for _, crops in keyframe.cuts() for crop in crops.tolist()])
-        crops = keyframe.window_crops()[0]
-        assert keyframe.windows()[0] == [tuple(crop) for crop in crops.tolist()]
+        crops = np.array(keyframe.windows()[0], np.float32)
         np.testing.assert_array_equal(crops[2], keyframe.crops[0])
+        moves = keyframe.moves((48, 64))
+        if moves is not None:
+            np.testing.assert_array_equal(moves, crop_moves(crops[None], keyframe.crops, (48, 64)))
         found.append(Seen(crop_boxes(keyframe.boxes, ASPECT)[0], crops, keyframe.missing))
     return found
 
@@ -109,7 +111,7 @@ def test_without_moves_an_engine_takes_all_crops_for_one(tmp_path: Path) -> None
     engine = OnnxEngine(bundle, threads=1, max_batch=2)
     handles = engine.encode(np.random.default_rng(0).integers(0, 256, (5, 32, 24, 3), dtype=np.uint8))
     plain = engine.estimate([handles] * 3)[0]
-    moves = np.tile(STAYS, (3, 5, 1))
+    moves = no_moves(3, 5)
     np.testing.assert_array_equal(engine.estimate([handles] * 3, moves)[0], plain)
     moves[2, :, 2] = 4  # of the second chunk
     plain[2, :, 0] += 4

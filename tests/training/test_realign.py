@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from sdtc_ros.crops import crop_moves, to_crop, to_image
-from sdtc_ros.engine.base import STAYS
 from training.models.realign import realigned_joints, realigned_tokens
 
 SIZE = (64, 128)  # a crop's (width, height)
@@ -38,7 +37,7 @@ def test_joints_lie_where_the_image_has_them() -> None:
 
 def test_tokens_that_stay_are_the_same_and_a_whole_cell_is_a_shift() -> None:
     tokens = torch.randn(1, 3, 32, 6, generator=torch.Generator().manual_seed(0))
-    found = realigned_tokens(tokens, moves(STAYS.tolist(), [1, 1, 16, 0], [1, 1, 0, -16]), GRID, SIZE[::-1])
+    found = realigned_tokens(tokens, moves([1, 1, 0, 0], [1, 1, 16, 0], [1, 1, 0, -16]), GRID, SIZE[::-1])
     maps, was = found.unflatten(2, GRID)[0], tokens.unflatten(2, GRID)[0]
     torch.testing.assert_close(maps[0], was[0])
     torch.testing.assert_close(maps[1][:, 1:], was[1][:, :-1])

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sdtc_ros.engine.base import MAX_BATCH, MOVES, OUTPUTS, STAYS, FloatArray, largest_batch
+from sdtc_ros.engine.base import MAX_BATCH, MOVES, OUTPUTS, FloatArray, largest_batch, no_moves
 from sdtc_ros.engine.ort.session import check_names, open_session, run_session, warm_up
 from sdtc_ros.errors import BundleError
 from sdtc_ros.models.bundle import Bundle
@@ -91,7 +91,7 @@ class OnnxEngine:
         self, windows: Sequence[Sequence[Tokens]], outputs: list[str], moves: FloatArray | None = None
     ) -> list[npt.NDArray[Any]]:
         if self._moves and moves is None:
-            moves = np.tile(STAYS, (len(windows), self._frames, 1))
+            moves = no_moves(len(windows), self._frames)
         if len(windows) > self._max_batch:
             parts = [
                 self._run_temporal(windows[i : i + self._max_batch], outputs, _part(moves, i, self._max_batch))
