@@ -6,10 +6,14 @@
 # governing permissions and limitations under the License.
 """Small networks for the tests of training/ and export/."""
 
+import copy
+
 import cv2
 import pytest
 import torch
 
+from training import movenet_module
+from training.data import people_windows
 from training.models.mlsme import MLSMEConfig
 from training.models.sdtc import SDTC, SDTCConfig
 from training.models.vit import ViTConfig
@@ -38,3 +42,20 @@ def small_sdtc() -> SDTC:
 def small_windows() -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randint(0, 256, (2, 5, 64, 48, 3), dtype=torch.uint8, generator=generator)
+
+
+class InTorch:
+    """FrozenGraph without its ONNX graph, which takes seconds to make; test_trunk.py has the real one."""
+
+    def __init__(self, module: torch.nn.Module, images: torch.Tensor) -> None:
+        self.module = copy.deepcopy(module).eval().requires_grad_(False)
+
+    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return tuple(self.module(images))
+
+
+@pytest.fixture
+def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Frozen layers run in torch."""
+    for module in (movenet_module, people_windows):
+        monkeypatch.setattr(module, "FrozenGraph", InTorch)

@@ -64,6 +64,7 @@ def test_crops_are_of_the_windows_frames_and_joints_lie_in_them(tmp_path: Path) 
         assert crop[64, 3].max() == 10 * t  # the frame's grey
 
 
+@pytest.mark.usefixtures("in_torch")
 @pytest.mark.slow
 def test_a_module_adapts_to_a_folder_of_images(tmp_path: Path) -> None:
     clip = tmp_path / "clip"

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,10 +20,8 @@ from lightning.pytorch.loggers import CSVLogger
 from one_step import train_one_step
 
 from sdtc_ros.errors import BundleError, InputError, UsageError
-from training import movenet_module
 from training.callbacks import Curves
 from training.checkpoint import KEY, describe
-from training.data import people_windows
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
@@ -63,23 +60,6 @@ def config(tmp_path: Path) -> PeopleWindowsConfig:
     )
 
 
-class InTorch:
-    """FrozenGraph without its ONNX graph, which takes seconds to make; test_trunk.py has the real one."""
-
-    def __init__(self, module: torch.nn.Module, images: torch.Tensor) -> None:
-        self.module = copy.deepcopy(module).eval().requires_grad_(False)
-
-    def __call__(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return tuple(self.module(images))
-
-
-@pytest.fixture
-def in_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Frozen layers run in torch."""
-    for module in (movenet_module, people_windows):
-        monkeypatch.setattr(module, "FrozenGraph", InTorch)
-
-
 def fit(config: PeopleWindowsConfig, stage: str, folder: Path) -> tuple[MoveNetTraining, PeopleWindows]:
     torch.manual_seed(0)
     module = MoveNetTraining(NETWORK, stage=stage)  # type: ignore[arg-type]
@@ -111,6 +91,7 @@ def test_the_second_stage_moves_the_gate_and_nothing_else(config: PeopleWindowsC
     assert moved and all(name.startswith("backbone.adapters.gate.") for name in moved)
 
 
+@pytest.mark.usefixtures("in_torch")
 @pytest.mark.slow
 def test_the_third_stage_learns_from_what_the_trunk_saw_once(config: PeopleWindowsConfig, tmp_path: Path) -> None:
     _, data = fit(config, "temporal", tmp_path)
