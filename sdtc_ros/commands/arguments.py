@@ -120,7 +120,8 @@ PIPELINE_OPTIONS = (
     ),
     _option(
         "--max-people", type=int, metavar="N",
-        help="maximum number of people in a frame: the best scored boxes (default 64); surplus boxes are reported",
+        help="maximum number of people in a frame: the best scored, who has a pose ahead of who has none (default 64); "
+        "surplus boxes are reported",
     ),
     _option("--detect-every", type=int, metavar="K", help="run the detector on every K-th frame only (default 1)"),
     _choice(PROVIDER),

@@ -26,7 +26,7 @@ Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Detector = Callable[[Image], Boxes]
-STAY = 0.2  # how much better a newcomer's score must be to take a place of somebody's
+STAY = 0.2  # how much better a newcomer's score must be to take somebody's place
 MIN_SIDE, MAX_SIDES = 1.0, 10.0  # of a box: what is smaller or larger comes of another unit, or of a defect
 
 
@@ -92,7 +92,7 @@ def impossible_boxes(boxes: Boxes, image_size: tuple[int, int]) -> npt.NDArray[n
 def best_boxes(boxes: Boxes, most: int, before: IntArray | None = None) -> Boxes:
     """The `most` boxes of the highest scores, in their old order.
 
-    before: the ids chosen last; these count STAY more, so that two people of like scores do not take turns.
+    before: ids whose scores count STAY more, so that two people of like scores do not take turns.
     """
     if len(boxes) <= most:
         return boxes

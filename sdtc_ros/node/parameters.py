@@ -151,7 +151,10 @@ PARAMETERS = (
         1, 1000, dynamic=True,
     ),
     Parameter("min_box_score", 0.2, "person boxes scored lower are dropped", 0.0, 1.0, dynamic=True),
-    Parameter("max_people", 64, "maximum number of people in a frame, the best scored", 1, 1000, dynamic=True),
+    Parameter(
+        "max_people", 64, "maximum number of people in a frame: the best scored, who has a pose first",
+        1, 1000, dynamic=True,
+    ),
     Parameter(
         "lookahead", -1, "later frames that a keyframe waits for, 0 to the model's delta; -1: delta; fewer where that "
         "would take longer than lookahead_wait", -1, 100,

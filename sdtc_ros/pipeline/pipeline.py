@@ -20,20 +20,21 @@ from pathlib import Path
 
 import numpy as np
 
-from sdtc_ros.detection.boxes import Detector, best_boxes, usable_boxes
+from sdtc_ros.detection.boxes import Detector, usable_boxes
 from sdtc_ros.detection.factory import make_detector
 from sdtc_ros.engine.base import Engine
 from sdtc_ros.engine.select import EngineConfig, open_engine
 from sdtc_ros.errors import InputError, UsageError
 from sdtc_ros.models.bundle import Bundle, load_bundle
 from sdtc_ros.pipeline.inference import CropBuffer, Pending, Timings, infer, timed
+from sdtc_ros.pipeline.places import Places
 from sdtc_ros.pipeline.window import WindowRing
 from sdtc_ros.tracking.tracker import Tracker, TrackingConfig
 from sdtc_ros.types import Boxes, Frame, FramePoses
 
 _log = logging.getLogger("sdtc_ros")
 
-TRACKED = 64  # boxes of a frame that are tracked even where fewer get poses, so that a person is not lost for another
+SPARE = 64  # boxes of a frame that are tracked beyond those that get poses, so that nobody is lost for another
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class PipelineConfig:
     lookahead: frames seen beyond the keyframe, 0 to the model's delta (None: delta, as the papers do);
     crop_drift_threshold: the drift up to which a crop is held (see `window`), 0 for the papers' protocol;
     min_box_score: weaker boxes are dropped; detect_every: boxes are detected in every k-th frame and propagated by the
-    poses between; max_people: the best scored of a frame are taken, who was among them in the frame before ahead of
-    who was not (see `best_boxes`); max_gap: seconds between two frames after which nothing is propagated over; sticky:
-    the former name of crop_drift_threshold, which it overrides.
+    poses between; max_people: the best scored of a frame get poses, who has one ahead of who has none (see `places`);
+    max_gap: seconds between two frames after which nothing is propagated over; sticky: the former name of
+    crop_drift_threshold, which it overrides.
     """
 
     lookahead: int | None = None
@@ -100,12 +101,12 @@ class Pipeline:
             raise UsageError(f"lookahead must be between 0 and {bundle.delta} for this model, got {self.max_lookahead}")
         self.lookahead = self.max_lookahead  # may be less for a while, see `drain`
         self.dropped_boxes = 0  # given or detected, but invalid (see usable_boxes)
-        self.surplus_boxes = 0  # given or detected, but more than max_people
+        self.surplus_boxes = 0  # given or detected, of people beyond max_people
         self._detector, self._phase, self._runs_on = detector, phase, runs_on
         self._tracker = Tracker(self.config.tracking)
         width, height = bundle.input_size
         self.ring = WindowRing(bundle.delta, width / height, self.config.crop_drift_threshold, bundle.moves)
-        self._buffer = CropBuffer()
+        self._buffer, self._places = CropBuffer(), Places()
         self._warned = False
         self.reset()
 
@@ -130,7 +131,7 @@ class Pipeline:
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0
-        self._taken = np.zeros(0, np.int64)  # ids of the frame before
+        self._places.clear()
 
     def configure(self, config: PipelineConfig) -> None:
         """Take other settings from the next frame on; raises UsageError for another lookahead."""
@@ -147,7 +148,7 @@ class Pipeline:
         """
         successor = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
         successor._tracker, successor._since_detection = self._tracker, self._since_detection
-        successor._taken = self._taken
+        successor._places = self._places
         successor._stamp, successor._shape, successor._warned = self._stamp, self._shape, self._warned
         successor.dropped_boxes, successor.surplus_boxes = self.dropped_boxes, self.surplus_boxes
         return successor
@@ -199,6 +200,7 @@ class Pipeline:
         if self._starts_over(frame):
             self.ring.cut()
             self._tracker.restart()
+            self._places.clear()
             self._since_detection = 0
         self._stamp, self._shape = frame.stamp, frame.image.shape
 
@@ -231,7 +233,12 @@ class Pipeline:
             boxes = found.boxes if found is not None else self._detect(frame, timings)
         with timed([timings], "track"):
             usable = self._usable(boxes, frame)
-            return self._chosen(self._tracker.update(usable, frame.stamp, propagate=propagate), frame)
+            candidates = self._places.best(usable, config.max_people + SPARE)
+            people = self._tracker.update(candidates, frame.stamp, propagate=propagate)
+            # a box that starts no track is nobody's; who was propagated has no box
+            self.surplus_boxes += len(usable) - len(candidates)
+            self.surplus_boxes += max(0, min(len(candidates), len(people)) - config.max_people)
+            return self._chosen(people, frame)
 
     def _detect(self, frame: Frame, timings: Timings) -> Boxes:
         detector = self.detector
@@ -239,11 +246,10 @@ class Pipeline:
             return detector(frame.image)
 
     def _usable(self, boxes: Boxes, frame: Frame) -> Boxes:
-        """What the tracker gets of the boxes given or detected, and counts of the others."""
+        """Those of the boxes given or detected that a person can be in; the others are counted."""
         height, width = frame.image.shape[:2]
         kept, dropped = usable_boxes(boxes, (width, height), self.config.min_box_score)
         self.dropped_boxes += dropped
-        self.surplus_boxes += max(0, len(kept) - self.config.max_people)
         if dropped and dropped == len(boxes) and not self._warned:
             self._warned = True
             _log.warning(
@@ -251,16 +257,13 @@ class Pipeline:
                 "image, or scored outside 0 to 1) and were dropped; are they pixels of this image?",
                 dropped, frame.stamp, width, height,
             )  # fmt: skip
-        return best_boxes(kept, max(self.config.max_people, TRACKED))
+        return kept
 
     def _chosen(self, people: Boxes, frame: Frame) -> Boxes:
         """Of the people tracked, some of them propagated, those who get poses."""
         height, width = frame.image.shape[:2]
         inside, _ = usable_boxes(people, (width, height), self.config.min_box_score)
-        chosen = best_boxes(inside, self.config.max_people, self._taken)
-        assert chosen.ids is not None
-        self._taken = chosen.ids
-        return chosen
+        return self._places.choose(inside, self.config.max_people, frame.stamp, self.config.tracking.lost_seconds)
 
     def _pending(self, timings: Timings) -> Pending:
         """The next keyframe."""

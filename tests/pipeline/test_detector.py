@@ -105,20 +105,3 @@ def test_the_default_detector_is_opened_when_boxes_are_missing(bundle: Bundle, m
 def test_a_word_that_names_no_detector() -> None:
     with pytest.raises(UsageError, match="detector 'hog' is neither 'person' nor the path of an .onnx file"):
         make_detector(DetectorConfig("hog"))
-
-
-def test_the_one_person_wanted_does_not_change_with_every_score(bundle: Bundle) -> None:
-    """Two people of like scores, one of whom is missed for a frame: the first keeps the only place."""
-    xywh = np.array([[20, 20, 30, 80], [110, 20, 30, 80]], np.float32)
-    scores = iter([(0.8, 0.7), (0.7, 0.8), (None, 0.8), (0.75, 0.8)])
-
-    def detector(image: Any) -> Boxes:
-        found = np.array([np.nan if score is None else score for score in next(scores)], np.float32)
-        there = ~np.isnan(found)
-        return Boxes(xywh[there], found[there])
-
-    config = PipelineConfig(lookahead=0, detect_every=2, max_people=1)
-    pipeline = Pipeline.from_bundle(bundle.folder, config, detector=detector)
-    results = [pipeline.process(frame(number)) for number in range(8)]
-    assert all(result is not None and len(result.poses) == 1 for result in results)
-    assert len({result.poses[0].track_id for result in results if result is not None}) == 1

@@ -1,0 +1,52 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Who gets a pose where more people are tracked than are to have one.
+
+The best scored, but with some loyalty: a robot that attends to one person should not change him for another with every
+detection, nor because he was missed in one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sdtc_ros.detection.boxes import best_boxes
+from sdtc_ros.types import Boxes
+
+
+class Places:
+    """The people who have the poses' places, by track id."""
+
+    def __init__(self) -> None:
+        """Nobody has one."""
+        self._holders: dict[int, int] = {}  # when each was last chosen, nanoseconds
+
+    def clear(self) -> None:
+        """Nobody has one any longer."""
+        self._holders.clear()
+
+    def best(self, boxes: Boxes, most: int) -> Boxes:
+        """The `most` best of the boxes, those of holders ahead (`best_boxes`); nothing is remembered."""
+        return best_boxes(boxes, most, np.fromiter(self._holders, np.int64))
+
+    def choose(self, people: Boxes, most: int, stamp: int, seconds: float) -> Boxes:
+        """The people of the frame of `stamp` (nanoseconds) who get a pose, at most `most`.
+
+        Who has a place and is missed keeps it for `seconds`: another has his pose meanwhile, not his place.
+        """
+        assert people.ids is not None
+        here, oldest = set(people.ids.tolist()), stamp - seconds * 1e9
+        self._holders = {one: last for one, last in self._holders.items() if one in here or last >= oldest}
+        chosen = self.best(people, most)
+        assert chosen.ids is not None
+        ids = chosen.ids.tolist()
+        for ousted in here.difference(ids):
+            self._holders.pop(ousted, None)
+        for one in ids:
+            if one in self._holders or len(self._holders) < most:
+                self._holders[one] = stamp
+        return chosen

@@ -1,0 +1,112 @@
+# Copyright 2026 sdtc_ros developers
+# Licensed under the Apache License, Version 2.0 (the "License"); you may not use this file except in compliance with
+# the License. You may obtain a copy of the License at http://www.apache.org/licenses/LICENSE-2.0 Unless required by
+# applicable law or agreed to in writing, software distributed under the License is distributed on an "AS IS" BASIS,
+# WITHOUT WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the License for the specific language
+# governing permissions and limitations under the License.
+"""Who gets a pose where more people are tracked than are to have one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from fake_bundle import make_bundle
+
+from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.pipeline.places import Places
+from sdtc_ros.types import Boxes, Frame
+
+STEP = 40_000_000
+Scores = dict[int, float]
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def people(scores: Scores, given: bool = True) -> Boxes:
+    """Boxes side by side, a place for each id."""
+    xywh = np.array([[10 + 50 * one, 20, 30, 80] for one in scores], np.float32).reshape(-1, 4)
+    ids = np.array(list(scores), np.int64) if given else None
+    return Boxes(xywh, np.array(list(scores.values()), np.float32), ids)
+
+
+def chosen(places: Places, frames: list[Scores], most: int = 1) -> list[list[int]]:
+    """Ids by frame, ten frames a second."""
+    found = [places.choose(people(scores), most, n * 100_000_000, 1.0) for n, scores in enumerate(frames)]
+    return [one.ids.tolist() for one in found if one.ids is not None]
+
+
+def test_it_stays_until_somebody_is_clearly_better() -> None:
+    assert chosen(Places(), [{0: 0.8, 1: 0.7}, {0: 0.7, 1: 0.85}, {0: 0.6, 1: 0.85}, {0: 0.8, 1: 0.7}]) == [
+        [0], [0], [1], [1]
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("others", [{}, {1: 0.8}])
+def test_who_is_missed_finds_his_place_again(others: Scores) -> None:
+    both = {0: 0.7, 1: 0.8}
+    back = chosen(Places(), [{0: 0.9, 1: 0.8}, others, others, both, both])
+    assert back == [[0], [*others], [*others], [0], [0]]
+
+
+def test_who_is_gone_for_longer_loses_it() -> None:
+    frames = [{0: 0.9, 1: 0.8}, *[{1: 0.8}] * 12, {0: 0.9, 1: 0.8}]
+    assert chosen(Places(), frames)[-1] == [1]
+
+
+def test_two_places_and_three_people() -> None:
+    frames = [{0: 0.8, 1: 0.7, 2: 0.6}, {0: 0.6, 1: 0.7, 2: 0.75}, {1: 0.7, 2: 0.75}, {0: 0.6, 1: 0.7, 2: 0.75}]
+    assert chosen(Places(), frames, most=2) == [[0, 1], [0, 1], [1, 2], [0, 1]]
+
+
+def play(pipeline: Pipeline, frames: list[Boxes | None], first: int = 0) -> list[list[int]]:
+    image = np.zeros((120, 160, 3), np.uint8)
+    results = [pipeline.process(Frame(image, (first + n) * STEP), boxes) for n, boxes in enumerate(frames)]
+    return [[pose.track_id for pose in result.poses] for result in results if result is not None]
+
+
+def detector(*frames: Scores) -> Callable[[Any], Boxes]:
+    left = iter(frames)
+    return lambda image: people(next(left), given=False)
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_a_detector_s_scores_do_not_make_people_take_turns(bundle: Bundle, every: int) -> None:
+    """One is missed in the third detection; propagated where boxes are, and where not the other has the pose."""
+    found = detector({0: 0.8, 1: 0.7}, {0: 0.7, 1: 0.8}, {1: 0.8}, {0: 0.75, 1: 0.8}, {0: 0.8, 1: 0.75})
+    config = PipelineConfig(lookahead=0, detect_every=every, max_people=1)
+    ids = play(Pipeline.from_bundle(bundle.folder, config, detector=found), [None] * (5 * every))
+    assert ids == ([[1], [1], [2], [1], [1]] if every == 1 else [[1]] * 10)
+
+
+def test_a_weak_box_that_starts_no_track_takes_no_place_and_is_no_surplus(bundle: Bundle) -> None:
+    """A cone, scored above the person for a while."""
+    found = detector({0: 0.8, 1: 0.4}, {0: 0.35, 1: 0.4}, {0: 0.35, 1: 0.4})
+    pipeline = Pipeline.from_bundle(bundle.folder, PipelineConfig(lookahead=0, max_people=1), detector=found)
+    assert play(pipeline, [None] * 3) == [[1]] * 3
+    assert pipeline.surplus_boxes == 0
+
+
+def test_in_a_crowd_too(bundle: Bundle) -> None:
+    """More than are tracked, all with ids."""
+    crowd = np.tile(np.array([[20, 20, 30, 80]], np.float32), (300, 1))
+    scores = np.full((2, 300), 0.76, np.float32)
+    scores[:, 7] = 0.9, 0.7
+    pipeline = Pipeline.from_bundle(bundle.folder, PipelineConfig(lookahead=0, max_people=1))
+    assert play(pipeline, [Boxes(crowd, row, np.arange(300)) for row in scores]) == [[7], [7]]
+    assert pipeline.surplus_boxes == 2 * 299
+
+
+def test_a_cut_gives_the_places_away_and_a_reload_does_not(bundle: Bundle) -> None:
+    before, after = people({0: 0.8, 1: 0.7}), people({0: 0.7, 1: 0.8})
+    pipeline = Pipeline.from_bundle(bundle.folder, PipelineConfig(lookahead=0, max_people=1))
+    assert play(pipeline, [before, after]) == [[0], [0]]
+    pipeline = pipeline.successor(bundle, pipeline.engine)
+    assert play(pipeline, [after], first=2) == [[0]]
+    assert play(pipeline, [after], first=1000) == [[1]]
