@@ -97,7 +97,8 @@ def options(program: str, description: str, frames: int, rounds: bool = True) ->
     parser.add_argument("--frames", type=int, default=frames, help="frames measured a round (default: %(default)s)")
     if rounds:
         parser.add_argument("--rounds", type=int, default=5, help="times the clip is played (default: %(default)s)")
-    parser.set_defaults(rounds=1)
+    else:
+        parser.set_defaults(rounds=1)
     parser.add_argument("--threads", type=int, default=0, help="threads of ONNX Runtime (default: its own choice)")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where the machine is busy (--threads 1)")
     parser.add_argument("--lookahead", type=int, help="frames seen beyond the keyframe (default: the model's delta)")
