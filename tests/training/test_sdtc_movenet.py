@@ -18,7 +18,7 @@ from training.losses.movenet import movenet_loss
 from training.models.decode import Decode
 from training.models.mlsme import MLSMEConfig
 from training.models.movenet import MoveNetConfig
-from training.models.sdtc_movenet import SDTCMoveNet, Seen
+from training.models.sdtc_movenet import CALM, SDTCMoveNet, Seen, calmed
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.streamed import streamed
 from training.models.trajectory import fit_line, news
@@ -64,6 +64,31 @@ def test_a_maximum_beside_the_keyframes_own_joint_is_that_joint(network: SDTCMov
     cell = torch.tensor([63 / 15, 127 / 31])
     torch.testing.assert_close(near[0, 0, :2], torch.tensor([5.7, 10.3]) * cell)
     torch.testing.assert_close(far[0, 0, :2], torch.tensor([5.0, 10.0]) * cell, atol=1e-2, rtol=0)
+
+
+def test_a_trembling_joint_is_calmed_and_one_that_turns_is_not(network: SDTCMoveNet) -> None:
+    network.eval()
+    decode = Decode(network.config.heatmap_size, network.config.backbone.image_size)
+    heatmaps = torch.full((1, 5, 15, 32, 16), -9.0)
+    heatmaps[..., 10, 5] = 2.0
+    kept = {"logits": heatmaps, "tokens": torch.zeros(1, 5, 32, 16), "detail": torch.zeros(1, 5, 8, 32, 16)}
+    width = network.config.cell[0]
+
+    def found(*columns: float) -> float:
+        joints = torch.tensor([[column, 10.0, 0.9] for column in columns]).view(1, 5, 1, 3).expand(1, 5, 15, 3)
+        with torch.no_grad():
+            return network.poses(kept | {"joints": joints}, decode)[0][0, 0, 0].item() / width
+
+    assert found(5.1, 4.9, 5.2, 4.9, 5.1) == pytest.approx(5.05, abs=0.02)  # 5.04 on the line
+    assert found(0, 2.5, 5, 2.5, 0) == pytest.approx(5.0, abs=0.1)
+    assert found(5.2, 5.2, 5.2, 5.2, 5.2) == pytest.approx(5.2)  # a photograph
+    assert found(1, 3, 5, 7, 9) == pytest.approx(5.0)
+
+
+def test_the_further_from_the_line_the_less_a_joint_is_moved() -> None:
+    own, line = torch.zeros(1, 4, 2), torch.tensor([[[0.1, 0.0], [CALM, 0.0], [0.0, 3 * CALM], [0.0, 0.0]]])
+    moved = (calmed(own, line) / line.clamp_min(1e-9)).amax(dim=-1)[0]
+    torch.testing.assert_close(moved, torch.tensor([0.9936, 0.3679, 0.0001, 0.0]), atol=1e-3, rtol=0)
 
 
 def test_training_and_streaming_see_the_same_window(network: SDTCMoveNet) -> None:

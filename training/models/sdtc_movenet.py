@@ -34,9 +34,10 @@ from training.models.movenet_decode import CocoToPoseTrack, MoveNetDecode
 from training.models.realign import realigned_joints
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
 from training.models.semantics import POOL, Semantics
-from training.models.trajectory import Trajectory
+from training.models.trajectory import Tracks, Trajectory
 
 SAME = 1.5  # cells: a maximum this near to a joint is the joint
+CALM = 1.25  # cells: how far from a line through its frames a joint may lie for trembling, see `calmed`
 DOUBT = 0.85  # of a score is lost where the crop is corrupted: what is guessed there weighs less than what is seen
 FLOOR = 1e-4  # of heatmaps, so that their logits are finite
 
@@ -87,6 +88,19 @@ def odds(heatmaps: Tensor) -> Tensor:
     """Probabilities -> logits between -9.2 and 9.2."""
     known = heatmaps.clamp(FLOOR, 1 - FLOOR)
     return torch.log(known / (1 - known))  # torch.logit is exported as comparisons and choices, which take longer
+
+
+def calmed(own: Tensor, line: Tensor) -> Tensor:
+    """Joints as the keyframe has them, nearer to the line through all frames the nearer they are, B x K x 2 cells each.
+
+    What is a part of a cell off the line trembles; what is further off turns, as swinging hands and feet do.
+    """
+    return own + (line - own) * torch.exp(-((_apart(own, line) / CALM) ** 2))
+
+
+def _apart(one: Tensor, other: Tensor) -> Tensor:
+    """The larger of the distances along and across, B x K x 1."""
+    return (one - other).abs().amax(dim=-1, keepdim=True)
 
 
 class SDTCMoveNet(nn.Module):
@@ -171,27 +185,29 @@ class SDTCMoveNet(nn.Module):
         """The keyframe's joints, their scores and covariance from the heatmaps alone.
 
         A maximum where the keyframe itself has the joint, or else where its trajectory has it, is that joint: MoveNet's
-        offsets, and a line through several of them, know places better than cells do.
+        offsets, and a line through several of them, know places better than cells do. The keyframe's own is calmed.
         """
-        combined, places = self._combine(cached)
+        combined, tracks = self._combine(cached)
+        places = tracks.places
         heatmaps = torch.sigmoid(combined)
         keypoints, covariance = decode(heatmaps)
         cell = keypoints.new_tensor(self.config.cell)
-        place = keypoints[..., :2]
-        for known in (places * cell, cached["joints"][:, self.config.delta, :, :2] * cell):
-            away = ((known - keypoints[..., :2]) / cell).abs().amax(dim=-1, keepdim=True)
-            place = torch.where(away < SAME, known, place)
-        keypoints = torch.cat([place, keypoints[..., 2:]], dim=-1)
+        peak, own = keypoints[..., :2] / cell, cached["joints"][:, self.config.delta, :, :2]
+        seen = _apart(own, peak) < SAME
+        place = torch.where(_apart(places, peak) < SAME, places, peak)
+        calm = torch.where(seen, calmed(own, tracks.line), place)
+        place = torch.where(seen, own, place)
+        keypoints = torch.cat([calm * cell, keypoints[..., 2:]], dim=-1)
         logits, joints = cached["logits"][:, self.config.delta], cached["joints"]
-        return Found(keypoints, covariance, heatmaps, evidence(logits, combined, joints, places, place / cell))
+        return Found(keypoints, covariance, heatmaps, evidence(logits, combined, joints, places, place))
 
-    def _combine(self, cached: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """The keyframe's logits B x K x h x w, and where the trajectories have its joints, B x K x 2 cells."""
+    def _combine(self, cached: dict[str, Tensor]) -> tuple[Tensor, Tracks]:
+        """The keyframe's logits B x K x h x w, and what the trajectories say."""
         tracks = self.trajectory(cached["joints"])
         combined = cached["logits"][:, self.config.delta] + self.trajectory.logits(tracks, self.config.trust)
         if self.semantics is not None:
             combined = combined + self.semantics.residual(cached, self.trajectory, tracks)
-        return combined, tracks.places
+        return combined, tracks
 
     def forward(self, stride16: Tensor, stride4: Tensor, heatmaps: Tensor, joints: Tensor) -> SDTCMoveNetOutput:
         """What was seen in windows (see `Seen`), B x T x ..., but stride4 B x ... of the keyframe alone."""
