@@ -61,9 +61,10 @@ def fit_line(joints: Tensor, new: Tensor, trust: Tensor | None = None) -> Tensor
 class Tracks(NamedTuple):
     """What the tracks of B x K joints say of the keyframe.
 
-    places B x K x 2: where it has them (column, row in cells); line B x K x 2: where a line has them that trusts scores
-    alone; sigma B x K x 1: in cells, how surely; gain and loss B x K x 1: what they are worth inside their Gaussian,
-    and against what lies far outside of it.
+    places B x K x 2: where it has them (column, row in cells); line B x K x 2: where a line between frames on both
+    sides has them, which trusts scores alone (without a frame on either side, the keyframe's own places); sigma
+    B x K x 1: in cells, how surely; gain and loss B x K x 1: what they are worth inside their Gaussian, and against
+    what lies far outside of it.
     """
 
     places: Tensor
@@ -110,7 +111,11 @@ class Trajectory(nn.Module):
         gain, wide, loss = outputs[..., self.frames :].split(1, dim=-1)
         sigma = SIGMA * torch.exp(wide.clamp(-1, 2))
         # a joint that one frame alone shows stays where it is
-        return Tracks(fit_line(joints, new, trust), first, sigma, gain.clamp_min(0), loss.clamp_min(0))
+        middle = self.frames // 2
+        before, after = (part.sum(dim=1).clamp(max=1).unsqueeze(-1) for part in (new[:, :middle], new[:, middle + 1 :]))
+        own = joints[:, middle, :, :2]
+        line = own + before * after * (first - own)
+        return Tracks(fit_line(joints, new, trust), line, sigma, gain.clamp_min(0), loss.clamp_min(0))
 
     def gaussians(self, tracks: Tracks, pool: int = 1, empty: int = 0) -> Tensor:
         """Gaussians of height 1, B x (K + empty) x h/pool x w/pool, averaged over pool x pool cells.
