@@ -26,7 +26,6 @@ Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
 Detector = Callable[[Image], Boxes]
-STAY = 0.2  # how much better a newcomer's score must be to take somebody's place
 MIN_SIDE, MAX_SIDES = 1.0, 10.0  # of a box: what is smaller or larger comes of another unit, or of a defect
 
 
@@ -89,17 +88,11 @@ def impossible_boxes(boxes: Boxes, image_size: tuple[int, int]) -> npt.NDArray[n
     return ~possible
 
 
-def best_boxes(boxes: Boxes, most: int, before: IntArray | None = None) -> Boxes:
-    """The `most` boxes of the highest scores, in their old order.
-
-    before: ids whose scores count STAY more, so that two people of like scores do not take turns.
-    """
+def best_boxes(boxes: Boxes, most: int, scores: FloatArray | None = None) -> Boxes:
+    """The `most` boxes of the highest scores, in their old order; scores: N, to choose by in place of their own."""
     if len(boxes) <= most:
         return boxes
-    scores = boxes.scores
-    if before is not None and boxes.ids is not None:
-        scores = scores + STAY * np.isin(boxes.ids, before)
-    keep = np.sort(np.argsort(-scores, kind="stable")[:most])
+    keep = np.sort(np.argsort(-(boxes.scores if scores is None else scores), kind="stable")[:most])
     return Boxes(boxes.xywh[keep], boxes.scores[keep], None if boxes.ids is None else boxes.ids[keep])
 
 

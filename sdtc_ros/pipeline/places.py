@@ -17,6 +17,9 @@ import numpy as np
 from sdtc_ros.detection.boxes import best_boxes
 from sdtc_ros.types import Boxes
 
+STAY = 0.2  # how much better a newcomer's score must be to take somebody's place
+STAND_IN = 0.1  # the same to take the pose of one who stands in for somebody who is missed
+
 
 class Places:
     """The people who have the poses' places, by track id."""
@@ -24,14 +27,19 @@ class Places:
     def __init__(self) -> None:
         """Nobody has one."""
         self._holders: dict[int, int] = {}  # when each was last chosen, nanoseconds
+        self._stand_ins: list[int] = []  # chosen last, without a place
+        self._latest = 0  # stamp of the last choice
 
     def clear(self) -> None:
         """Nobody has one any longer."""
-        self._holders.clear()
+        self._holders, self._stand_ins = {}, []
 
     def best(self, boxes: Boxes, most: int) -> Boxes:
-        """The `most` best of the boxes, those of holders ahead (`best_boxes`); nothing is remembered."""
-        return best_boxes(boxes, most, np.fromiter(self._holders, np.int64))
+        """The `most` best of the boxes by score and place; nothing is remembered."""
+        if boxes.ids is None:
+            return best_boxes(boxes, most)
+        holds, stands_in = np.isin(boxes.ids, list(self._holders)), np.isin(boxes.ids, self._stand_ins)
+        return best_boxes(boxes, most, boxes.scores + STAY * holds + STAND_IN * stands_in)
 
     def choose(self, people: Boxes, most: int, stamp: int, seconds: float) -> Boxes:
         """The people of the frame of `stamp` (nanoseconds) who get a pose, at most `most`.
@@ -41,7 +49,9 @@ class Places:
         assert people.ids is not None
         here, oldest = set(people.ids.tolist()), stamp - seconds * 1e9
         self._holders = {one: last for one, last in self._holders.items() if one in here or last >= oldest}
-        chosen = self.best(people, most)
+        if any(one in here and last < self._latest for one, last in self._holders.items()):
+            self._stand_ins = []  # somebody is back
+        chosen, self._latest = self.best(people, most), stamp
         assert chosen.ids is not None
         ids = chosen.ids.tolist()
         for ousted in here.difference(ids):
@@ -49,4 +59,5 @@ class Places:
         for one in ids:
             if one in self._holders or len(self._holders) < most:
                 self._holders[one] = stamp
+        self._stand_ins = [one for one in ids if one not in self._holders]
         return chosen

@@ -65,11 +65,10 @@ def test_best_boxes_keep_their_order() -> None:
     assert best_boxes(boxes, 9) is boxes
 
 
-def test_who_was_chosen_stays_until_somebody_is_clearly_better() -> None:
-    boxes = Boxes(np.eye(3, 4, dtype=np.float32), np.array([0.6, 0.65, 0.9], np.float32), np.array([4, 5, 6]))
-    assert [best_boxes(boxes, 1, np.array([chosen])).ids.tolist() for chosen in (4, 5, 6, 9)] == [[6], [6], [6], [6]]
-    boxes = Boxes(boxes.xywh, np.array([0.6, 0.7, 0.75], np.float32), boxes.ids)
-    assert [best_boxes(boxes, 1, np.array([chosen])).ids.tolist() for chosen in (4, 5, 6, 9)] == [[4], [5], [6], [6]]
+def test_best_boxes_by_other_scores() -> None:
+    boxes = Boxes(np.eye(3, 4, dtype=np.float32), np.array([0.6, 0.7, 0.9], np.float32), np.array([4, 5, 6]))
+    best = best_boxes(boxes, 2, np.array([0.9, 0.7, 0.8], np.float32))
+    assert best.ids.tolist() == [4, 6] and best.scores.tolist() == boxes.scores[[0, 2]].tolist()
 
 
 def test_suppression_by_intersection_over_union() -> None:

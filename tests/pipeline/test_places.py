@@ -55,6 +55,11 @@ def test_who_is_missed_finds_his_place_again(others: Scores) -> None:
     assert back == [[0], [*others], [*others], [0], [0]]
 
 
+def test_those_who_stand_in_do_not_take_turns() -> None:
+    frames = [{0: 0.9, 1: 0.7, 2: 0.69}, {1: 0.7, 2: 0.69}, {1: 0.7, 2: 0.71}, {1: 0.7, 2: 0.69}, {1: 0.6, 2: 0.71}]
+    assert chosen(Places(), frames) == [[0], [1], [1], [1], [2]]
+
+
 def test_who_is_gone_for_longer_loses_it() -> None:
     frames = [{0: 0.9, 1: 0.8}, *[{1: 0.8}] * 12, {0: 0.9, 1: 0.8}]
     assert chosen(Places(), frames)[-1] == [1]

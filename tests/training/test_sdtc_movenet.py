@@ -81,9 +81,9 @@ def test_a_trembling_joint_is_calmed_and_one_that_turns_is_not(network: SDTCMove
 
     assert found(5.1, 4.9, 5.2, 4.9, 5.1) == pytest.approx(5.05, abs=0.02)  # 5.04 on the line
     assert found(0, 2.5, 5, 2.5, 0) == pytest.approx(5.0, abs=0.1)
-    assert found(5.2, 5.2, 5.2, 5.2, 5.2) == pytest.approx(5.2)  # a photograph
     assert found(1, 3, 5, 7, 9) == pytest.approx(5.0)
     assert found(5.1, 4.9, 5.2, 5.2, 5.2) == pytest.approx(5.2)  # no later frame has come
+    assert found(5.2, 5.2, 5.2, 4.9, 5.1) == pytest.approx(5.2)  # nor an earlier one
 
 
 def test_the_further_from_the_line_the_less_a_joint_is_moved() -> None:

@@ -37,7 +37,7 @@ from training.models.semantics import POOL, Semantics
 from training.models.trajectory import Tracks, Trajectory
 
 SAME = 1.5  # cells: a maximum this near to a joint is the joint
-CALM = 1.25  # cells: how far from a line through its frames a joint may lie for trembling, see `calmed`
+CALM = 1.25  # cells from the line through its frames at which a joint is moved 1/e of the way to it
 DOUBT = 0.85  # of a score is lost where the crop is corrupted: what is guessed there weighs less than what is seen
 FLOOR = 1e-4  # of heatmaps, so that their logits are finite
 
@@ -91,7 +91,7 @@ def odds(heatmaps: Tensor) -> Tensor:
 
 
 def calmed(own: Tensor, line: Tensor) -> Tensor:
-    """Joints as the keyframe has them, nearer to the line through all frames the nearer they are, B x K x 2 cells each.
+    """The keyframe's joints, d cells from the line, moved exp(-(d / CALM)^2) of the way to it; B x K x 2 cells each.
 
     What is a part of a cell off the line trembles; what is further off turns, as swinging hands and feet do.
     """

@@ -62,7 +62,7 @@ class Tracks(NamedTuple):
     """What the tracks of B x K joints say of the keyframe.
 
     places B x K x 2: where it has them (column, row in cells); line B x K x 2: where a line between frames on both
-    sides has them, which trusts scores alone (without a frame on either side, the keyframe's own places); sigma
+    sides has them, which trusts scores alone (where one side has no frame, the keyframe's own places); sigma
     B x K x 1: in cells, how surely; gain and loss B x K x 1: what they are worth inside their Gaussian, and against
     what lies far outside of it.
     """
@@ -110,7 +110,6 @@ class Trajectory(nn.Module):
         trust = torch.exp(outputs[..., : self.frames].clamp(-4, 4)).transpose(1, 2)
         gain, wide, loss = outputs[..., self.frames :].split(1, dim=-1)
         sigma = SIGMA * torch.exp(wide.clamp(-1, 2))
-        # a joint that one frame alone shows stays where it is
         middle = self.frames // 2
         before, after = (part.sum(dim=1).clamp(max=1).unsqueeze(-1) for part in (new[:, :middle], new[:, middle + 1 :]))
         own = joints[:, middle, :, :2]
