@@ -112,9 +112,9 @@ def _estimate(pending: Sequence[Pending]) -> list[list[Pose]]:
         return []
     with timed([one.timings for one in pending], "estimate"):
         windows = [row for one in pending for row in one.keyframe.windows()]
-        moves = [one.keyframe.moves(one.input_size) for one in pending]
-        joined = np.concatenate([part for part in moves if part is not None]) if moves[0] is not None else None
-        keypoints, covariance = pending[0].engine.estimate(windows, joined)
+        found = (one.keyframe.moves(one.input_size) for one in pending)
+        moves = [part for part in found if part is not None]  # of all or of none: they share one engine
+        keypoints, covariance = pending[0].engine.estimate(windows, np.concatenate(moves) if moves else None)
         ends = np.cumsum([len(one.keyframe) for one in pending])[:-1]
         parts = zip(pending, np.split(keypoints, ends), np.split(covariance, ends), strict=True)
         return [_poses(one.keyframe, one.input_size, places, spreads) for one, places, spreads in parts]

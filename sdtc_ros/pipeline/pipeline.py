@@ -227,7 +227,7 @@ class Pipeline:
         if boxes is None and self._since_detection % config.detect_every:
             self._since_detection += 1
             with timed([timings], "track"):
-                return self._chosen(self._tracker.predict(frame.stamp), frame)
+                return self._chosen(self._inside(self._tracker.predict(frame.stamp), frame), frame)
         if boxes is None:
             self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
             boxes = found.boxes if found is not None else self._detect(frame, timings)
@@ -238,7 +238,7 @@ class Pipeline:
             # a box that starts no track is nobody's; who was propagated has no box
             self.surplus_boxes += len(usable) - len(candidates)
             self.surplus_boxes += max(0, min(len(candidates), len(people)) - config.max_people)
-            return self._chosen(people, frame)
+            return self._chosen(self._inside(people, frame) if propagate else people, frame)
 
     def _detect(self, frame: Frame, timings: Timings) -> Boxes:
         detector = self.detector
@@ -259,11 +259,14 @@ class Pipeline:
             )  # fmt: skip
         return kept
 
-    def _chosen(self, people: Boxes, frame: Frame) -> Boxes:
-        """Of the people tracked, some of them propagated, those who get poses."""
+    def _inside(self, people: Boxes, frame: Frame) -> Boxes:
+        """Of people some of whom were propagated, those who are still in the image."""
         height, width = frame.image.shape[:2]
-        inside, _ = usable_boxes(people, (width, height), self.config.min_box_score)
-        return self._places.choose(inside, self.config.max_people, frame.stamp, self.config.tracking.lost_seconds)
+        return usable_boxes(people, (width, height), self.config.min_box_score)[0]
+
+    def _chosen(self, people: Boxes, frame: Frame) -> Boxes:
+        """Of the people tracked, those who get poses."""
+        return self._places.choose(people, self.config.max_people, frame.stamp, self.config.tracking.lost_seconds)
 
     def _pending(self, timings: Timings) -> Pending:
         """The next keyframe."""

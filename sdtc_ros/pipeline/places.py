@@ -36,7 +36,7 @@ class Places:
 
     def best(self, boxes: Boxes, most: int) -> Boxes:
         """The `most` best of the boxes by score and place; nothing is remembered."""
-        if boxes.ids is None:
+        if boxes.ids is None or len(boxes) <= most:  # no places to weigh: the usual frame
             return best_boxes(boxes, most)
         holds, stands_in = np.isin(boxes.ids, list(self._holders)), np.isin(boxes.ids, self._stand_ins)
         return best_boxes(boxes, most, boxes.scores + STAY * holds + STAND_IN * stands_in)
