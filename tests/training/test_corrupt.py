@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.data.corrupt import Corruption, blur, corrupt, darken, flip, occlude, shake, spans
+from training.data.corrupt import Corruption, blur, corrupt, darken, flip, occlude, recolour, restyle, shake, spans
 
 WINDOW = np.random.default_rng(0).integers(0, 256, (5, 64, 48, 3), dtype=np.uint8)
 
@@ -68,3 +68,34 @@ def test_a_mirrored_person_has_left_and_right_exchanged() -> None:
     images, mirrored = flip(WINDOW[:1], points, [(0, 1)])
     assert np.array_equal(images[0, :, 0], WINDOW[0, :, -1])
     assert mirrored[0].tolist() == [[7.0, 2.0], [42.0, 1.0], [38.0, 3.0]]
+
+
+def test_a_restyled_window_shows_the_same_things_in_other_colours() -> None:
+    before = WINDOW.copy()
+    made = [restyle(WINDOW, np.random.default_rng(seed)) for seed in (0, 0, 1)]
+    assert np.array_equal(made[0], made[1]) and not np.array_equal(made[0], made[2])
+    assert made[0].dtype == np.uint8 and made[0].shape == WINDOW.shape and np.array_equal(WINDOW, before)
+    window = np.full((1, 64, 48, 3), 60, np.uint8)
+    window[:, 20:40, 10:30] = 180
+    for seed in range(10):
+        restyled = restyle(window, np.random.default_rng(seed))[0]
+        assert restyled[22:38, 12:28].mean() > restyled[:16].mean() + 10
+
+
+def test_all_frames_of_a_window_are_recoloured_alike_and_grey_keeps_its_order() -> None:
+    frame = np.repeat(np.arange(0, 240, 5, dtype=np.uint8)[None, :, None], 3, axis=2)  # a grey ramp
+    for seed in range(20):
+        ramp = recolour(np.stack([frame, frame]), np.random.default_rng(seed))
+        assert np.array_equal(ramp[0], ramp[1])
+        assert (np.diff(ramp[0], axis=1) >= -1e-3).all() and 0 <= ramp.min() <= ramp.max() <= 255
+
+
+def test_a_mirrored_crop_has_no_black_outside() -> None:
+    bright = np.full((1, 64, 48, 3), 200, np.uint8)
+    points = np.zeros((1, 1, 2), np.float32)
+    for seed in range(5):
+        outside, mirrored = (
+            shake(bright, points, Corruption(shift=0.3, mirrored=share), np.random.default_rng(seed))[0]
+            for share in (0.0, 1.0)
+        )
+        assert outside.min() == 0 and mirrored.min() == 200

@@ -27,7 +27,8 @@ class Corruption:
     """Probabilities, each drawn by itself for a window, and the largest strengths.
 
     shift, scale: of the crop about the person, as a share of its size and as a factor's deviation; turned: by any
-    angle, as people who lie, climb or do gymnastics are.
+    angle, as people who lie, climb or do gymnastics are. mirrored: crops that show their own mirror image outside of
+    the rendered window; in a picture a crop rarely ends in black. restyled: see `restyle`.
     """
 
     occluded: float = 0.35
@@ -39,6 +40,8 @@ class Corruption:
     scale: float = 0.1
     rotation: float = 8.0
     turned: float = 0.0
+    mirrored: float = 0.0
+    restyled: float = 0.0
 
 
 def spans(frames: int, random: np.random.Generator) -> list[int]:
@@ -140,8 +143,10 @@ def shake(
     )
     matrix[:, 2] += (np.array(new) - (width, height)) / 2 + random.normal(0, config.shift, 2) * new
     moved = np.empty((len(images), new[1], new[0], 3), np.uint8)
+    mirror = config.mirrored > 0 and random.random() < config.mirrored
+    border = cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT
     for image, target in zip(images, moved, strict=True):
-        cv2.warpAffine(image, matrix, new, dst=target, flags=cv2.INTER_LINEAR)
+        cv2.warpAffine(image, matrix, new, dst=target, flags=cv2.INTER_LINEAR, borderMode=border)
     return moved, (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
@@ -153,6 +158,40 @@ def flip(images: Images, points: Points, pairs: Sequence[tuple[int, int]]) -> tu
     mirrored = points[:, order].copy()
     mirrored[..., 0] = images.shape[2] - 1 - mirrored[..., 0]
     return np.ascontiguousarray(images[:, :, ::-1]), mirrored
+
+
+def restyle(images: Images, random: np.random.Generator) -> Images:
+    """The window as another camera would show other people in other light; all frames alike, a new array.
+
+    What is learnt on rendered people carries over to real ones further where their colours and sharpness vary beyond
+    what is real (domain randomisation: Tobin et al., arXiv:1703.06907).
+    """
+    amount, sigma = random.uniform(-0.8, 1.2), random.uniform(0.6, 1.6)  # of sharpening; below 0 it softens
+    noise, quality = random.uniform(0, 7), int(random.integers(25, 90)) if random.random() < 0.5 else 0
+    coloured = recolour(images, random)
+    made = np.empty_like(images)
+    for image, target in zip(coloured, made, strict=True):
+        sharp = image + amount * (image - cv2.GaussianBlur(image, (0, 0), sigma))
+        target[...] = np.clip(sharp + noise * random.standard_normal(image.shape, dtype=np.float32), 0, 255)
+        if quality:
+            jpeg = cv2.imencode(".jpg", target, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+            target[...] = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    return made
+
+
+def recolour(images: Images, random: np.random.Generator) -> Points:
+    """Saturation, mixed channels, white balance, contrast, brightness and gamma; T x H x W x 3 float32, 0 to 255."""
+    colour = images.astype(np.float32)
+    grey = colour.mean(axis=-1, keepdims=True)
+    colour = grey + (colour - grey) * random.uniform(0.1, 1.7)
+    if random.random() < 0.3:  # clothes in other colours; grey stays grey
+        mix = np.eye(3) + random.normal(0, 0.25, (3, 3))
+        colour = colour @ (mix / mix.sum(axis=0)).astype(np.float32)
+    colour *= np.exp(random.normal(0, 0.1, 3)).astype(np.float32)
+    middle = colour.mean()
+    brightness = np.clip(middle * np.exp(random.normal(0, 0.25)), 20, 220)
+    colour = (colour - middle) * np.exp(random.normal(0, 0.3)) + brightness
+    return 255 * (np.clip(colour, 0, 255) / 255) ** np.float32(np.exp(random.normal(0, 0.25)))
 
 
 def corrupt(images: Images, texture: Images, config: Corruption, random: np.random.Generator) -> Images:

@@ -34,7 +34,7 @@ from tqdm import tqdm
 from sdtc_ros.errors import InputError
 from sdtc_ros.skeleton import Skeleton
 from training.data.cached import make_once
-from training.data.corrupt import Corruption, corrupt, flip, shake
+from training.data.corrupt import Corruption, corrupt, flip, restyle, shake
 from training.data.loader import ResumableLoader, SeededOrder
 from training.models.frozen import FrozenGraph
 from training.models.sdtc_movenet import Seen
@@ -126,6 +126,8 @@ class Windows:
             images, points = flip(images, points, self.pairs)
             for left, right in self.pairs:
                 order[[left, right]] = right, left
+        if c.corruption.restyled and random.random() < c.corruption.restyled:
+            images = restyle(images, random)
         other = cv2.resize(self.images(int(random.integers(len(self))), [c.delta])[0], c.size)
         inside = np.all((points >= 0) & (points <= np.array(c.size) - 1), axis=-1)
         weight = (inside & (known[:, order] > 0)).astype(np.float32)
