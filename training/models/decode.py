@@ -18,6 +18,14 @@ from torch import Tensor, nn
 
 from training.decode import COVARIANCE_FLOOR, FLOOR, KERNEL, blur_matrix, cell_units
 
+STENCILS = (  # of the first and second derivatives (x, y, xx, yy, xy) by the 3 x 3 cells, row by row
+    (0, 0, 0, -0.5, 0, 0.5, 0, 0, 0),
+    (0, -0.5, 0, 0, 0, 0, 0, 0.5, 0),
+    (0, 0, 0, 1, -2, 1, 0, 0, 0),
+    (0, 1, 0, 0, -2, 0, 0, 1, 0),
+    (0.25, 0, -0.25, 0, 0, 0, -0.25, 0, 0.25),
+)
+
 
 class Decode(nn.Module):
     """heatmaps B x K x h x w -> keypoints B x K x 3 (x, y crop pixels, score) covariance B x K x 3 (crop pixels^2)."""
@@ -29,6 +37,7 @@ class Decode(nn.Module):
     columns: Tensor
     rows: Tensor
     around: Tensor
+    stencils: Tensor
 
     def __init__(self, heatmap_size: tuple[int, int], image_size: tuple[int, int]) -> None:
         """heatmap_size and image_size are (height, width)."""
@@ -42,6 +51,7 @@ class Decode(nn.Module):
             "blur_columns": torch.from_numpy(blur_matrix(self.w)).float().T.contiguous(),
             "columns": torch.arange(self.w, dtype=torch.float32),
             "rows": torch.arange(self.h, dtype=torch.float32),
+            "stencils": torch.tensor(STENCILS).T.contiguous(),
             "around": torch.tensor([dy * self.w + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]),
         }
         for name, value in constants.items():
@@ -60,7 +70,7 @@ class Decode(nn.Module):
         blurred = self.blur_rows @ heatmaps @ self.blur_columns
         smooth = self._log_patch(blurred, blurred.amax(dim=(2, 3)), index)
         patch = torch.where(at_edge.unsqueeze(-1), self._log_patch(heatmaps, peak, index), smooth)
-        cells = torch.stack([x, y], dim=-1) + _newton_step(patch)
+        cells = torch.stack([x, y], dim=-1) + _newton_step(patch @ self.stencils)
         keypoints = torch.cat([cells * self.units, peak.clamp(0, 1).unsqueeze(-1)], dim=-1)
         return keypoints, self._covariance(heatmaps, peak, cells) * self.moments
 
@@ -79,11 +89,9 @@ class Decode(nn.Module):
         return sums / by_x.sum(dim=2).clamp_min(1e-12).unsqueeze(-1)
 
 
-def _newton_step(patch: Tensor) -> Tensor:
-    """B x K x 9 log values -> the bounded step (x, y in cells) to the maximum of their parabola."""
-    nw, n, ne, west, mid, east, sw, s, se = patch.unbind(-1)
-    gx, gy = (east - west) / 2, (s - n) / 2
-    hxx, hyy, hxy = east - 2 * mid + west, s - 2 * mid + n, (se - sw - ne + nw) / 4
+def _newton_step(derivatives: Tensor) -> Tensor:
+    """B x K x 5 derivatives of logarithms -> the bounded step (x, y in cells) to the maximum of their parabola."""
+    gx, gy, hxx, hyy, hxy = derivatives.unbind(-1)
     determinant = hxx * hyy - hxy * hxy
     concave = (determinant > 1e-9) & (hxx < 0)
     safe = torch.where(concave, determinant, torch.ones_like(determinant))

@@ -23,6 +23,7 @@ from training.models.realign import realigned_tokens
 from training.models.sdtc_movenet import FLOOR, SDTCMoveNet
 from training.models.semantics import POOL, ResidualHead, Semantics
 from training.models.smml import SMCA, SMML, FrameAggregation, SelfFeatureRefinement
+from training.models.streamed_attention import linear, with_rows
 from training.models.trajectory import Tracks, Trajectory
 from training.models.vit import attend
 
@@ -50,7 +51,8 @@ class StreamedSemantics(nn.Module):
 
     def __init__(self, semantics: Semantics) -> None:
         super().__init__()
-        self.tokens, self.reduced, self.mlsme = semantics.tokens, semantics.detail, semantics.mlsme
+        self.tokens, self.reduced = semantics.tokens, semantics.detail
+        self.mlsme = with_rows(copy.deepcopy(semantics.mlsme))
         self.image_size, self.grid, self.pooled = semantics.image_size, semantics.grid, semantics.pooled
         rows, columns = semantics.grid
         with torch.no_grad():
@@ -97,7 +99,7 @@ class StreamedSMML(nn.Module):
         with torch.no_grad():
             weight = smml.aggregate_spatial.conv.weight.flatten(1)
             spatial_map = F.linear(embedding.transpose(0, 1).flatten(1), weight, smml.aggregate_spatial.conv.bias)
-        self.aggregate_spatial = _linear(weight, None)
+        self.aggregate_spatial = linear(weight)
         self.register_buffer("spatial_map", spatial_map)
         self.aggregate_motion = _unpooling(smml.aggregate_motion, unpool, frames, channels)
         self.refine_spatial, self.refine_motion = _refinement(smml.refine_spatial), _refinement(smml.refine_motion)
@@ -150,7 +152,7 @@ class StreamedSMCA(nn.Module):
         super().__init__()
         self.grid, self.phi = grid, smca.phi
         self.query = _as_linear(smca.query)
-        self.key, self.value = (_linear(conv.weight.flatten(1), None) for conv in (smca.key, smca.value))
+        self.key, self.value = (linear(conv.weight.flatten(1)) for conv in (smca.key, smca.value))
         self.register_buffer("value_bias", smca.value.bias.detach())  # type: ignore[union-attr]
 
     def forward(self, source: Tensor, guidance: Tensor) -> Tensor:
@@ -227,7 +229,7 @@ def _unpooling(aggregation: FrameAggregation, unpool: nn.ConvTranspose2d, frames
         weight = aggregation.conv.weight.reshape(channels, frames, channels)
         both = torch.einsum("otm,cmij->ijotc", weight, unpool.weight)
         bias = aggregation.conv.bias + torch.einsum("otm,m->o", weight, unpool.bias)  # type: ignore[operator]
-        return _linear(both.reshape(POOL**2 * channels, frames * channels), bias.repeat(POOL**2))
+        return linear(both.reshape(POOL**2 * channels, frames * channels), bias.repeat(POOL**2))
 
 
 def _refinement(part: nn.Module) -> nn.Module:
@@ -236,12 +238,4 @@ def _refinement(part: nn.Module) -> nn.Module:
 
 def _as_linear(conv: nn.Conv2d) -> nn.Linear:
     """A 1x1 convolution for tokens that lie channels last."""
-    return _linear(conv.weight.flatten(1), conv.bias)
-
-
-def _linear(weight: Tensor, bias: Tensor | None) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
-    layer.weight = nn.Parameter(weight.detach().clone())
-    if bias is not None:
-        layer.bias = nn.Parameter(bias.detach().clone())
-    return layer
+    return linear(conv.weight.flatten(1), conv.bias)
