@@ -24,6 +24,7 @@ import numpy.typing as npt
 from sdtc_ros.crops import covariance_to_image, crop_images, to_image
 from sdtc_ros.engine.base import CuttingEngine, Engine, FloatArray, Handle
 from sdtc_ros.errors import UsageError
+from sdtc_ros.pipeline.duplicates import without_duplicates
 from sdtc_ros.pipeline.window import Keyframe
 from sdtc_ros.types import FramePoses, Pose
 
@@ -35,13 +36,14 @@ class Pending:
     """A keyframe whose turn has come; to be processed before its pipeline takes another frame.
 
     engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the frame
-    that came in; report: called with the result.
+    that came in; distinct: of poses that show the same person only the best counts; report: called with the result.
     """
 
     engine: Engine
     input_size: tuple[int, int]
     keyframe: Keyframe
     timings: Timings
+    distinct: bool
     report: Callable[[FramePoses], None]
 
 
@@ -68,11 +70,12 @@ def infer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
         raise UsageError("pipelines that run in one batch must share one engine")
     _encode([one for one in pending if one.keyframe.missing], buffer)
     estimates = iter(_estimate([one for one in pending if len(one.keyframe)]))
-    results = [
-        FramePoses(one.keyframe.frame, next(estimates) if len(one.keyframe) else [], one.timings) for one in pending
-    ]
-    for one, result in zip(pending, results, strict=True):
-        one.report(result)
+    results = []
+    for one in pending:
+        poses = next(estimates) if len(one.keyframe) else []
+        poses = without_duplicates(poses) if one.distinct else poses
+        results.append(FramePoses(one.keyframe.frame, poses, one.timings))
+        one.report(results[-1])
     return results
 
 

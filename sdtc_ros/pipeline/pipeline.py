@@ -128,6 +128,7 @@ class Pipeline:
         self.ring.clear()
         self._tracker.restart()
         self._next = 0  # number of the keyframe to be processed next
+        self._found = [False] * self.ring.length  # whether the people of the ring's frames were found, not given
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0
@@ -174,6 +175,7 @@ class Pipeline:
         people = self._people(frame, boxes, found, timings)
         with timed([timings], "track"):
             newest = self.ring.push(frame, people)
+        self._found[newest % self.ring.length] = boxes is None and not self.config.tracking.keep_untracked
         return self._pending(timings) if newest - self._next >= self.lookahead else None
 
     def flush(self) -> list[FramePoses]:
@@ -272,9 +274,10 @@ class Pipeline:
         """The next keyframe."""
         with timed([timings], "track"):
             keyframe = self.ring.keyframe(self._next)
+        found = self._found[self._next % self.ring.length]
         self._next += 1
         size, report = self.bundle.input_size, self._tracker.add_poses
-        return Pending(self.engine, size, keyframe, timings, report)
+        return Pending(self.engine, size, keyframe, timings, found, report)
 
 
 def check_image(frame: Frame) -> None:
