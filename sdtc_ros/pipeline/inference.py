@@ -73,7 +73,9 @@ def infer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     results = []
     for one in pending:
         poses = next(estimates) if len(one.keyframe) else []
-        poses = without_duplicates(poses) if one.distinct else poses
+        if one.distinct:
+            with timed([one.timings], "track"):
+                poses = without_duplicates(poses)
         results.append(FramePoses(one.keyframe.frame, poses, one.timings))
         one.report(results[-1])
     return results

@@ -128,7 +128,8 @@ class Pipeline:
         self.ring.clear()
         self._tracker.restart()
         self._next = 0  # number of the keyframe to be processed next
-        self._found = [False] * self.ring.length  # whether the people of the ring's frames were found, not given
+        self._given = False  # whether the boxes that people were last updated with came from outside
+        self._found = [False] * self.ring.length  # whether those of the ring's frames were found by the detector
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0
@@ -149,7 +150,7 @@ class Pipeline:
         """
         successor = Pipeline(bundle, engine, self.config, self._detector, phase=self._phase, runs_on=self._runs_on)
         successor._tracker, successor._since_detection = self._tracker, self._since_detection
-        successor._places = self._places
+        successor._places, successor._given = self._places, self._given
         successor._stamp, successor._shape, successor._warned = self._stamp, self._shape, self._warned
         successor.dropped_boxes, successor.surplus_boxes = self.dropped_boxes, self.surplus_boxes
         return successor
@@ -175,7 +176,7 @@ class Pipeline:
         people = self._people(frame, boxes, found, timings)
         with timed([timings], "track"):
             newest = self.ring.push(frame, people)
-        self._found[newest % self.ring.length] = boxes is None and not self.config.tracking.keep_untracked
+        self._found[newest % self.ring.length] = not (self._given or self.config.tracking.keep_untracked)
         return self._pending(timings) if newest - self._next >= self.lookahead else None
 
     def flush(self) -> list[FramePoses]:
@@ -230,6 +231,7 @@ class Pipeline:
             self._since_detection += 1
             with timed([timings], "track"):
                 return self._chosen(self._inside(self._tracker.predict(frame.stamp), frame), frame)
+        self._given = boxes is not None
         if boxes is None:
             self._since_detection = 1 + (0 if self._since_detection else self._phase % config.detect_every)
             boxes = found.boxes if found is not None else self._detect(frame, timings)

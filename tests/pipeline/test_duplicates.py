@@ -8,59 +8,111 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from fake_bundle import make_bundle
 
-from sdtc_ros.pipeline.duplicates import NEAR, SHARE, without_duplicates
+from sdtc_ros.engine.ort.host import OnnxEngine
+from sdtc_ros.models.bundle import Bundle
+from sdtc_ros.pipeline.duplicates import BETTER, NEAR, SHARE, without_duplicates
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
+from sdtc_ros.pipeline.together import process_together
 from sdtc_ros.tracking.tracker import TrackingConfig
-from sdtc_ros.types import Boxes, Frame, Pose
+from sdtc_ros.types import Boxes, Frame, FramePoses, Pose
 
-JOINTS, HEIGHT = 15, 100.0
-PLACES = np.random.default_rng(0).uniform(0, HEIGHT, (JOINTS, 2)).astype(np.float32)
+JOINTS, SIDE = 15, 100.0
+PLACES = np.random.default_rng(0).uniform(0, SIDE, (JOINTS, 2)).astype(np.float32)
+PLACES[:2] = [[0, 0], [SIDE, SIDE]]
+OWN, WIDE = [0, 0, SIDE, SIDE], [-SIDE, 0, 2 * SIDE, SIDE]  # boxes: of who stands there, and of him and a neighbour
+STEP = 40_000_000
 
 
-def pose(track: int, score: float, places: np.ndarray) -> Pose:
-    keypoints = np.concatenate([places, np.full((JOINTS, 1), score)], axis=1).astype(np.float32)
-    box = np.array([0, 0, 40, HEIGHT], np.float32)
-    return Pose(track, box, 1.0, keypoints, np.ones((JOINTS, 3), np.float32), score)
+def pose(track: int, places: np.ndarray, box: list[float] = OWN) -> Pose:
+    keypoints = np.concatenate([places, np.full((JOINTS, 1), 0.5)], axis=1).astype(np.float32)
+    return Pose(track, np.array(box, np.float32), 1.0, keypoints, np.ones((JOINTS, 3), np.float32), 0.5)
 
 
 def tracks(poses: list[Pose]) -> list[int]:
     return [one.track_id for one in poses]
 
 
-def test_of_three_poses_of_one_person_the_best_is_left_and_a_neighbour_stays() -> None:
-    near, beside = PLACES + np.float32(0.5 * NEAR * HEIGHT), PLACES + np.float32(30)
-    poses = [pose(1, 0.4, PLACES), pose(2, 0.6, beside), pose(3, 0.7, near), pose(4, 0.5, PLACES)]
+def test_of_poses_of_one_person_his_whose_box_fits_is_left_and_a_neighbour_stays() -> None:
+    near, beside = PLACES + np.float32(0.5 * NEAR * SIDE), PLACES + np.float32(30)
+    poses = [pose(1, PLACES, WIDE), pose(2, beside, [30, 30, SIDE, SIDE]), pose(3, near), pose(4, PLACES, WIDE)]
     assert tracks(without_duplicates(poses)) == [2, 3]
     assert without_duplicates([]) == [] and tracks(without_duplicates(poses[:1])) == [1]
 
 
-@pytest.mark.parametrize(("alike", "left"), [(round(SHARE * JOINTS), [2]), (round(SHARE * JOINTS) - 1, [1, 2])])
+@pytest.mark.parametrize(("alike", "left"), [(round(SHARE * JOINTS), [2]), (round(SHARE * JOINTS) - 1, [2, 1])])
 def test_two_poses_are_one_from_two_thirds_of_the_joints_on(alike: int, left: list[int]) -> None:
     places = PLACES + np.float32(30)
     places[:alike] = PLACES[:alike]
-    assert tracks(without_duplicates([pose(1, 0.5, PLACES), pose(2, 0.6, places)])) == left
+    assert tracks(without_duplicates([pose(2, PLACES), pose(1, places)])) == left
 
 
-def test_whom_a_third_one_beat_beats_nobody() -> None:
-    step = np.float32(0.9 * NEAR * HEIGHT)  # the first and the last are too far apart to be one
-    poses = [pose(n, score, PLACES + [n * step, 0]) for n, score in enumerate((0.5, 0.6, 0.7))]
-    assert tracks(without_duplicates(poses)) == [0, 2]
+@pytest.mark.parametrize(("wider", "left"), [(0.5 * BETTER, 1), (2 * BETTER, 2)])
+def test_two_boxes_that_fit_alike_do_not_take_turns(wider: float, left: int) -> None:
+    """The older track stays, unless the newer one's box fits clearly better."""
+    box = [0, 0, SIDE / (1 - wider), SIDE]
+    assert tracks(without_duplicates([pose(2, PLACES), pose(1, PLACES, box)])) == [left]
 
 
-@pytest.mark.parametrize(("given", "every_box", "people"), [(False, False, 1), (False, True, 2), (True, False, 2)])
-def test_only_people_who_were_found_can_be_found_twice(
-    tmp_path: Path, given: bool, every_box: bool, people: int
-) -> None:
-    """A box that was given has its pose, and so has every box of the papers' protocol."""
-    boxes = Boxes(np.array([[40, 20, 30, 80], [42, 20, 30, 80]], np.float32), np.array([0.9, 0.8], np.float32))
-    config = PipelineConfig(lookahead=0, tracking=TrackingConfig(keep_untracked=every_box))
-    pipeline = Pipeline.from_bundle(make_bundle(tmp_path).folder, config, detector=lambda image: boxes)
-    answer = pipeline.process(Frame(np.zeros((120, 160, 3), np.uint8), 0), boxes if given else None)
-    assert answer is not None and len(answer.poses) == people
-    assert answer.poses[0].box_score == pytest.approx(0.9)
+def test_a_small_person_in_a_large_box_is_not_his_neighbour() -> None:
+    small = PLACES * np.float32(0.1)
+    poses = [pose(1, small, [-SIDE, -SIDE, 2 * SIDE, 3 * SIDE]), pose(2, small + np.float32([4, 0]), [4, 0, 10, 10])]
+    assert tracks(without_duplicates(poses)) == [1, 2]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_joints_that_are_nowhere_are_nobody_s_duplicate(value: float) -> None:
+    assert tracks(without_duplicates([pose(1, PLACES), pose(2, np.full_like(PLACES, value))])) == [1, 2]
+
+
+PEOPLE = Boxes(np.array([[40, 20, 30, 80], [40, 20, 30, 80]], np.float32), np.array([0.9, 0.8], np.float32))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Whose joints all lie in the crop's corner where the image is black."""
+    return make_bundle(tmp_path_factory.mktemp("bundle"))
+
+
+def pipeline_of(bundle: Bundle, lookahead: int = 0, every: int = 1, every_box: bool = False) -> Pipeline:
+    tracking = TrackingConfig(keep_untracked=every_box)
+    config = PipelineConfig(lookahead=lookahead, detect_every=every, tracking=tracking)
+    return Pipeline(bundle, OnnxEngine(bundle, threads=1), config, lambda image: PEOPLE)
+
+
+def counts(pipeline: Pipeline, given: list[bool]) -> list[int]:
+    answers = [pipeline.process(black(number), PEOPLE if given[number] else None) for number in range(len(given))]
+    return [len(answer.poses) for answer in [*answers, *pipeline.flush()] if answer is not None]
+
+
+def black(number: int) -> Frame:
+    return Frame(np.zeros((120, 160, 3), np.uint8), number * STEP)
+
+
+@pytest.mark.parametrize("lookahead", [0, 2])
+def test_only_people_who_were_found_can_be_found_twice(bundle: Bundle, lookahead: int) -> None:
+    """A box that was given has its pose, whatever the frames after the keyframe had."""
+    assert counts(pipeline_of(bundle, lookahead), [False, True, False, True, True]) == [1, 2, 1, 2, 2]
+
+
+def test_so_has_one_that_was_given_and_propagated_and_every_box_of_the_papers_protocol(bundle: Bundle) -> None:
+    assert counts(pipeline_of(bundle, every=3), [False, True, False, False, False]) == [1, 2, 2, 2, 1]
+    assert counts(pipeline_of(bundle, every_box=True), [False, False]) == [2, 2]
+
+
+def test_in_a_batch_of_cameras_each_has_its_own_rule(bundle: Bundle) -> None:
+    found = pipeline_of(bundle)
+    given = Pipeline(bundle, found.engine, found.config)
+    answers = process_together([(found, black(0), None), (given, black(0), PEOPLE)])
+    assert [len(answer.poses) for answer in answers if answer is not None] == [1, 2]
+
+
+def test_the_tracker_does_not_hear_of_duplicates(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[FramePoses] = []
+    pipeline = pipeline_of(bundle)
+    monkeypatch.setattr(pipeline._tracker, "add_poses", heard.append)
+    pipeline.process(black(0))
+    assert [len(one.poses) for one in heard] == [1]

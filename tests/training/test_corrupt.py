@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -86,16 +87,29 @@ def test_all_frames_of_a_window_are_recoloured_alike_and_grey_keeps_its_order() 
     frame = np.repeat(np.arange(0, 240, 5, dtype=np.uint8)[None, :, None], 3, axis=2)  # a grey ramp
     for seed in range(20):
         ramp = recolour(np.stack([frame, frame]), np.random.default_rng(seed))
-        assert np.array_equal(ramp[0], ramp[1])
+        assert np.array_equal(ramp[0], ramp[1]) and ramp.dtype == np.float32
         assert (np.diff(ramp[0], axis=1) >= -1e-3).all() and 0 <= ramp.min() <= ramp.max() <= 255
 
 
-def test_a_mirrored_crop_has_no_black_outside() -> None:
-    bright = np.full((1, 64, 48, 3), 200, np.uint8)
-    points = np.zeros((1, 1, 2), np.float32)
+def test_recolouring_changes_light_contrast_and_colours() -> None:
+    coloured = np.random.default_rng(0).integers(60, 180, (1, 32, 32, 3)).astype(np.uint8)
+    coloured[..., 2] //= 2
+    made = [recolour(coloured, np.random.default_rng(seed)) for seed in range(20)]
+    for measure in (np.mean, np.std, lambda picture: picture[..., 2].mean() / picture[..., 0].mean()):
+        assert np.std([measure(picture) for picture in made]) > 0.1 * abs(measure(coloured))
+
+
+def test_a_mirrored_crop_shows_its_own_mirror_image_outside() -> None:
+    picture = np.random.default_rng(0).integers(50, 256, (1, 64, 48, 3), dtype=np.uint8)
+    points = np.array([[[24.0, 32.0]]], np.float32)
+    mirror = np.pad(picture[0], ((64, 64), (48, 48), (0, 0)), mode="reflect")
+    config = {"shift": 0.3, "scale": 0.0, "rotation": 0.0}
     for seed in range(5):
-        outside, mirrored = (
-            shake(bright, points, Corruption(shift=0.3, mirrored=share), np.random.default_rng(seed))[0]
+        black, mirrored = (
+            shake(picture, points, Corruption(**config, mirrored=share), np.random.default_rng(seed))
             for share in (0.0, 1.0)
         )
-        assert outside.min() == 0 and mirrored.min() == 200
+        assert black[0].min() == 0 and mirrored[0].min() >= 50
+        left, top = (48, 64) - (mirrored[1][0, 0] - (24, 32))
+        part = cv2.getRectSubPix(mirror, (48, 64), (left + 23.5, top + 31.5))
+        assert np.abs(part.astype(int) - mirrored[0][0]).mean() < 3

@@ -22,6 +22,7 @@ from one_step import train_one_step
 from sdtc_ros.errors import BundleError, InputError, UsageError
 from training.callbacks import Curves
 from training.checkpoint import KEY, describe
+from training.data.corrupt import Corruption
 from training.data.people_windows import PeopleWindows, PeopleWindowsConfig, Windows, in_time
 from training.models.movenet import MoveNetConfig
 from training.models.sdtc_movenet_config import SDTCMoveNetConfig
@@ -167,6 +168,20 @@ def test_a_draw_follows_from_its_seed(config: PeopleWindowsConfig) -> None:
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
     assert one.images.shape == one.clean.shape == (5, SIZE[1], SIZE[0], 3)
     assert one.points.shape == (5, 15, 2) and one.weight.shape == (5, 15)
+
+
+def test_a_restyled_draw_has_the_same_people_in_other_colours(config: PeopleWindowsConfig) -> None:
+    skeleton = MoveNetTraining(NETWORK).network.skeleton
+    nothing = Corruption(occluded=0, blurred=0, dark=0, coarse=0)
+    plain, restyled = (
+        Windows(config.train, skeleton, replace(config, corruption=replace(nothing, restyled=share))).draw(
+            0, [2], np.random.default_rng(0)
+        )
+        for share in (0.0, 1.0)
+    )
+    assert np.array_equal(plain.points, restyled.points) and np.array_equal(plain.weight, restyled.weight)
+    assert not np.array_equal(plain.clean, restyled.clean)
+    assert np.array_equal(restyled.images, restyled.clean)  # another camera's picture is no corrupted one
 
 
 def test_windows_in_time_keep_the_keyframe_and_put_near_frames_in_place_of_missing_ones() -> None:

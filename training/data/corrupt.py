@@ -28,7 +28,8 @@ class Corruption:
 
     shift, scale: of the crop about the person, as a share of its size and as a factor's deviation; turned: by any
     angle, as people who lie, climb or do gymnastics are. mirrored: crops that show their own mirror image outside of
-    the rendered window; in a picture a crop rarely ends in black. restyled: see `restyle`.
+    the rendered window; in a picture a crop rarely ends in black. restyled: windows that `restyle` has changed;
+    what comes out counts as clean, so a gate that is trained on it takes soft and grainy crops for clean ones.
     """
 
     occluded: float = 0.35
@@ -184,14 +185,15 @@ def recolour(images: Images, random: np.random.Generator) -> Points:
     colour = images.astype(np.float32)
     grey = colour.mean(axis=-1, keepdims=True)
     colour = grey + (colour - grey) * random.uniform(0.1, 1.7)
-    if random.random() < 0.3:  # clothes in other colours; grey stays grey
+    if random.random() < 0.3:  # clothes in other colours
         mix = np.eye(3) + random.normal(0, 0.25, (3, 3))
-        colour = colour @ (mix / mix.sum(axis=0)).astype(np.float32)
+        mix += (1 - mix.sum(axis=0)) / 3  # grey stays grey
+        colour = colour @ mix.astype(np.float32)
     colour *= np.exp(random.normal(0, 0.1, 3)).astype(np.float32)
-    middle = colour.mean()
-    brightness = np.clip(middle * np.exp(random.normal(0, 0.25)), 20, 220)
-    colour = (colour - middle) * np.exp(random.normal(0, 0.3)) + brightness
-    return 255 * (np.clip(colour, 0, 255) / 255) ** np.float32(np.exp(random.normal(0, 0.25)))
+    middle = float(colour.mean())
+    brightness = float(np.clip(middle * np.exp(random.normal(0, 0.25)), 20, 220))
+    colour = (colour - middle) * float(np.exp(random.normal(0, 0.3))) + brightness
+    return 255 * (np.clip(colour, 0, 255) / 255) ** float(np.exp(random.normal(0, 0.25)))
 
 
 def corrupt(images: Images, texture: Images, config: Corruption, random: np.random.Generator) -> Images:

@@ -87,7 +87,7 @@ def window_files(folder: Path | str) -> list[Path]:
 
 
 class Draw(NamedTuple):
-    """Frames of a window: corrupted images and the clean ones t x H x W x 3, points t x K x 2, weight t x K."""
+    """Frames of a window: images t x H x W x 3 corrupted and before that, points t x K x 2, weight t x K."""
 
     images: Array
     clean: Array

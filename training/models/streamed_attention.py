@@ -6,7 +6,7 @@
 # governing permissions and limitations under the License.
 """The motion encoders' attention and FFN as they are exported: the same function, tokens as rows of one matrix.
 
-ONNX Runtime adds a bias within the product of two matrices, but beside one of more than two axes.
+ONNX Runtime fuses a bias into a product of two matrices (Gemm), not into a batched one.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from training.models.vit import Mlp, SelfAttention
 
 
 def with_rows(module: nn.Module) -> nn.Module:
-    """The module, its attentions and FFNs replaced by these."""
+    """The same module, its attentions and FFNs replaced by these in place."""
     for name, part in module.named_children():
         if isinstance(part, SelfAttention):
             setattr(module, name, StreamedAttention(part))
@@ -60,7 +60,7 @@ class StreamedAttention(nn.Module):
 
 
 class StreamedMlp(nn.Module):
-    """Mlp."""
+    """Mlp on rows."""
 
     def __init__(self, mlp: Mlp) -> None:
         super().__init__()
