@@ -36,14 +36,13 @@ class Pending:
     """A keyframe whose turn has come; to be processed before its pipeline takes another frame.
 
     engine, input_size: that pipeline's, the crop's (width, height); timings: seconds by stage spent so far on the frame
-    that came in; distinct: of poses that show the same person only the best counts; report: called with the result.
+    that came in; report: called with the result.
     """
 
     engine: Engine
     input_size: tuple[int, int]
     keyframe: Keyframe
     timings: Timings
-    distinct: bool
     report: Callable[[FramePoses], None]
 
 
@@ -73,7 +72,7 @@ def infer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     results = []
     for one in pending:
         poses = next(estimates) if len(one.keyframe) else []
-        if one.distinct:
+        if one.keyframe.distinct:
             with timed([one.timings], "track"):
                 poses = without_duplicates(poses)
         results.append(FramePoses(one.keyframe.frame, poses, one.timings))

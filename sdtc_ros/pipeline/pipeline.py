@@ -129,7 +129,6 @@ class Pipeline:
         self._tracker.restart()
         self._next = 0  # number of the keyframe to be processed next
         self._given = False  # whether the boxes that people were last updated with came from outside
-        self._found = [False] * self.ring.length  # whether those of the ring's frames were found by the detector
         self._stamp: int | None = None
         self._shape: tuple[int, ...] = ()
         self._since_detection = 0
@@ -175,8 +174,8 @@ class Pipeline:
         self._cut_at_gaps(frame)
         people = self._people(frame, boxes, found, timings)
         with timed([timings], "track"):
-            newest = self.ring.push(frame, people)
-        self._found[newest % self.ring.length] = not (self._given or self.config.tracking.keep_untracked)
+            distinct = not (self._given or self.config.tracking.keep_untracked)
+            newest = self.ring.push(frame, people, distinct)
         return self._pending(timings) if newest - self._next >= self.lookahead else None
 
     def flush(self) -> list[FramePoses]:
@@ -276,10 +275,9 @@ class Pipeline:
         """The next keyframe."""
         with timed([timings], "track"):
             keyframe = self.ring.keyframe(self._next)
-        found = self._found[self._next % self.ring.length]
         self._next += 1
         size, report = self.bundle.input_size, self._tracker.add_poses
-        return Pending(self.engine, size, keyframe, timings, found, report)
+        return Pending(self.engine, size, keyframe, timings, report)
 
 
 def check_image(frame: Frame) -> None:

@@ -55,11 +55,13 @@ _NEVER = -(1 << 40)
 class Keyframe:
     """The N people of one keyframe, in the order of its boxes; to be used before the ring takes another frame.
 
-    boxes, scores, ids: as they were given; crops: N x 4 (xywh, image pixels) now in force; missing: how many crops of
-    its windows have no tokens yet. First `store` the tokens of `cuts`, then ask for the `windows`.
+    distinct: of poses that show the same person only one counts; boxes, scores, ids: as they were given; crops: N x 4
+    (xywh, image pixels) now in force; missing: how many crops of its windows have no tokens yet. First `store` the
+    tokens of `cuts`, then ask for the `windows`.
     """
 
     frame: Frame
+    distinct: bool
     boxes: FloatArray
     scores: FloatArray
     ids: IntArray
@@ -112,6 +114,7 @@ class WindowRing:
         """Forget all frames and tracks."""
         self.newest = -1
         self._frames: list[Frame | None] = [None] * self.length
+        self._distinct = [False] * self.length
         self._scene = 0  # frames of two scenes share no window
         self._scenes = np.full(self.length, -1, np.int64)  # of each column's frame
         self._slots: dict[int, int] = {}  # track id -> row
@@ -137,12 +140,12 @@ class WindowRing:
         """How many tracks are held."""
         return len(self._last_seen) - len(self._free)
 
-    def push(self, frame: Frame, boxes: Boxes) -> int:
-        """Append a frame with its tracked people (`boxes.ids` given, unique); returns its number."""
+    def push(self, frame: Frame, boxes: Boxes, distinct: bool = False) -> int:
+        """Append a frame with its tracked people (`boxes.ids` given, unique; distinct: see Keyframe); its number."""
         self.newest += 1
         self._forget(self.newest - 2 * self._delta)
         column = self.newest % self.length
-        self._frames[column] = frame
+        self._frames[column], self._distinct[column] = frame, distinct
         self._scenes[column] = self._scene
         self._tokens[:, column] = None
         self._encoded[:, column] = False
@@ -171,8 +174,8 @@ class WindowRing:
         else:
             self._move_crops(rows, fresh)
         return Keyframe(
-            frame, boxes, self._scores[rows, column], self._ids[rows], self._crops[rows, column],
-            self, rows, columns, self._missing(rows, columns),
+            frame, self._distinct[column], boxes, self._scores[rows, column], self._ids[rows],
+            self._crops[rows, column], self, rows, columns, self._missing(rows, columns),
         )  # fmt: skip
 
     def cuts(self, missing: IntArray) -> list[tuple[Frame, FloatArray]]:

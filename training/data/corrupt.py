@@ -119,7 +119,7 @@ def coarsen(images: Images, random: np.random.Generator) -> None:
     for t in range(len(images)):
         small = cv2.resize(images[t], None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         if quality:
-            small = cv2.imdecode(cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
+            small = compressed(small, quality)
         images[t] = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
@@ -144,7 +144,7 @@ def shake(
     )
     matrix[:, 2] += (np.array(new) - (width, height)) / 2 + random.normal(0, config.shift, 2) * new
     moved = np.empty((len(images), new[1], new[0], 3), np.uint8)
-    mirror = config.mirrored > 0 and random.random() < config.mirrored
+    mirror = config.mirrored and random.random() < config.mirrored
     border = cv2.BORDER_REFLECT_101 if mirror else cv2.BORDER_CONSTANT
     for image, target in zip(images, moved, strict=True):
         cv2.warpAffine(image, matrix, new, dst=target, flags=cv2.INTER_LINEAR, borderMode=border)
@@ -175,12 +175,17 @@ def restyle(images: Images, random: np.random.Generator) -> Images:
         sharp = image + amount * (image - cv2.GaussianBlur(image, (0, 0), sigma))
         target[...] = np.clip(sharp + noise * random.standard_normal(image.shape, dtype=np.float32), 0, 255)
         if quality:
-            jpeg = cv2.imencode(".jpg", target, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-            target[...] = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+            target[...] = compressed(target, quality)
     return made
 
 
-def recolour(images: Images, random: np.random.Generator) -> Points:
+def compressed(image: Images, quality: int) -> Images:
+    """H x W x 3 after JPEG of that quality."""
+    jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(jpeg, cv2.IMREAD_COLOR)  # type: ignore[return-value]
+
+
+def recolour(images: Images, random: np.random.Generator) -> npt.NDArray[np.float32]:
     """Saturation, mixed channels, white balance, contrast, brightness and gamma; T x H x W x 3 float32, 0 to 255."""
     colour = images.astype(np.float32)
     grey = colour.mean(axis=-1, keepdims=True)

@@ -33,13 +33,13 @@ BLOCK = 8  # channels that ONNX Runtime's convolutions take at a time where ther
 def streamed(network: SDTCMoveNet) -> SDTCMoveNet:
     """A copy of the network that answers the same, for inference alone; takes the weights as they are now."""
     made = copy.deepcopy(network)
-    if network.semantics is not None:
-        made.semantics = StreamedSemantics(network.semantics)  # type: ignore[assignment]
+    if made.semantics is not None:
+        made.semantics = StreamedSemantics(made.semantics)  # type: ignore[assignment]
     return made
 
 
 class StreamedSemantics(nn.Module):
-    """`Semantics`, its work divided between a crop and a window.
+    """`Semantics`, whose parts it takes over, its work divided between a crop and a window.
 
     Cached of a crop are tokens L x C at stride 16, pooled L/4 x C, the same at stride 32, and detail w x h/2 x w/2:
     the part of the head's first layer that the crop itself decides.
@@ -52,7 +52,7 @@ class StreamedSemantics(nn.Module):
     def __init__(self, semantics: Semantics) -> None:
         super().__init__()
         self.tokens, self.reduced = semantics.tokens, semantics.detail
-        self.mlsme = with_rows(copy.deepcopy(semantics.mlsme))
+        self.mlsme = with_rows(semantics.mlsme)
         self.image_size, self.grid, self.pooled = semantics.image_size, semantics.grid, semantics.pooled
         rows, columns = semantics.grid
         with torch.no_grad():
