@@ -68,8 +68,12 @@ class Pose:
 
 @dataclass(frozen=True)
 class FramePoses:
-    """The poses of one keyframe, with the stage times (seconds) that were spent on the call that made them."""
+    """The poses of one keyframe, with the stage times (seconds) that were spent on the call that made them.
+
+    duplicates: ids of tracks that are left out, as their poses showed people who are there already.
+    """
 
     frame: Frame
     poses: list[Pose]
     timings: dict[str, float] = field(default_factory=dict)
+    duplicates: tuple[int, ...] = ()

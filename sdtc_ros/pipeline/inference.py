@@ -71,11 +71,13 @@ def infer(pending: Sequence[Pending], buffer: CropBuffer) -> list[FramePoses]:
     estimates = iter(_estimate([one for one in pending if len(one.keyframe)]))
     results = []
     for one in pending:
-        poses = next(estimates) if len(one.keyframe) else []
+        poses = found = next(estimates) if len(one.keyframe) else []
         if one.keyframe.distinct:
             with timed([one.timings], "track"):
-                poses = without_duplicates(poses)
-        results.append(FramePoses(one.keyframe.frame, poses, one.timings))
+                poses = without_duplicates(found)
+        answered = {pose.track_id for pose in poses}
+        duplicates = tuple(pose.track_id for pose in found if pose.track_id not in answered)
+        results.append(FramePoses(one.keyframe.frame, poses, one.timings, duplicates))
         one.report(results[-1])
     return results
 

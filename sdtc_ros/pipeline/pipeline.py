@@ -276,8 +276,12 @@ class Pipeline:
         with timed([timings], "track"):
             keyframe = self.ring.keyframe(self._next)
         self._next += 1
-        size, report = self.bundle.input_size, self._tracker.add_poses
-        return Pending(self.engine, size, keyframe, timings, report)
+        return Pending(self.engine, self.bundle.input_size, keyframe, timings, self._answered)
+
+    def _answered(self, result: FramePoses) -> None:
+        """Take notice of a keyframe's poses, and let others have the places of its duplicates for a while."""
+        self._tracker.add_poses(result)
+        self._places.put_last(result.duplicates, result.frame.stamp + round(self.config.tracking.lost_seconds * 1e9))
 
 
 def check_image(frame: Frame) -> None:

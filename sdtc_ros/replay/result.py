@@ -50,7 +50,8 @@ class ReplayResult:
 class Record:
     """result.json in a replay's folder, written however the replay ends; a full disk may leave none.
 
-    frames, poses, tracks: how many were processed and written; seconds of wall time; stopped: the exit status of a
+    frames, poses, tracks: how many were processed and written; duplicates: poses left out as they showed somebody twice;
+    seconds of wall time; stopped: the exit status of a
     request to end, or 0; error: what ended it, '' where nothing did; problems, notes, files (by role, relative): as
     ReplayResult's; ap, mota: totals, null where nothing was measured.
     """
@@ -89,6 +90,7 @@ def _figures(result: ReplayResult, out: Path) -> dict[str, Any]:
     return {
         "frames": result.frames,
         "poses": sum(statistics.people),
+        "duplicates": statistics.duplicates,
         "tracks": len(statistics.tracks),
         "seconds": round(statistics.wall, 3),
         "input": result.source.what,

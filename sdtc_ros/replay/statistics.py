@@ -47,8 +47,8 @@ class RunStatistics:
     """Figures of a run; some 50 bytes a frame, so that 100 000 frames stay small.
 
     seconds: the time since the first keyframe by the stamps, which stands still where the clock was set back (set_back:
-    how often); people: how many are in it; latency: seconds by stage, one entry
-    a keyframe that has the stage; total: the pipeline's time a keyframe; joint_scores: sum and number by joint.
+    how often); people: how many are in it; latency: seconds by stage, one entry a keyframe that has the stage; total: the
+    pipeline's time a keyframe; joint_scores: sum and number by joint; duplicates: poses left out (see FramePoses).
     """
 
     skeleton: Skeleton
@@ -60,6 +60,7 @@ class RunStatistics:
     samples: list[Sample] = field(default_factory=list)
     wall: float = 0.0
     set_back: int = 0
+    duplicates: int = 0
 
     def __post_init__(self) -> None:
         """Make room for the sums by joint."""
@@ -76,6 +77,7 @@ class RunStatistics:
         now = (self.seconds[-1] if self.seconds else 0.0) + max(step, 0) / 1e9
         self.seconds.append(now)
         self.people.append(min(len(result.poses), 65535))
+        self.duplicates += len(result.duplicates)
         for stage, spent in timings.items():
             self.latency.setdefault(stage, array("f")).append(spent)
         self.total.append(sum(timings.get(stage, 0.0) for stage in PIPELINE_STAGES))

@@ -300,6 +300,11 @@ def test_images_lost_on_the_way_are_said_with_what_helps() -> None:
     assert status(with_counts(received=45, answered=45, lost=5)).level == Level.OK
 
 
+def test_poses_left_out_are_counted_and_no_fault() -> None:
+    health = status(with_counts(received=10, answered=10, duplicates=3))
+    assert (health.level, health.values["duplicate poses"]) == (Level.OK, "3")
+
+
 def test_invalid_boxes_are_said_for_as_long_as_they_come() -> None:
     health = status(with_counts(received=10, answered=10, invalid_boxes=3))
     assert (health.level, health.values["invalid boxes"]) == (Level.WARN, "3")

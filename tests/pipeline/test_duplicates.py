@@ -110,6 +110,24 @@ def test_in_a_batch_of_cameras_each_has_its_own_rule(bundle: Bundle) -> None:
     assert [len(answer.poses) for answer in answers if answer is not None] == [1, 2]
 
 
+def test_who_is_left_out_is_said(bundle: Bundle) -> None:
+    found = pipeline_of(bundle)
+    first, second = found.process(black(0)), found.process(black(1), PEOPLE)
+    assert first is not None and second is not None
+    assert (tracks(first.poses), first.duplicates) == ([1], (2,))
+    assert (len(second.poses), second.duplicates) == (2, ())
+
+
+def test_a_place_is_somebody_else_s_who_was_not_shown(bundle: Bundle) -> None:
+    """Three people and two places: the third has that of the second, whose pose was the first one's, for a second."""
+    boxes = Boxes(np.repeat(PEOPLE.xywh[:1], 3, axis=0), np.array([0.9, 0.8, 0.7], np.float32))
+    boxes.xywh[2, 0] = 110  # his joints lie in another corner
+    config = PipelineConfig(lookahead=0, max_people=2)
+    pipeline = Pipeline(bundle, OnnxEngine(bundle, threads=1), config, lambda image: boxes)
+    answers = [pipeline.process(black(number)) for number in range(3)]
+    assert [tracks(one.poses) for one in answers if one is not None] == [[1], [1, 3], [1, 3]]
+
+
 def test_the_tracker_does_not_hear_of_duplicates(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     heard: list[FramePoses] = []
     pipeline = pipeline_of(bundle)

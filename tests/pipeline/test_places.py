@@ -70,6 +70,16 @@ def test_two_places_and_three_people() -> None:
     assert chosen(Places(), frames, most=2) == [[0, 1], [0, 1], [1, 2], [0, 1]]
 
 
+def test_who_showed_somebody_else_comes_last_for_a_while_and_takes_no_place_back() -> None:
+    """Tracks 0 and 1 were the same person in the first frame; 1 may try again, but has no more right than 2."""
+    places, frame = Places(), {0: 0.9, 1: 0.8, 2: 0.7}
+    assert chosen(places, [frame], most=2) == [[0, 1]]
+    places.put_last([1], 1_000_000_000)
+    assert chosen(places, [frame] * 12, most=2) == [[0, 2]] * 12
+    places.put_last([1], 1_000_000_000)
+    assert chosen(places, [frame], most=3) == [[0, 1, 2]], "there is room"
+
+
 def play(pipeline: Pipeline, frames: list[Boxes | None], first: int = 0) -> list[list[int]]:
     image = np.zeros((120, 160, 3), np.uint8)
     results = [pipeline.process(Frame(image, (first + n) * STEP), boxes) for n, boxes in enumerate(frames)]

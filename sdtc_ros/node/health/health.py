@@ -33,6 +33,7 @@ _NO_DROPS = (
     "people",
     "restarts",
     "invalid_boxes",
+    "duplicates",
     "lost",
 )  # every other count is a cause of frames left out
 
@@ -244,6 +245,7 @@ def _values(figures: Figures, topic: str) -> dict[str, str]:
     return values | {
         "lost on the way": str(total.lost),
         "invalid boxes": str(total.invalid_boxes),
+        "duplicate poses": str(total.duplicates),
         "restarts": str(total.restarts),
     }
 

@@ -30,7 +30,7 @@ class Counts:
     be understood; answered: keyframes whose poses were published; people: poses in all of them; restarts: how often
     the stamps went back; unmatched: no detections came for it (where those come from outside); taken: let into the
     pipeline, processed or not yet; invalid_boxes: person boxes that were none (see detection.boxes.usable_boxes);
-    lost: sent but never received, where the DDS tells.
+    duplicates: poses left out, as they showed somebody twice; lost: sent but never received, where the DDS tells.
     """
 
     received: int = 0
@@ -43,6 +43,7 @@ class Counts:
     unmatched: int = 0
     taken: int = 0
     invalid_boxes: int = 0
+    duplicates: int = 0
     lost: int = 0
 
     @property
@@ -135,6 +136,7 @@ class Meter:
         with self._lock:
             moment = self._clock()
             self.counts.people += len(result.poses)
+            self.counts.duplicates += len(result.duplicates)
             self.counts.answered += 1
             self._results.append((moment, latency, result.timings))
             while self._results[0][0] < min(moment - WINDOW, self._reported_at):
