@@ -174,8 +174,7 @@ class Pipeline:
         self._cut_at_gaps(frame)
         people = self._people(frame, boxes, found, timings)
         with timed([timings], "track"):
-            distinct = not (self._given or self.config.tracking.keep_untracked)
-            newest = self.ring.push(frame, people, distinct)
+            newest = self.ring.push(frame, people, self._distinct)
         return self._pending(timings) if newest - self._next >= self.lookahead else None
 
     def flush(self) -> list[FramePoses]:
@@ -210,6 +209,11 @@ class Pipeline:
         step = 0 if self._stamp is None else frame.stamp - self._stamp
         changed = bool(self._shape) and frame.image.shape != self._shape
         return step < 0 or step > self.config.max_gap * 1e9 or changed
+
+    @property
+    def _distinct(self) -> bool:
+        """Whether of poses that show the same person only one is answered: not where every box is to have its own."""
+        return not (self._given or self.config.tracking.keep_untracked)
 
     @property
     def detector(self) -> Detector:
@@ -269,7 +273,8 @@ class Pipeline:
 
     def _chosen(self, people: Boxes, frame: Frame) -> Boxes:
         """Of the people tracked, those who get poses."""
-        return self._places.choose(people, self.config.max_people, frame.stamp, self.config.tracking.lost_seconds)
+        most, seconds = self.config.max_people, self.config.tracking.lost_seconds
+        return self._places.choose(people, most, frame.stamp, seconds, self._distinct)
 
     def _pending(self, timings: Timings) -> Pending:
         """The next keyframe."""
@@ -281,7 +286,7 @@ class Pipeline:
     def _answered(self, result: FramePoses) -> None:
         """Take notice of a keyframe's poses, and let others have the places of its duplicates for a while."""
         self._tracker.add_poses(result)
-        self._places.put_last(result.duplicates, result.frame.stamp + round(self.config.tracking.lost_seconds * 1e9))
+        self._places.answered((pose.track_id for pose in result.poses), result.duplicates)
 
 
 def check_image(frame: Frame) -> None:

@@ -7,7 +7,7 @@
 """Who gets a pose where more people are tracked than are to have one.
 
 The best scored, but with some loyalty: a robot that attends to one person should not change him for another with every
-detection, nor because he was missed in one. A track whose pose showed somebody who has one already comes last for a while.
+detection, nor because he was missed in one. A track whose pose showed somebody who has one already comes last for a while, as if its person were missed.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from sdtc_ros.types import Boxes
 STAY = 0.2  # how much better a newcomer's score must be to take somebody's place
 STAND_IN = 0.1  # the same to take the pose of one who stands in for somebody who is missed
 LAST = 2.0  # more than any score and bonus: behind everybody else
+WAIT = 4  # choices for which a duplicate comes last, twice as many each time it is one again
 
 
 class Places:
@@ -29,45 +30,63 @@ class Places:
 
     def __init__(self) -> None:
         """Nobody has one."""
-        self._holders: dict[int, int] = {}  # when each was last chosen, nanoseconds
-        self._stand_ins: list[int] = []  # chosen last, without a place
-        self._duplicates: dict[int, int] = {}  # until when each comes last, nanoseconds
-        self._latest = 0  # stamp of the last choice
+        self._latest, self._choices = 0, 0  # stamp of the last choice, and how many there were
+        self.clear()
 
     def clear(self) -> None:
         """Nobody has one any longer."""
-        self._holders, self._stand_ins, self._duplicates = {}, [], {}
+        self._holders: dict[int, int] = {}  # when each was last chosen, nanoseconds
+        self._stand_ins: list[int] = []  # chosen last, without a place
+        self._duplicates: dict[int, tuple[int, int]] = {}  # up to which choice each comes last, and how long that is
 
-    def put_last(self, ids: Iterable[int], until: int) -> None:
-        """Let these tracks, whose poses showed people who have one already, come last until that stamp (nanoseconds)."""
-        self._duplicates |= dict.fromkeys(ids, until)
-
-    def best(self, boxes: Boxes, most: int) -> Boxes:
-        """The `most` best of the boxes by score and place; nothing is remembered."""
+    def best(self, boxes: Boxes, most: int, distinct: bool = False) -> Boxes:
+        """The `most` best of the boxes by score and place; nothing is remembered. distinct: duplicates come last."""
         if boxes.ids is None or len(boxes) <= most:  # no places to weigh: the usual frame
             return best_boxes(boxes, most)
         holds, stands_in = np.isin(boxes.ids, list(self._holders)), np.isin(boxes.ids, self._stand_ins)
-        last = np.isin(boxes.ids, list(self._duplicates))
+        last = np.isin(boxes.ids, list(self._put_last())) & distinct
         return best_boxes(boxes, most, boxes.scores + STAY * holds + STAND_IN * stands_in - LAST * last)
 
-    def choose(self, people: Boxes, most: int, stamp: int, seconds: float) -> Boxes:
+    def choose(self, people: Boxes, most: int, stamp: int, seconds: float, distinct: bool = False) -> Boxes:
         """The people of the frame of `stamp` (nanoseconds) who get a pose, at most `most`.
 
-        Who has a place and is missed keeps it for `seconds`: another has his pose meanwhile, not his place.
+        Who has a place and is missed keeps it for `seconds`: another has his pose meanwhile, not his place. distinct:
+        that of a duplicate is missed likewise.
         """
         assert people.ids is not None
-        here, oldest = set(people.ids.tolist()), stamp - seconds * 1e9
-        self._holders = {one: last for one, last in self._holders.items() if one in here or last >= oldest}
-        self._duplicates = {one: until for one, until in self._duplicates.items() if until > stamp}
-        if any(one in here and last < self._latest for one, last in self._holders.items()):
+        self._choices += 1
+        last = self._put_last() if distinct else set()
+        there, oldest = set(people.ids.tolist()), stamp - seconds * 1e9
+        here = there - last
+        self._holders = {one: seen for one, seen in self._holders.items() if one in here or seen >= oldest}
+        if any(one in here and seen < self._latest for one, seen in self._holders.items()):
             self._stand_ins = []  # somebody is back
-        chosen, self._latest = self.best(people, most), stamp
+        chosen, self._latest = self.best(people, most, distinct), stamp
         assert chosen.ids is not None
-        ids = chosen.ids.tolist()
-        for ousted in here.difference(ids):
-            self._holders.pop(ousted, None)
+        self._settle(here, chosen.ids.tolist(), most, stamp)
+        self._duplicates = {one: wait for one, wait in self._duplicates.items() if one in there}
+        return chosen
+
+    def answered(self, ids: Iterable[int], duplicates: Iterable[int]) -> None:
+        """Take notice of the tracks that a pose was answered for, and of those whose pose was left out."""
         for one in ids:
+            self._duplicates.pop(one, None)
+        for one in duplicates:
+            until, wait = self._duplicates.get(one, (0, WAIT // 2))
+            if until <= self._choices:  # others were chosen before that was known
+                self._duplicates[one] = self._choices + 2 * wait, 2 * wait
+
+    def _settle(self, here: set[int], ids: list[int], most: int, stamp: int) -> None:
+        """Give the places to those who were chosen; to one who was a duplicate only once his pose was answered."""
+        claim = [one for one in ids if one not in self._duplicates]
+        if len(claim) == most:
+            for ousted in here.difference(ids):
+                self._holders.pop(ousted, None)
+        for one in claim:
             if one in self._holders or len(self._holders) < most:
                 self._holders[one] = stamp
         self._stand_ins = [one for one in ids if one not in self._holders]
-        return chosen
+
+    def _put_last(self) -> set[int]:
+        """The tracks that come last now."""
+        return {one for one, (until, _) in self._duplicates.items() if until >= self._choices}

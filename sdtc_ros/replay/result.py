@@ -50,10 +50,10 @@ class ReplayResult:
 class Record:
     """result.json in a replay's folder, written however the replay ends; a full disk may leave none.
 
-    frames, poses, tracks: how many were processed and written; duplicates: poses left out as they showed somebody twice;
-    seconds of wall time; stopped: the exit status of a
-    request to end, or 0; error: what ended it, '' where nothing did; problems, notes, files (by role, relative): as
-    ReplayResult's; ap, mota: totals, null where nothing was measured.
+    frames, poses, tracks: how many were processed and written; duplicates: poses left out as they showed somebody
+    twice; seconds of wall time; stopped: the exit status of a request to end, or 0; error: what ended it, '' where
+    nothing did; problems, notes, files (by role, relative): as ReplayResult's; ap, mota: totals, null where nothing was
+    measured.
     """
 
     def __init__(self, out: Path) -> None:

@@ -119,7 +119,7 @@ def test_who_is_left_out_is_said(bundle: Bundle) -> None:
 
 
 def test_a_place_is_somebody_else_s_who_was_not_shown(bundle: Bundle) -> None:
-    """Three people and two places: the third has that of the second, whose pose was the first one's, for a second."""
+    """Three people and two places: the third has the pose that the second does not show."""
     boxes = Boxes(np.repeat(PEOPLE.xywh[:1], 3, axis=0), np.array([0.9, 0.8, 0.7], np.float32))
     boxes.xywh[2, 0] = 110  # his joints lie in another corner
     config = PipelineConfig(lookahead=0, max_people=2)

@@ -17,7 +17,7 @@ from fake_bundle import make_bundle
 
 from sdtc_ros.models.bundle import Bundle
 from sdtc_ros.pipeline.pipeline import Pipeline, PipelineConfig
-from sdtc_ros.pipeline.places import Places
+from sdtc_ros.pipeline.places import WAIT, Places
 from sdtc_ros.types import Boxes, Frame
 
 STEP = 40_000_000
@@ -70,14 +70,57 @@ def test_two_places_and_three_people() -> None:
     assert chosen(Places(), frames, most=2) == [[0, 1], [0, 1], [1, 2], [0, 1]]
 
 
-def test_who_showed_somebody_else_comes_last_for_a_while_and_takes_no_place_back() -> None:
-    """Tracks 0 and 1 were the same person in the first frame; 1 may try again, but has no more right than 2."""
+def replayed(frames: list[Scores], twice: Callable[[int], set[int]], most: int, lag: int = 0) -> list[list[int]]:
+    """Ids answered by frame: chosen but for those that `twice` names, of which the places hear `lag` frames later."""
+    places, waiting, answers = Places(), [], []
+    for n, scores in enumerate(frames):
+        ids = places.choose(people(scores), most, n * 40_000_000, 1.0, distinct=True).ids
+        assert ids is not None
+        waiting.append(set(ids.tolist()))
+        answers.append(sorted(waiting[-1] - twice(n)))
+        if n >= lag:
+            duplicates = waiting[n - lag] & twice(n - lag)
+            places.answered(waiting[n - lag] - duplicates, duplicates)
+    return answers
+
+
+@pytest.mark.parametrize(("lag", "away"), [(0, WAIT), (2, 1)])
+def test_one_frame_as_a_duplicate_costs_nobody_his_place(lag: int, away: int) -> None:
+    """With later frames waited for, the next answer of his is under way already, and he is back with it."""
+    answers = replayed([{0: 0.9, 1: 0.9, 2: 0.72}] * 20, lambda n: {1} if n == 5 else set(), 2, lag)
+    assert answers == [[0, 1]] * 5 + [[0]] + [[0, 1]] * lag + [[0, 2]] * away + [[0, 1]] * (14 - lag - away)
+
+
+def test_whoever_else_there_is_has_the_place_of_a_standing_duplicate() -> None:
+    """He is tried again at ever greater distances, and who has his place does not lose it to a third by that."""
+    noise = np.random.default_rng(0).uniform(-0.04, 0.04, (200, 2))
+    frames = [{0: 0.95, 1: 0.95, 2: 0.7 + a, 3: 0.7 + b} for a, b in noise]
+    answers = replayed(frames, lambda n: {1}, 2)
+    alone = [n for n, ids in enumerate(answers) if ids == [0]]
+    assert alone == [0, 5, 14, 31, 64, 129]
+    later = {tuple(ids) for ids in answers[32:] if ids != [0]}
+    assert later in ({(0, 2)}, {(0, 3)})
+
+
+def test_a_duplicate_who_parts_has_a_pose_again_and_a_place_once_it_was_answered() -> None:
+    frames = [{0: 0.9, 1: 0.9, 2: 0.6}] * 40 + [{0: 0.9, 1: 0.7, 2: 0.75}] * 40
+    answers = replayed(frames, lambda n: {1} if n < 20 else set(), 2)
+    assert answers[20:31] == [[0, 2]] * 11 and answers[31:] == [[0, 1]] * 49
+
+
+def test_where_boxes_are_given_nobody_comes_last() -> None:
     places, frame = Places(), {0: 0.9, 1: 0.8, 2: 0.7}
+    places.choose(people(frame), 2, 0, 1.0, distinct=True)
+    places.answered([0], [1])
     assert chosen(places, [frame], most=2) == [[0, 1]]
-    places.put_last([1], 1_000_000_000)
-    assert chosen(places, [frame] * 12, most=2) == [[0, 2]] * 12
-    places.put_last([1], 1_000_000_000)
-    assert chosen(places, [frame], most=3) == [[0, 1, 2]], "there is room"
+
+
+def test_a_cut_forgets_duplicates() -> None:
+    places, frame = Places(), people({0: 0.9, 1: 0.8, 2: 0.7})
+    places.answered([0], [1])
+    places.clear()
+    ids = places.choose(frame, 2, 0, 1.0, distinct=True).ids
+    assert ids is not None and ids.tolist() == [0, 1]
 
 
 def play(pipeline: Pipeline, frames: list[Boxes | None], first: int = 0) -> list[list[int]]:

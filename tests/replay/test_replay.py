@@ -31,7 +31,7 @@ from sdtc_ros.io.bag import ANNOTATED_TOPIC, COMPRESSED_TYPE, BagReader, BagWrit
 from sdtc_ros.messages.poses import POSES_TOPIC, POSES_TYPE, PoseArrays, poses_from_message, to_header
 from sdtc_ros.messages.typestore import typestore
 from sdtc_ros.skeleton import POSETRACK
-from sdtc_ros.types import Frame
+from sdtc_ros.types import Boxes, Frame
 
 pytestmark = pytest.mark.slow
 
@@ -211,6 +211,14 @@ def test_the_person_detector_is_the_default(tmp_path, model):
     out = tmp_path / "out"
     assert run_replay(make_folder(tmp_path / "clip", 3), out, model) == 0
     assert "person detector at 416 px" in (out / "report.html").read_text()
+
+
+def test_poses_left_out_are_counted(tmp_path, model, monkeypatch):
+    twice = Boxes(np.array([BOX, BOX], np.float32), np.array([0.9, 0.8], np.float32))
+    monkeypatch.setattr("sdtc_ros.replay.run.make_detector", lambda *_: lambda image: twice)
+    assert run_replay(make_folder(tmp_path / "clip", 3), tmp_path / "out", model) == 0
+    record = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (record["poses"], record["duplicates"]) == (3, 3)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
