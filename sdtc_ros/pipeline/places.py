@@ -7,7 +7,8 @@
 """Who gets a pose where more people are tracked than are to have one.
 
 The best scored, but with some loyalty: a robot that attends to one person should not change him for another with every
-detection, nor because he was missed in one. A track whose pose showed somebody who has one already comes last for a while, as if its person were missed.
+detection, nor because he was missed in one. A track whose pose showed somebody who has one already comes last for a
+while, as if its person were missed.
 """
 
 from __future__ import annotations

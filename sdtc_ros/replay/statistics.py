@@ -47,8 +47,8 @@ class RunStatistics:
     """Figures of a run; some 50 bytes a frame, so that 100 000 frames stay small.
 
     seconds: the time since the first keyframe by the stamps, which stands still where the clock was set back (set_back:
-    how often); people: how many are in it; latency: seconds by stage, one entry a keyframe that has the stage; total: the
-    pipeline's time a keyframe; joint_scores: sum and number by joint; duplicates: poses left out (see FramePoses).
+    how often); people: how many are in it; latency: seconds by stage, one entry a keyframe that has the stage; total:
+    the pipeline's time a keyframe; joint_scores: sum and number by joint; duplicates: poses left out (see FramePoses).
     """
 
     skeleton: Skeleton
