@@ -7,8 +7,8 @@
 """Typed FP16 graphs from FP32 ones: every tensor's type is written in the graph, as strongly typed TensorRT wants it.
 
 What costs time runs in FP16; in FP32 run the operators that lose most by it (LayerNormalization, softmax, sums,
-exponentials), the normalisation of the pixels, the last convolution of the head and all decoding after it, and the
-places at which a deformable convolution reads. Not onnxruntime.transformers.float16, which was tried: it knows no
+exponentials), the normalisation of the pixels, the last convolution of the head and all decoding after it, the joints'
+places in each frame, and those at which a deformable convolution reads. Not onnxruntime.transformers.float16, which was tried: it knows no
 zones, only operators and node names, it lifts tiny weights up to the smallest FP16 number instead of rounding them,
 and it appends its casts behind the nodes that need them, which is no valid ONNX until they are sorted.
 """
@@ -21,13 +21,14 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from export.zones import HEATMAPS, around, decoding, pixels, reading_places
+from export.zones import HEATMAPS, PLACES, around, decoding, pixels, places, reading_places
 from sdtc_ros.engine.base import MOVES
 from sdtc_ros.errors import BundleError
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
-# Outputs that stay FP32; the encoder's, and all inputs but moves, become FP16.
+# Inputs and outputs that stay FP32; the encoder's other outputs, and the windows of them, become FP16.
 POSES = ("keypoints", HEATMAPS, "spread")
+FULL_INPUTS, FULL_OUTPUTS = (MOVES, PLACES), (*POSES, PLACES)
 # In FP32 wherever they stand; Cast, ConstantOfShape and Range because they may make indices, which FP16 cannot count.
 PRECISE = {
     "LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization", "Softmax", "LogSoftmax",
@@ -42,7 +43,7 @@ def to_half(model: ModelProto, hot: Collection[str] = ()) -> ModelProto:
     """The same graph in FP16; `model` (FP32, weights loaded) stays as it is.
 
     hot: values too large for FP16 (export.ranges); what makes and reads them stays in FP32. Floating-point inputs and
-    outputs become FP16 but for moves and POSES. Raises BundleError for a graph with subgraphs or floating-point types
+    outputs become FP16 but for moves, PLACES and POSES. Raises BundleError for a graph with subgraphs or floating-point types
     but FP32.
     """
     types = element_types(model)
@@ -69,9 +70,9 @@ class _Typing:
 
     def rewrite(self) -> GraphProto:
         """The typed graph."""
-        inputs = [self._retyped(value, FLOAT if value.name == MOVES else HALF) for value in self.graph.input]
+        inputs = [self._retyped(value, FLOAT if value.name in FULL_INPUTS else HALF) for value in self.graph.input]
         self.now.update((v.name, v.type.tensor_type.elem_type) for v in inputs if v.name in self.real)
-        outputs = [self._retyped(value, FLOAT if value.name in POSES else HALF) for value in self.graph.output]
+        outputs = [self._retyped(value, FLOAT if value.name in FULL_OUTPUTS else HALF) for value in self.graph.output]
         wanted = {value.name: value.type.tensor_type.elem_type for value in outputs if value.name in self.real}
         for index, node in enumerate(self.graph.node):
             self._convert(node, FLOAT if index in self.precise else HALF, wanted)
@@ -156,7 +157,7 @@ def _halve_attributes(node: NodeProto) -> None:
 def _precise_nodes(graph: GraphProto) -> set[int]:
     """Numbers of the nodes that run in FP32."""
     alone = {i for i, node in enumerate(graph.node) if node.op_type in PRECISE or _too_large(graph, node)}
-    return alone | decoding(graph) | reading_places(graph) | pixels(graph)
+    return alone | decoding(graph) | places(graph) | reading_places(graph) | pixels(graph)
 
 
 def _too_large(graph: GraphProto, node: NodeProto) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from onnx import GraphProto, NodeProto, TensorProto
 
 HEATMAPS = "heatmaps"
+PLACES = "joints"  # what sdtc_movenet's encoder hands on of them: columns and rows of the heatmaps, and scores
 STANDARDISED = {"LayerNormalization", "Softmax", "Sigmoid"}
 MOVES = {
     "Reshape", "Transpose", "Slice", "Squeeze", "Unsqueeze", "Concat", "Gather", "Expand", "Identity", "Split", "Relu",
@@ -26,6 +27,13 @@ def decoding(graph: GraphProto) -> set[int]:
         return set()
     nodes = list(graph.node)
     return _above(nodes, [HEATMAPS], last=True) | _below(nodes, [HEATMAPS], stop=set())
+
+
+def places(graph: GraphProto) -> set[int]:
+    """What makes PLACES, from the last layers with weights on, and what is computed with them before the next ones."""
+    nodes = list(graph.node)
+    made, taken = ([value.name for value in values if value.name == PLACES] for values in (graph.output, graph.input))
+    return _above(nodes, made, last=True) | _below(nodes, taken, stop=WEIGHTED)
 
 
 def reading_places(graph: GraphProto) -> set[int]:

@@ -163,7 +163,7 @@ def test_a_verdict_is_about_all_that_answers_depend_on(
 
 def test_what_a_verdict_is_made_of() -> None:
     """Another field needs another GATE, or cached verdicts cannot be read."""
-    assert GATE == 6
+    assert GATE == 7
     assert [field.name for field in dataclasses.fields(Deviation)] == [
         "joints", "p50", "p99", "max", "over_pixel", "score", "undecided", "covariance"
     ]  # fmt: skip

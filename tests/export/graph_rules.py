@@ -73,9 +73,14 @@ def complaints_of_tensorrt(model: onnx.ModelProto) -> list[str]:
     return found
 
 
-def check_bundle(encoder: Path, temporal: Path, products: dict[str, int]) -> None:
-    """Both graphs in FP32 and FP16 parse in TensorRT; in FP16 `products` of the temporal graph stay in FP32."""
-    for path, full in ((encoder, {}), (temporal, products)):
+def check_bundle(
+    encoder: Path, temporal: Path, products: dict[str, int], encoders: dict[str, int] | None = None
+) -> None:
+    """Both graphs in FP32 and FP16 parse in TensorRT; in FP16 `products` of the temporal graph stay in FP32.
+
+    encoders: those of the encoder.
+    """
+    for path, full in ((encoder, encoders or {}), (temporal, products)):
         model = onnx.load(path)
         assert complaints_of_tensorrt(model) == [], complaints_of_tensorrt(model)
         half = to_half(model)
@@ -84,8 +89,8 @@ def check_bundle(encoder: Path, temporal: Path, products: dict[str, int]) -> Non
         assert in_full(half) == full, in_full(half)
         assert [kind for kind in in_half(half) if kind in SAFE_IN_FULL] == []
         for value in (*half.graph.input, *half.graph.output):
-            poses = value.name in ("keypoints", "spread", "heatmaps", "moves")
-            expected = "FLOAT" if poses else "UINT8" if value.name == "crops" else "FLOAT16"
+            exact = value.name in ("keypoints", "spread", "heatmaps", "moves", "joints")
+            expected = "FLOAT" if exact else "UINT8" if value.name == "crops" else "FLOAT16"
             assert TensorProto.DataType.Name(value.type.tensor_type.elem_type) == expected, value.name
 
 

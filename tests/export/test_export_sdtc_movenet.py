@@ -51,6 +51,6 @@ def test_tensorrt_gets_kernels_that_are_initializers(bundle: Bundle, tmp_path: P
     assert any(node.input[0].endswith("_stored") for node in onnx.load(bundle.encoder).graph.node if node.input)
     (tmp_path / "encoder.onnx").write_bytes(plain_graph(bundle.encoder))
     onnx.save_model(load_full(bundle.temporal), str(tmp_path / "temporal.onnx"))
-    check_bundle(tmp_path / "encoder.onnx", tmp_path / "temporal.onnx", {"Conv": 1, "MatMul": 6})
+    check_bundle(tmp_path / "encoder.onnx", tmp_path / "temporal.onnx", {"Conv": 1, "MatMul": 6}, {"Conv": 5})
     pooled = onnx.load_model_from_string(pooled_graph(bundle.temporal, bundle.tokens))
     assert {value.name for value in pooled.graph.input} == {*(f"pool_{name}" for name in bundle.tokens), "index", MOVES}

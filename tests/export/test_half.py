@@ -109,6 +109,25 @@ def test_pixels_are_normalised_in_full() -> None:
     assert made.graph.input[0].type.tensor_type.elem_type == TensorProto.UINT8
 
 
+def test_joints_in_each_frame_are_handed_on_in_full() -> None:
+    """Column 40 + 1/64 is no number in FP16 either: from the layer that finds it to the one that takes it in."""
+    found = to_half(graph(
+        "(float[1, 4] tokens) => (float[1, 4] joints, float[1, 4] out) <float far = {40.0}>"
+        " { hidden = MatMul(tokens, w) offset = MatMul(hidden, w) joints = Add(offset, far) out = MatMul(hidden, w) }",
+        w=random(4, 4),
+    ))  # fmt: skip
+    assert kinds(found) == [
+        "MatMul:FLOAT16", "Cast:FLOAT", "MatMul:FLOAT", "Add:FLOAT", "MatMul:FLOAT16",
+    ]  # fmt: skip
+    taken = to_half(graph(
+        "(float[1, 4] joints) => (float[1, 4] out) <float far = {40.0}>"
+        " { near = Sub(joints, far) hidden = MatMul(near, w) out = Relu(hidden) }", w=random(4, 4)
+    ))  # fmt: skip
+    assert kinds(taken) == ["Sub:FLOAT", "Cast:FLOAT16", "MatMul:FLOAT16", "Relu:FLOAT16"]
+    exact = {value.name: value.type.tensor_type.elem_type for value in (*found.graph.output, *taken.graph.input)}
+    assert exact == {"joints": TensorProto.FLOAT, "out": TensorProto.FLOAT16}
+
+
 def test_places_of_readings_are_computed_in_full() -> None:
     """70 + 1/16 is no number in FP16: where deformable convolutions read is found in FP32, from the convolution on."""
     text = """(float[1, 2, 8, 80] tokens) => (float[1, 2, 8, 80] out) <float far = {70.0}, float unit = {0.01}> {
