@@ -8,9 +8,9 @@
 
 What costs time runs in FP16; in FP32 run the operators that lose most by it (LayerNormalization, softmax, sums,
 exponentials), the normalisation of the pixels, the last convolution of the head and all decoding after it, the joints'
-places in each frame, and those at which a deformable convolution reads. Not onnxruntime.transformers.float16, which was tried: it knows no
-zones, only operators and node names, it lifts tiny weights up to the smallest FP16 number instead of rounding them,
-and it appends its casts behind the nodes that need them, which is no valid ONNX until they are sorted.
+places in each frame, and those at which a deformable convolution reads. Not onnxruntime.transformers.float16, which was
+tried: it knows no zones, only operators and node names, it lifts tiny weights up to the smallest FP16 number instead of
+rounding them, and it appends its casts behind the nodes that need them, which is no valid ONNX until they are sorted.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def to_half(model: ModelProto, hot: Collection[str] = ()) -> ModelProto:
     """The same graph in FP16; `model` (FP32, weights loaded) stays as it is.
 
     hot: values too large for FP16 (export.ranges); what makes and reads them stays in FP32. Floating-point inputs and
-    outputs become FP16 but for moves, PLACES and POSES. Raises BundleError for a graph with subgraphs or floating-point types
-    but FP32.
+    outputs become FP16 but for moves, PLACES and POSES. Raises BundleError for a graph with subgraphs or floating-point
+    types but FP32.
     """
     types = element_types(model)
     _refuse_strangers(model.graph, types)

@@ -47,9 +47,9 @@ class Bounds:
     covariance: float
 
 
-# FP16 and INT8: from twice to five times what was measured (docs/precision.md); one joint of a hundred may lie between two
-# cells and choose the other (FP16; MoveNet's centre of the person too), or between two peaks (INT8). FP32: room for other
-# kernels and orders of sums.
+# FP16 and INT8: from twice to five times what was measured (docs/precision.md); one joint of a hundred may lie between
+# two cells and choose the other (FP16; MoveNet's centre of the person too), or between two peaks (INT8). FP32: room for
+# other kernels and orders of sums.
 BOUNDS = {
     "fp32": Bounds(p50=0.01, p99=0.05, max=0.5, over_pixel=0.0, score=0.01, covariance=0.02),
     "fp16": Bounds(p50=0.05, p99=0.8, max=4.0, over_pixel=0.01, score=0.03, covariance=0.2),
