@@ -7,7 +7,8 @@
 """The gate: how far an engine moves keypoints away from FP32 in ONNX Runtime on the CPU, and whether that is too far.
 
 Both are given the same windows of synthetic people, in crop pixels. A joint that the reference itself cannot decide on
-(two peaks of nearly the same height) says nothing about an engine and is left out. An engine that crops
+says nothing about an engine and is left out: two peaks of nearly the same height, or a place that moves by more than a
+pixel where the image's change by one level, as where two people are equally in the crop's middle. An engine that crops
 itself is given the frames, so that its cutting is judged with the rest. GPUs have kernels of their own for each batch
 size, so every size is judged by itself, and the worst counts.
 """
@@ -29,9 +30,12 @@ from sdtc_ros.models.bundle import Bundle
 GATE = 7  # what is measured and how: raised with every change to it, so that cached verdicts are not used
 WINDOWS = 16  # compared by default
 RIVAL = 0.9  # of the maximum: a second peak as high as this leaves the joint undecided
+STEADY = 1.0  # pixels that a joint may move by where the image's change by a level
+NOISES = 3  # draws of that
 MOST_UNDECIDED = 0.5  # share of the joints that may be left out
 RUNS = 3  # of a batch size on a device at least: plain, captured as a CUDA graph, and that graph again
 Image = npt.NDArray[np.uint8]
+Crop = tuple[Image, FloatArray]  # a frame, and a box (1 x 4) in it
 Poses = tuple[FloatArray, FloatArray]  # keypoints and covariance of N windows, both N x K x 3
 
 
@@ -62,7 +66,7 @@ class Deviation:
     """How far keypoints moved, in crop pixels; what is no number has moved infinitely far.
 
     joints: compared; p50, p99, max: of their distances; over_pixel: share of them that moved by more than a pixel;
-    score: largest difference of a joint's score; undecided: joints left out; covariance: 99th percentile of its
+    score: largest difference of their scores; undecided: joints left out; covariance: 99th percentile of its
     largest difference, as a share of xx + yy.
     """
 
@@ -126,10 +130,14 @@ def measure_deviation(engine: Engine, bundle: Bundle, *, windows: int = WINDOWS,
     from sdtc_ros.engine.ort.host import OnnxEngine
 
     people, reference = _People(bundle, windows), OnnxEngine(bundle, threads=threads)
-    held = people.of(people.encode(reference, _growing(len(people.crops))), range(windows))
+    each = _growing(len(people.crops))
+    held = people.of(people.encode(reference, each), range(windows))
     moves = sample_moves(windows, 2 * bundle.delta + 1, bundle.input_size) if bundle.moves else None
     keypoints, covariance = reference.estimate(held, moves)
     clear = decided(reference.heatmaps(held, moves))
+    for noisy in _noisy(people.crops):
+        seen = reference.estimate(people.of(people.encode(reference, each, noisy), range(windows)), moves)
+        clear &= _off(seen, (keypoints, covariance))[:, 0] <= STEADY
     found = []
     for batches, handles in _sizes(engine, people):
         off = np.zeros((windows, 3, clear.shape[1]))  # the worst of what a window was processed
@@ -160,12 +168,11 @@ def _summary(off: npt.NDArray[np.float64], clear: npt.NDArray[np.bool_]) -> Devi
     """The figures of all joints that are clear, and of those that are no numbers."""
     counted = clear | np.isinf(off).any(axis=1)
     moved, covariance = off[:, 0][counted], off[:, 2][counted]
-    score = float(off[:, 1].max(initial=0.0))
     if not len(moved):
-        return Deviation(0, 0.0, 0.0, 0.0, 0.0, score, int(clear.size))
+        return Deviation(0, 0.0, 0.0, 0.0, 0.0, 0.0, int(clear.size))
     p50, p99 = (float(np.quantile(moved, share, method="higher")) for share in (0.5, 0.99))
     wide = np.inf if np.isinf(covariance).any() else float(np.quantile(covariance, 0.99, method="higher"))
-    over = float(np.mean(moved > 1.0))
+    over, score = float(np.mean(moved > 1.0)), float(off[:, 1][counted].max())
     return Deviation(len(moved), p50, p99, float(moved.max()), over, score, int((~counted).sum()), wide)
 
 
@@ -220,18 +227,22 @@ class _People:
 
     def __init__(self, bundle: Bundle, count: int) -> None:
         self.size = bundle.input_size
-        self.crops: list[tuple[Image, FloatArray]] = []
+        self.crops: list[Crop] = []
         self.windows: list[list[int]] = []
         for frames, boxes in clips(bundle.input_size, bundle.delta, count):
             first, people = len(self.crops), len(boxes)
             self.crops += [(frame, boxes[i : i + 1]) for frame in frames for i in range(people)]
             self.windows += [list(range(first + i, len(self.crops), people)) for i in range(people)]
 
-    def encode(self, engine: Engine, batches: list[list[int]]) -> list[Handle]:
-        """A handle for each crop, encoded in these batches (numbers of crops; one that comes again is made again)."""
+    def encode(self, engine: Engine, batches: list[list[int]], crops: list[Crop] | None = None) -> list[Handle]:
+        """A handle for each crop, encoded in these batches (numbers of crops; one that comes again is made again).
+
+        crops: others in their place.
+        """
+        crops = crops or self.crops
         handles: dict[int, Handle] = {}
         for batch in batches:
-            groups = [list(group) for _, group in groupby((self.crops[i] for i in batch), key=lambda crop: id(crop[0]))]
+            groups = [list(group) for _, group in groupby((crops[i] for i in batch), key=lambda crop: id(crop[0]))]
             cuts = [(group[0][0], np.concatenate([box for _, box in group])) for group in groups]
             if isinstance(engine, CuttingEngine):
                 made = engine.encode_from(cuts)
@@ -243,6 +254,18 @@ class _People:
     def of(self, handles: list[Handle], numbers: Iterable[int]) -> list[list[Handle]]:
         """The windows of these numbers."""
         return [[handles[crop] for crop in self.windows[number]] for number in numbers]
+
+
+def _noisy(crops: list[Crop]) -> Iterator[list[Crop]]:
+    """NOISES times the same boxes in frames whose values are one level up, one down, or as they were."""
+    frames = {id(frame): frame for frame, _ in crops}
+    for seed in range(NOISES):
+        random = np.random.default_rng(seed)
+        noisy = {
+            key: np.clip(frame + random.integers(-1, 2, frame.shape), 0, 255).astype(np.uint8)
+            for key, frame in frames.items()
+        }
+        yield [(noisy[id(frame)], box) for frame, box in crops]
 
 
 def _sizes(engine: Engine, people: _People) -> Iterator[tuple[list[list[int]], list[Handle]]]:

@@ -21,6 +21,7 @@ from fake_bundle import TINY_BUNDLE, make_bundle
 
 from sdtc_ros.crops import crop_images
 from sdtc_ros.engine import accuracy_check as module
+from sdtc_ros.engine import accuracy_check
 from sdtc_ros.engine.accuracy_check import BOUNDS, Deviation, clips, compare, decided, measure_deviation
 from sdtc_ros.engine.base import Cut, batches_up_to
 from sdtc_ros.engine.ort.host import OnnxEngine
@@ -90,6 +91,18 @@ def peaks(*heights: float, apart: int = 5) -> np.ndarray:
     for number, height in enumerate(heights):
         heatmap[0, 0, 3, 2 + number * apart] = height
     return heatmap
+
+
+@pytest.mark.slow
+def test_what_a_level_of_the_pixels_moves_is_undecided(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine may answer otherwise where the reference itself does so in the same image with a little noise."""
+    engine, crops = OnnxEngine(bundle, threads=1), accuracy_check._People(bundle, 6).crops
+    for (frame, box), (noisy, same) in zip(crops, next(accuracy_check._noisy(crops)), strict=True):
+        assert np.unique(noisy.astype(int) - frame).tolist() == [-1, 0, 1] and box is same
+    usual = measure_deviation(engine, bundle, windows=6, threads=1)
+    monkeypatch.setattr(accuracy_check, "_noisy", lambda crops: [[(frame, box + 20) for frame, box in crops]])
+    elsewhere = measure_deviation(engine, bundle, windows=6, threads=1)
+    assert usual.undecided < 0.2 * usual.joints and elsewhere.joints < 0.3 * elsewhere.undecided
 
 
 @pytest.mark.slow
