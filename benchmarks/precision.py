@@ -81,7 +81,7 @@ def measure(
         size = sum((bundle.folder / file).stat().st_size for file in bundle.files_of(name)) / 1e6
         deviation = Deviation.none()
         if name != FULL:
-            deviation = measure_deviation(engines[name], bundle, windows=windows, threads=threads)
+            deviation = measure_deviation(engines[name], bundle, precision=name, windows=windows, threads=threads)
         results.append(Result(name, size, speed[which], speed[which] / speed[0], deviation))
     return results
 

@@ -101,7 +101,7 @@ def _made(folder: Path, manifest: dict[str, Any], precision: str, windows: int) 
         bundle = save_manifest(folder, manifest, {precision: _entry(precision, {})})
         with tempfile.TemporaryDirectory() as scratch:
             engine = _judged(bundle, precision, Path(scratch))
-            deviation = measure_deviation(engine, bundle, windows=windows)
+            deviation = measure_deviation(engine, bundle, precision=precision, windows=windows)
     except BundleError as error:
         return Made(precision, None, str(error).replace(f"{folder}/", ""))
     return Made(precision, deviation, deviation.refusal(precision))

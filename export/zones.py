@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from onnx import GraphProto, NodeProto, TensorProto
 
 HEATMAPS = "heatmaps"
+MOVES_INPUT = "moves"
 PLACES = "joints"  # what sdtc_movenet's encoder hands on of them: columns and rows of the heatmaps, and scores
 STANDARDISED = {"LayerNormalization", "Softmax", "Sigmoid"}
 MOVES = {
@@ -30,9 +31,10 @@ def decoding(graph: GraphProto) -> set[int]:
 
 
 def places(graph: GraphProto) -> set[int]:
-    """What makes PLACES, from the last layers with weights on, and what is computed with them before the next ones."""
+    """What makes PLACES, from the last layers with weights on; and what is computed with them and the crops' moves."""
     nodes = list(graph.node)
-    made, taken = ([value.name for value in values if value.name == PLACES] for values in (graph.output, graph.input))
+    made = [value.name for value in graph.output if value.name == PLACES]
+    taken = [value.name for value in graph.input if value.name in (PLACES, MOVES_INPUT)]
     return _above(nodes, made, last=True) | _below(nodes, taken, stop=WEIGHTED)
 
 

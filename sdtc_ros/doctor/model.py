@@ -91,7 +91,7 @@ def _engine(bundle: Bundle, config: EngineConfig, what: str) -> Iterator[Finding
     if asked:
         text += f", {right} of {asked} joints of drawn people found"
     if what != DEFAULT:  # which is what the others are compared with
-        text += f"; deviation {measure_deviation(engine, bundle)}"
+        text += f"; deviation {measure_deviation(engine, bundle, precision=engine.precision)}"
     yield Finding(PART, OK, what, text)
 
 

@@ -131,7 +131,8 @@ def _deviation(bundle: Bundle, engine: Engine, config: EngineConfig, precision: 
     key = Key("deviation", _words(bundle, engine, config.provider, precision))
 
     def measured() -> bytes:
-        return json.dumps(asdict(measure_deviation(engine, bundle, threads=config.threads))).encode()
+        found = measure_deviation(engine, bundle, precision=precision, threads=config.threads)
+        return json.dumps(asdict(found)).encode()
 
     return Deviation(**json.loads(cache.obtain(key, measured, explain=False)))
 
