@@ -12,8 +12,9 @@ from collections.abc import Iterable
 
 from onnx import GraphProto, NodeProto, TensorProto
 
+from sdtc_ros.engine.base import MOVES as CROP_MOVES
+
 HEATMAPS = "heatmaps"
-MOVES_INPUT = "moves"
 PLACES = "joints"  # what sdtc_movenet's encoder hands on of them: columns and rows of the heatmaps, and scores
 STANDARDISED = {"LayerNormalization", "Softmax", "Sigmoid"}
 MOVES = {
@@ -34,7 +35,7 @@ def places(graph: GraphProto) -> set[int]:
     """What makes PLACES, from the last layers with weights on; and what is computed with them and the crops' moves."""
     nodes = list(graph.node)
     made = [value.name for value in graph.output if value.name == PLACES]
-    taken = [value.name for value in graph.input if value.name in (PLACES, MOVES_INPUT)]
+    taken = [value.name for value in graph.input if value.name in (PLACES, CROP_MOVES)]
     return _above(nodes, made, last=True) | _below(nodes, taken, stop=WEIGHTED)
 
 

@@ -40,3 +40,8 @@ def test_every_page_and_file_it_links_exists() -> None:
     for page in (ROOT / "README.md", ROOT / "docs" / "README.md"):
         for link in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_every_link_by_name_has_its_address() -> None:
+    named = set(re.findall(r"\]\[(\w+)\]", README))
+    assert len(named) >= 5 and named == set(re.findall(r"^\[(\w+)\]: https://\S+$", README, re.MULTILINE))

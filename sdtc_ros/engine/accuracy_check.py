@@ -127,8 +127,8 @@ def measure_deviation(
 ) -> Deviation:
     """Run the engine and the reference on synthetic people: of each figure, the worst of all batch sizes.
 
-    precision: whose bounds have to be passed for the reference to be asked again with noise, to see which joints it is
-    steady about; threads: of the reference, 0 for the runtime's choice.
+    precision: where its bounds are exceeded, the reference is asked again with noise, to see which joints it is steady
+    about; threads: of the reference, 0 for the runtime's choice.
     """
     from sdtc_ros.engine.ort.host import OnnxEngine
 

@@ -13,7 +13,7 @@ while, as if its person were missed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
@@ -40,13 +40,13 @@ class Places:
         self._stand_ins: list[int] = []  # chosen last, without a place
         self._duplicates: dict[int, tuple[int, int]] = {}  # up to which choice each comes last, and how long that is
 
-    def best(self, boxes: Boxes, most: int, distinct: bool = False) -> Boxes:
-        """The `most` best of the boxes by score and place; nothing is remembered. distinct: duplicates come last."""
+    def best(self, boxes: Boxes, most: int, last: Collection[int] = ()) -> Boxes:
+        """The `most` best of the boxes by score and place; nothing is remembered. last: ids behind all others."""
         if boxes.ids is None or len(boxes) <= most:  # no places to weigh: the usual frame
             return best_boxes(boxes, most)
         holds, stands_in = np.isin(boxes.ids, list(self._holders)), np.isin(boxes.ids, self._stand_ins)
-        last = np.isin(boxes.ids, list(self._put_last())) & distinct
-        return best_boxes(boxes, most, boxes.scores + STAY * holds + STAND_IN * stands_in - LAST * last)
+        behind = np.isin(boxes.ids, list(last))
+        return best_boxes(boxes, most, boxes.scores + STAY * holds + STAND_IN * stands_in - LAST * behind)
 
     def choose(self, people: Boxes, most: int, stamp: int, seconds: float, distinct: bool = False) -> Boxes:
         """The people of the frame of `stamp` (nanoseconds) who get a pose, at most `most`.
@@ -56,13 +56,13 @@ class Places:
         """
         assert people.ids is not None
         self._choices += 1
-        last = self._put_last() if distinct else set()
+        last = {one for one, (until, _) in self._duplicates.items() if distinct and until >= self._choices}
         there, oldest = set(people.ids.tolist()), stamp - seconds * 1e9
         here = there - last
         self._holders = {one: seen for one, seen in self._holders.items() if one in here or seen >= oldest}
         if any(one in here and seen < self._latest for one, seen in self._holders.items()):
             self._stand_ins = []  # somebody is back
-        chosen, self._latest = self.best(people, most, distinct), stamp
+        chosen, self._latest = self.best(people, most, last), stamp
         assert chosen.ids is not None
         self._settle(here, chosen.ids.tolist(), most, stamp)
         self._duplicates = {one: wait for one, wait in self._duplicates.items() if one in there}
@@ -87,7 +87,3 @@ class Places:
             if one in self._holders or len(self._holders) < most:
                 self._holders[one] = stamp
         self._stand_ins = [one for one in ids if one not in self._holders]
-
-    def _put_last(self) -> set[int]:
-        """The tracks that come last now."""
-        return {one for one, (until, _) in self._duplicates.items() if until >= self._choices}
